@@ -1,0 +1,70 @@
+//! What can be typed.
+
+use crate::commands;
+use clap::{ArgAction, Args, Parser, Subcommand};
+use std::path::PathBuf;
+
+/// A survey's spectra as a lake of Parquet files, indexed by Postgres.
+#[derive(Debug, Parser)]
+#[command(name = "bifrost", version, propagate_version = true, after_help = EXIT_CODES)]
+pub struct Cli {
+    #[command(flatten)]
+    pub global: Global,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const EXIT_CODES: &str = "\
+Exit codes: 0 ok, 1 failed, 2 usage, 3 finished but something was quarantined, \
+4 nothing matched, 75 try again.
+Every global option is also a key of bifrost.toml and a variable BIFROST_… of the same spelling; \
+an option beats a variable, a variable beats the file.";
+
+/// Options that every command takes.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Global options")]
+pub struct Global {
+    /// Settings file [default: ./bifrost.toml if it is there]
+    #[arg(long, global = true, value_name = "FILE", env = "BIFROST_CONFIG")]
+    pub config: Option<PathBuf>,
+    /// The lake's folder
+    #[arg(long, global = true, value_name = "DIR", env = "BIFROST_LAKE")]
+    pub lake: Option<PathBuf>,
+    /// This machine's name in the registry [default: the one stored in the lake]
+    #[arg(long, global = true, value_name = "NAME", env = "BIFROST_NODE")]
+    pub node: Option<String>,
+    /// Postgres that holds the registry [default: a private server of the lake]
+    #[arg(
+        long,
+        global = true,
+        value_name = "URL",
+        env = "BIFROST_DATABASE_URL",
+        hide_env_values = true
+    )]
+    pub database_url: Option<String>,
+    /// Print JSON instead of tables
+    #[arg(long, global = true, env = "BIFROST_JSON", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub json: Option<bool>,
+    /// Say only what went wrong
+    #[arg(short, long, global = true, env = "BIFROST_QUIET", num_args = 0..=1, require_equals = true, default_missing_value = "true", conflicts_with = "verbose")]
+    pub quiet: Option<bool>,
+    /// Say more (-vv: still more)
+    #[arg(short, long, global = true, env = "BIFROST_VERBOSE", action = ArgAction::Count)]
+    pub verbose: u8,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Write synthetic tiles in the archive's exact format
+    Mock(commands::mock::Args),
+    /// Start, stop or look into the lake's private Postgres
+    Db(commands::db::Args),
+    /// Fuse the archive's files of each tile into one Parquet file
+    Convert(commands::convert::Args),
+    /// Bring the registry and the datasheet up to date with the lake
+    Sync(commands::sync::Args),
+    /// Say which files and row groups answer a question
+    Resolve(commands::resolve::Args),
+    /// Read the rows that answer a question
+    Read(commands::read::Args),
+}

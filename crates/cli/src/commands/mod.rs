@@ -1,0 +1,23 @@
+//! One file a command.
+
+pub mod convert;
+pub mod db;
+pub mod mock;
+pub mod read;
+pub mod resolve;
+pub mod sync;
+
+use crate::args::Command;
+use crate::context::Context;
+use crate::exit::Exit;
+
+pub fn run(ctx: &Context, command: Command) -> anyhow::Result<Exit> {
+    match command {
+        Command::Mock(args) => mock::run(ctx, &args),
+        Command::Db(args) => db::run(ctx, &args),
+        Command::Convert(args) => convert::run(ctx, &args),
+        Command::Sync(args) => sync::run(ctx, &args),
+        Command::Resolve(args) => resolve::run(ctx, &args),
+        Command::Read(args) => read::run(ctx, &args),
+    }
+}

@@ -1,0 +1,58 @@
+//! Every way a command can end, and the number that says so.
+
+use std::io;
+use std::process::ExitCode;
+
+/// How a command ended that did not fail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// 0
+    Ok,
+    /// 3: it finished, but something was set aside with a reason.
+    Quarantined,
+    /// 4: nothing matched the question.
+    NothingMatched,
+}
+
+/// The question or the options cannot be meant so: exit code 2.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Usage(pub String);
+
+/// Something is busy or not up yet; the same command may work later: exit code 75.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct TryAgain(pub String);
+
+/// Turns the end of the program into its exit code, and says what failed.
+pub fn code(ended: anyhow::Result<Exit>) -> ExitCode {
+    let error = match ended {
+        Ok(Exit::Ok) => return ExitCode::SUCCESS,
+        Ok(Exit::Quarantined) => return ExitCode::from(3),
+        Ok(Exit::NothingMatched) => return ExitCode::from(4),
+        Err(error) => error,
+    };
+    if is_broken_pipe(&error) {
+        return ExitCode::SUCCESS;
+    }
+    crate::printer::complain(&error);
+    ExitCode::from(number(&error))
+}
+
+fn number(error: &anyhow::Error) -> u8 {
+    if error.chain().any(|e| e.is::<Usage>()) {
+        2
+    } else if error.chain().any(|e| e.is::<TryAgain>()) {
+        75
+    } else {
+        1
+    }
+}
+
+/// The reader of our output went away (`bifrost read | head`): that is no failure.
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error
+        .chain()
+        .filter_map(|e| e.downcast_ref::<io::Error>())
+        .any(|e| e.kind() == io::ErrorKind::BrokenPipe)
+}

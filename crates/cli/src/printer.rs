@@ -1,0 +1,62 @@
+//! What reaches a person: data on standard output, everything else on standard error.
+
+use comfy_table::{CellAlignment, Table, presets};
+use serde::Serialize;
+use std::io::{self, IsTerminal, Write};
+
+/// Decides how data is shown; tables and JSON come from the same struct.
+#[derive(Debug, Clone, Copy)]
+pub struct Printer {
+    /// JSON instead of tables.
+    pub json: bool,
+    /// Only errors on standard error.
+    pub quiet: bool,
+}
+
+impl Printer {
+    /// Prints data: as JSON when asked for, else by `show`.
+    pub fn data<T: Serialize>(
+        &self,
+        data: &T,
+        show: impl FnOnce(&T) -> String,
+    ) -> anyhow::Result<()> {
+        let mut text = if self.json { serde_json::to_string_pretty(data)? } else { show(data) };
+        if !text.is_empty() && !text.ends_with('\n') {
+            text.push('\n');
+        }
+        let mut out = io::stdout().lock();
+        out.write_all(text.as_bytes())?;
+        out.flush()?;
+        Ok(())
+    }
+
+    /// Tells a person how things stand, unless quiet.
+    pub fn note(&self, text: &str) {
+        if !self.quiet {
+            // where standard error is gone there is nobody to tell
+            let _ = writeln!(io::stderr().lock(), "{text}");
+        }
+    }
+
+    /// Whether progress may be drawn: only for a person at a terminal.
+    pub fn draws_progress(&self) -> bool {
+        !self.quiet && io::stderr().is_terminal()
+    }
+}
+
+/// A plain table; columns named in `right` are aligned to the right.
+pub fn table(head: &[&str], right: &[usize]) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING.parse().unwrap_or_default()).set_header(head.iter().copied());
+    for &column in right {
+        if let Some(column) = table.column_mut(column) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    table
+}
+
+/// Says what failed, with every cause.
+pub fn complain(error: &anyhow::Error) {
+    let _ = writeln!(io::stderr().lock(), "bifrost: {error:#}");
+}

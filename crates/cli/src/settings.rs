@@ -1,0 +1,49 @@
+//! Settings, merged once: an option beats a variable, a variable beats `bifrost.toml`.
+
+use crate::args::Global;
+use crate::exit::Usage;
+use anyhow::Context as _;
+use serde::Deserialize;
+use std::path::{Path, PathBuf};
+
+/// The settings file. Its keys are spelled as the options are.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// The lake's folder.
+    pub lake: Option<PathBuf>,
+    /// This machine's name.
+    pub node: Option<String>,
+    /// Postgres that holds the registry.
+    pub database_url: Option<String>,
+    /// JSON instead of tables.
+    pub json: bool,
+    /// Say only what went wrong.
+    pub quiet: bool,
+    /// Say more.
+    pub verbose: u8,
+}
+
+impl Settings {
+    /// Reads the settings file and lays the options over it.
+    pub fn merged(global: Global) -> anyhow::Result<Self> {
+        let mut settings = match &global.config {
+            Some(path) => Self::read(path)?,
+            None if Path::new("bifrost.toml").is_file() => Self::read(Path::new("bifrost.toml"))?,
+            None => Self::default(),
+        };
+        settings.lake = global.lake.or(settings.lake);
+        settings.node = global.node.or(settings.node);
+        settings.database_url = global.database_url.or(settings.database_url);
+        settings.json = global.json.unwrap_or(settings.json);
+        settings.quiet = global.quiet.unwrap_or(settings.quiet);
+        settings.verbose = settings.verbose.max(global.verbose);
+        Ok(settings)
+    }
+
+    fn read(path: &Path) -> anyhow::Result<Self> {
+        let text = std::fs::read_to_string(path)
+            .with_context(|| format!("failed to read settings from {}", path.display()))?;
+        toml::from_str(&text).map_err(|e| Usage(format!("{}: {e}", path.display())).into())
+    }
+}

@@ -1,0 +1,218 @@
+//! Where things lie in a lake: the only module that spells a path.
+//!
+//! ```text
+//! LAKE/<product>/dataset/Norder=6/Dir=10000/Npix=12712/iron-main-dark-12712_234.parquet
+//! LAKE/.bifrost/lake.json      identity of the lake
+//! LAKE/.bifrost/staging/       files being made
+//! LAKE/.bifrost/intents/       publications under way
+//! LAKE/.bifrost/replaced/      predecessors of files that were made again
+//! LAKE/.bifrost/quarantine/    one JSON a tile that could not be made: why, and what to do
+//! ```
+
+use crate::tile::{FileName, Name, Pixel, Tile};
+use serde::{Deserialize, Serialize};
+use std::io;
+use std::path::{Path, PathBuf};
+use uuid::Uuid;
+
+/// The folder of a lake that readers never look into.
+pub const PRIVATE: &str = ".bifrost";
+/// The folder of a HATS product that holds its data files.
+pub const DATASET: &str = "dataset";
+/// The product of fused rows.
+pub const SPECTRA: &str = "spectra";
+
+/// What a lake knows of itself, kept in `.bifrost/lake.json`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity {
+    /// Never changes, whatever the folder is called or where it is mounted.
+    pub lake_id: Uuid,
+    /// Node where the lake was made; the default of `--node`.
+    pub node: String,
+}
+
+/// A lake on this machine.
+#[derive(Debug, Clone)]
+pub struct Lake {
+    root: PathBuf,
+    identity: Identity,
+}
+
+/// Why a lake cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The folder is not a lake (yet).
+    #[error("{} is not a lake: it has no {PRIVATE}/lake.json; `bifrost convert` and `bifrost sync` make one", .0.display())]
+    NotALake(PathBuf),
+    /// The identity file is damaged.
+    #[error("{} cannot be understood ({reason}): restore it from a backup, or delete it to give the lake a new identity", path.display())]
+    Identity {
+        /// The file.
+        path: PathBuf,
+        /// What the parser said.
+        reason: String,
+    },
+    /// The file system refused.
+    #[error("failed to open lake {}: {source}", path.display())]
+    Io {
+        /// What was being opened or made.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+}
+
+impl Lake {
+    /// Opens an existing lake.
+    ///
+    /// # Errors
+    /// [`Error::NotALake`] where `.bifrost/lake.json` is missing; [`Error::Identity`] where it is damaged.
+    pub fn open(root: &Path) -> Result<Self, Error> {
+        let io = |path: &Path| {
+            let path = path.to_owned();
+            move |source| Error::Io { path, source }
+        };
+        let root = root.canonicalize().map_err(io(root))?;
+        let path = root.join(PRIVATE).join("lake.json");
+        let text = match std::fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Err(Error::NotALake(root)),
+            Err(source) => return Err(Error::Io { path, source }),
+        };
+        match serde_json::from_str(&text) {
+            Ok(identity) => Ok(Self { root, identity }),
+            Err(e) => Err(Error::Identity { path, reason: e.to_string() }),
+        }
+    }
+
+    /// Opens a lake, or makes one of the folder; `node` names the machine if it is new.
+    ///
+    /// Two processes that make the same lake at once agree on one identity.
+    ///
+    /// # Errors
+    /// As [`Lake::open`], and [`Error::Io`] where the folder cannot be written.
+    pub fn open_or_create(root: &Path, node: &str) -> Result<Self, Error> {
+        match Self::open(root) {
+            Err(Error::NotALake(_)) => {}
+            Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {}
+            other => return other,
+        }
+        let private = root.join(PRIVATE);
+        let create = || -> io::Result<()> {
+            std::fs::create_dir_all(&private)?;
+            let identity = Identity { lake_id: Uuid::new_v4(), node: node.to_owned() };
+            let text = serde_json::to_string_pretty(&identity).map_err(io::Error::other)?;
+            let draft = private.join(format!("lake.{}.json", identity.lake_id));
+            std::fs::write(&draft, text + "\n")?;
+            std::fs::File::open(&draft)?.sync_all()?;
+            // a hard link fails where the name exists: the first maker wins
+            match std::fs::hard_link(&draft, private.join("lake.json")) {
+                Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(e),
+                _ => {}
+            }
+            std::fs::remove_file(&draft)?;
+            std::fs::File::open(&private)?.sync_all()
+        };
+        create().map_err(|source| Error::Io { path: private.clone(), source })?;
+        Self::open(root)
+    }
+
+    /// The lake's folder, absolute and without symbolic links.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The lake's identity.
+    #[must_use]
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// A folder under `.bifrost/`.
+    #[must_use]
+    pub fn private(&self, name: &str) -> PathBuf {
+        self.root.join(PRIVATE).join(name)
+    }
+
+    /// The folder that holds a pixel's files of a product.
+    #[must_use]
+    pub fn pixel_dir(&self, product: &Name, pixel: Pixel) -> PathBuf {
+        self.root.join(product.as_str()).join(DATASET).join(pixel_path(pixel))
+    }
+
+    /// Where a tile's file of a product lies.
+    #[must_use]
+    pub fn file(&self, product: &Name, name: &FileName) -> PathBuf {
+        self.pixel_dir(product, name.tile.pixel).join(name.to_string())
+    }
+
+    /// The live files of a tile in a product, of whatever row count, in name order.
+    ///
+    /// # Errors
+    /// Those of reading the pixel's folder; a missing folder holds no files.
+    pub fn files_of(&self, product: &Name, tile: &Tile) -> io::Result<Vec<PathBuf>> {
+        let entries = match std::fs::read_dir(self.pixel_dir(product, tile.pixel)) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            other => other?,
+        };
+        let mut files = Vec::new();
+        for entry in entries {
+            let entry = entry?;
+            let named = entry.file_name().to_str().and_then(|n| n.parse::<FileName>().ok());
+            if named.is_some_and(|n| n.tile == *tile) {
+                files.push(entry.path());
+            }
+        }
+        files.sort();
+        Ok(files)
+    }
+}
+
+/// `Norder=6/Dir=10000/Npix=12712`, as HATS lays partitions out.
+#[must_use]
+pub fn pixel_path(pixel: Pixel) -> PathBuf {
+    let npix = pixel.get();
+    PathBuf::from(format!("Norder={}/Dir={}/Npix={npix}", Pixel::ORDER, npix / 10_000 * 10_000))
+}
+
+/// The (order, pixel) that a HATS path names, if it names one: `…/Norder=k/Dir=d/Npix=n/…`.
+#[must_use]
+pub fn partition_of(relative: &Path) -> Option<(u8, u64)> {
+    let mut order = None;
+    for part in relative.iter().filter_map(|p| p.to_str()) {
+        if let Some(k) = part.strip_prefix("Norder=") {
+            order = k.parse().ok().filter(|k| *k <= 29);
+        } else if let (Some(n), Some(order)) = (part.strip_prefix("Npix="), order) {
+            let n: u64 = n.trim_end_matches(".parquet").parse().ok()?;
+            return (n < 12 << (2 * order)).then_some((order, n));
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lake_keeps_its_identity() {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let root = dir.path().join("lake");
+        let made = Lake::open_or_create(&root, "alpha").expect("made");
+        let again = Lake::open_or_create(&root, "beta").expect("opened");
+        assert_eq!(made.identity(), again.identity());
+        assert!(matches!(Lake::open(dir.path()), Err(Error::NotALake(_))));
+    }
+
+    #[test]
+    fn partitions_are_read_from_paths() {
+        let path = Path::new("spectra/dataset/Norder=6/Dir=10000/Npix=12712/x.parquet");
+        assert_eq!(partition_of(path), Some((6, 12712)));
+        assert_eq!(
+            partition_of(Path::new("p/dataset/Norder=0/Dir=0/Npix=11.parquet")),
+            Some((0, 11))
+        );
+        assert_eq!(partition_of(Path::new("p/dataset/Norder=0/Dir=0/Npix=12.parquet")), None);
+    }
+}

@@ -1,0 +1,17 @@
+//! A survey's spectra as a lake of Parquet files with a Postgres sidecar index.
+//!
+//! The registry (Postgres) knows every file, its row groups, bounds and sky coverage, and every
+//! object's identity; it carries no spectrum. A question is answered in two steps: the registry
+//! *resolves* it to files and row groups, then the reader reads those, and only those.
+//!
+//! This crate touches no terminal, no environment and no home folder: whatever it needs is passed
+//! to it, so that the command line and the Python package share it unchanged.
+
+pub mod layout;
+pub mod metadata;
+pub mod outcome;
+pub mod sky;
+pub mod tile;
+
+/// This version of Bifrost, as written into every file it makes.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
