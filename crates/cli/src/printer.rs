@@ -47,7 +47,7 @@ impl Printer {
 /// A plain table; columns named in `right` are aligned to the right.
 pub fn table(head: &[&str], right: &[usize]) -> Table {
     let mut table = Table::new();
-    table.load_style(presets::NOTHING.parse().unwrap_or_default()).set_header(head.iter().copied());
+    table.load_style(presets::NOTHING).set_header(head.iter().copied());
     for &column in right {
         if let Some(column) = table.column_mut(column) {
             column.set_cell_alignment(CellAlignment::Right);

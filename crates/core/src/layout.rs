@@ -185,7 +185,7 @@ pub fn partition_of(relative: &Path) -> Option<(u8, u64)> {
             order = k.parse().ok().filter(|k| *k <= 29);
         } else if let (Some(n), Some(order)) = (part.strip_prefix("Npix="), order) {
             let n: u64 = n.trim_end_matches(".parquet").parse().ok()?;
-            return (n < 12 << (2 * order)).then_some((order, n));
+            return (n < 12u64 << (2 * order)).then_some((order, n));
         }
     }
     None
