@@ -10,6 +10,8 @@
 pub mod layout;
 pub mod metadata;
 pub mod outcome;
+pub mod publish;
+pub mod quarantine;
 pub mod sky;
 pub mod tile;
 

@@ -1,0 +1,593 @@
+//! Publication: a finished file becomes visible whole or not at all.
+//!
+//! A run works in a staging folder of its own, whose lock file it holds as long as it lives. To
+//! make a tile it takes a [`Claim`], which keeps other writers of that tile waiting, writes the
+//! claim's draft, and publishes. Where nothing is replaced, publication is one rename. Where
+//! predecessors are, an intent record says what is to happen before it happens: the draft is
+//! renamed into place, the predecessors move into `.bifrost/replaced/`, the record goes. Every
+//! step may be repeated, so [`recover`] finishes what a dead process began, and may itself be
+//! killed at any instruction.
+//!
+//! Publications share `.bifrost/publish.lock`; [`recover`] takes it alone and keeps it until its
+//! guard is dropped, so that whoever walks the lake sees no publication half done.
+
+use crate::layout::{Lake, PRIVATE};
+use crate::tile::{FileName, Name, Tile};
+use serde::{Deserialize, Serialize};
+use std::fs::{self, File, TryLockError};
+use std::io::{self, Write};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Component, Path, PathBuf};
+use uuid::Uuid;
+
+const STAGING: &str = "staging";
+const INTENTS: &str = "intents";
+const REPLACED: &str = "replaced";
+const CLAIMS: &str = "claims";
+
+/// What the file system refused.
+#[derive(Debug, thiserror::Error)]
+#[error("failed to {action} {}: {source}", path.display())]
+pub struct Error {
+    /// What was tried.
+    pub action: &'static str,
+    /// With which file or folder.
+    pub path: PathBuf,
+    /// The system's reason.
+    pub source: io::Error,
+}
+
+impl Error {
+    fn new(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self { action, path, source }
+    }
+}
+
+/// A published file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Published {
+    /// Where it lies now.
+    pub path: PathBuf,
+    /// Its size.
+    pub size_bytes: u64,
+    /// Where its predecessors lie now.
+    pub replaced: Vec<PathBuf>,
+}
+
+/// A run's staging folder. Dropped or killed, it is emptied by the next [`recover`].
+#[derive(Debug)]
+pub struct Staging {
+    lake: Lake,
+    dir: PathBuf,
+    _alive: File,
+}
+
+impl Staging {
+    /// Finishes what dead runs began, then makes a folder for this one.
+    ///
+    /// # Errors
+    /// What the file system refuses.
+    pub fn open(lake: &Lake) -> Result<Self, Error> {
+        drop(recover(lake)?);
+        let _sharing = share(lake)?;
+        let dir = lake.private(STAGING).join(Uuid::new_v4().to_string());
+        make_dirs(&dir).map_err(Error::new("make", &dir))?;
+        let alive = lock_file(&dir)?;
+        alive.lock().map_err(Error::new("lock", &dir))?;
+        Ok(Self { lake: lake.clone(), dir, _alive: alive })
+    }
+
+    /// Claims a tile of a product; waits while another writer has it.
+    ///
+    /// # Errors
+    /// What the file system refuses.
+    pub fn claim(&self, product: &Name, tile: &Tile) -> Result<Claim<'_>, Error> {
+        let claims = self.lake.private(CLAIMS);
+        make_dirs(&claims).map_err(Error::new("make", &claims))?;
+        let lock_path = claims.join(format!("{product}-{tile}"));
+        let lock = lock_named(&lock_path).map_err(Error::new("lock", &lock_path))?;
+        let draft = self.dir.join(format!("{product}-{tile}.parquet"));
+        Ok(Claim {
+            staging: self,
+            product: product.clone(),
+            tile: tile.clone(),
+            draft,
+            lock_path,
+            _lock: lock,
+        })
+    }
+}
+
+impl Drop for Staging {
+    fn drop(&mut self) {
+        // what stays behind is taken by the next recovery
+        if let Ok(_sharing) = share(&self.lake) {
+            let _ = fs::remove_dir_all(&self.dir);
+        }
+    }
+}
+
+/// The sole right to publish a tile of a product. Dropped, it leaves nothing behind.
+#[derive(Debug)]
+pub struct Claim<'a> {
+    staging: &'a Staging,
+    product: Name,
+    tile: Tile,
+    draft: PathBuf,
+    lock_path: PathBuf,
+    _lock: File,
+}
+
+impl Claim<'_> {
+    /// Where the new file is to be written.
+    #[must_use]
+    pub fn draft(&self) -> &Path {
+        &self.draft
+    }
+
+    /// The tile's live files in the product.
+    ///
+    /// # Errors
+    /// What the file system refuses.
+    pub fn live(&self) -> Result<Vec<PathBuf>, Error> {
+        let dir = self.staging.lake.pixel_dir(&self.product, self.tile.pixel);
+        self.staging
+            .lake
+            .files_of(&self.product, &self.tile)
+            .map_err(Error::new("list the files in", &dir))
+    }
+
+    /// Makes the draft durable and visible under its name, in place of all the tile's live files.
+    ///
+    /// # Errors
+    /// What the file system refuses; then the old files are live, or, where the new one already
+    /// was, the next [`recover`] finishes.
+    pub fn publish(self, rows: u64) -> Result<Published, Error> {
+        let size_bytes = flush(&self.draft).map_err(Error::new("flush", &self.draft))?;
+        let root = self.staging.lake.root();
+        let name = FileName { tile: self.tile.clone(), rows };
+        let target = self.staging.lake.file(&self.product, &name);
+        let folder = target.parent().unwrap_or(root);
+        let _sharing = share(&self.staging.lake)?;
+        let predecessors = self.live()?;
+        make_dirs(folder).map_err(Error::new("make", folder))?;
+        if predecessors.is_empty() {
+            fs::rename(&self.draft, &target).map_err(Error::new("publish", &target))?;
+            flush_dir(folder).map_err(Error::new("flush", folder))?;
+            return Ok(Published { path: target, size_bytes, replaced: Vec::new() });
+        }
+        let intent = Intent::new(root, &self.draft, &target, &predecessors)
+            .map_err(Error::new("replace", &target))?;
+        let replaced = intent.moves.iter().map(|m| root.join(&m.to)).collect();
+        replace(&self.staging.lake, &intent, &mut |_| Ok(()))
+            .map_err(Error::new("replace", &target))?;
+        Ok(Published { path: target, size_bytes, replaced })
+    }
+}
+
+impl Drop for Claim<'_> {
+    fn drop(&mut self) {
+        // the file is gone after publication, and may never have been written
+        let _ = fs::remove_file(&self.draft);
+        let _ = fs::remove_file(&self.lock_path);
+    }
+}
+
+/// No publication is under way, nor begins, while this lives.
+#[derive(Debug)]
+pub struct Quiet {
+    _alone: File,
+    /// Publications of dead processes that were finished now.
+    pub finished: usize,
+}
+
+/// Finishes the publications of dead processes and empties their staging folders.
+///
+/// Waits until no publication is under way; none begins until the guard is dropped.
+///
+/// # Errors
+/// What the file system refuses.
+pub fn recover(lake: &Lake) -> Result<Quiet, Error> {
+    let alone = publication_lock(lake)?;
+    alone.lock().map_err(Error::new("lock", &lake.private("publish.lock")))?;
+    let finished = recover_with(lake, &mut |_| Ok(()))?;
+    Ok(Quiet { _alone: alone, finished })
+}
+
+/// Called before each step with its name; an error stops there, as a kill would.
+type Step<'a> = &'a mut dyn FnMut(&'static str) -> io::Result<()>;
+
+fn recover_with(lake: &Lake, step: Step<'_>) -> Result<usize, Error> {
+    let mut finished = 0;
+    for path in entries(&lake.private(INTENTS))? {
+        // writers hold the shared lock from intent to end: any intent seen here is abandoned
+        match Intent::read(&path) {
+            Ok(intent) => {
+                carry_out(lake, &intent, step).map_err(Error::new("carry out", &path))?;
+                finished += 1;
+            }
+            Err(e) => tracing::warn!("left alone: {} is no intent record: {e}", path.display()),
+        }
+    }
+    for dir in entries(&lake.private(STAGING))? {
+        let lock = lock_file(&dir)?;
+        match lock.try_lock() {
+            Ok(()) => fs::remove_dir_all(&dir).map_err(Error::new("remove", &dir))?,
+            Err(TryLockError::WouldBlock) => {}
+            Err(TryLockError::Error(e)) => return Err(Error::new("lock", &dir)(e)),
+        }
+    }
+    for path in entries(&lake.private(CLAIMS))? {
+        // a claim that can be locked is nobody's
+        let lock = open_lock(&path).map_err(Error::new("open", &path))?;
+        if lock.try_lock().is_ok() {
+            forgive(fs::remove_file(&path), io::ErrorKind::NotFound)
+                .map_err(Error::new("remove", &path))?;
+        }
+    }
+    Ok(finished)
+}
+
+/// One predecessor's way out; paths are relative to the lake.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Move {
+    from: PathBuf,
+    to: PathBuf,
+}
+
+/// What a replacement is going to do; paths are relative to the lake.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Intent {
+    version: u32,
+    id: Uuid,
+    draft: PathBuf,
+    target: PathBuf,
+    moves: Vec<Move>,
+}
+
+impl Intent {
+    fn new(root: &Path, draft: &Path, target: &Path, predecessors: &[PathBuf]) -> io::Result<Self> {
+        let id = Uuid::now_v7();
+        let inside = |path: &Path| {
+            path.strip_prefix(root).map(Path::to_owned).map_err(|e| io::Error::other(e.to_string()))
+        };
+        let folder = Path::new(PRIVATE).join(REPLACED).join(id.to_string());
+        let moves = predecessors
+            .iter()
+            .map(|old| {
+                let from = inside(old)?;
+                let to = folder.join(from.file_name().unwrap_or_default());
+                Ok(Move { from, to })
+            })
+            .collect::<io::Result<_>>()?;
+        Ok(Self { version: 1, id, draft: inside(draft)?, target: inside(target)?, moves })
+    }
+
+    fn read(path: &Path) -> io::Result<Self> {
+        let intent: Self = serde_json::from_slice(&fs::read(path)?)?;
+        let moved = intent.moves.iter().flat_map(|m| [&m.from, &m.to]);
+        let inside = moved
+            .chain([&intent.draft, &intent.target])
+            .all(|p| p.components().all(|c| matches!(c, Component::Normal(_))));
+        if intent.version == 1 && inside {
+            Ok(intent)
+        } else {
+            Err(io::Error::new(io::ErrorKind::InvalidData, "unknown version or a path outside"))
+        }
+    }
+
+    fn path(&self, lake: &Lake) -> PathBuf {
+        lake.private(INTENTS).join(format!("{}.json", self.id))
+    }
+}
+
+/// Writes the intent, then carries it out. An error before the draft is in place withdraws it.
+fn replace(lake: &Lake, intent: &Intent, step: Step<'_>) -> io::Result<()> {
+    let path = intent.path(lake);
+    let intents = lake.private(INTENTS);
+    make_dirs(&intents)?;
+    // beside the draft first: what lies in intents/ is whole
+    let whole = lake.root().join(intent.draft.with_extension("json"));
+    let mut file = File::create(&whole)?;
+    file.write_all(&serde_json::to_vec_pretty(intent)?)?;
+    file.sync_all()?;
+    step("record the intent")?;
+    fs::rename(&whole, &path)?;
+    flush_dir(&intents)?;
+    let ended = carry_out(lake, intent, step);
+    if ended.is_err() && lake.root().join(&intent.draft).exists() {
+        fs::remove_file(&path)?;
+    }
+    ended
+}
+
+/// Every step leaves the same state when it is repeated.
+fn carry_out(lake: &Lake, intent: &Intent, step: Step<'_>) -> io::Result<()> {
+    let root = lake.root();
+    let (draft, target) = (root.join(&intent.draft), root.join(&intent.target));
+    let replaced = lake.private(REPLACED).join(intent.id.to_string());
+    step("make the folder of the replaced")?;
+    make_dirs(&replaced)?;
+    // while the draft is there, the target is still the old file
+    if draft.exists() {
+        if let Some(same) = intent.moves.iter().find(|m| m.from == intent.target) {
+            step("keep the old file of the same name")?;
+            let linked = fs::hard_link(&target, root.join(&same.to));
+            // gone: somebody deleted the old file; there: an earlier try came this far
+            forgive(forgive(linked, io::ErrorKind::NotFound), io::ErrorKind::AlreadyExists)?;
+            flush_dir(&replaced)?;
+        }
+        step("put the new file in place")?;
+        fs::rename(&draft, &target)?;
+    }
+    let folder = target.parent().unwrap_or(root);
+    step("flush the folder")?;
+    flush_dir(folder)?;
+    for other in intent.moves.iter().filter(|m| m.from != intent.target) {
+        step("move an old file away")?;
+        forgive(fs::rename(root.join(&other.from), root.join(&other.to)), io::ErrorKind::NotFound)?;
+    }
+    step("flush the folders")?;
+    flush_dir(&replaced)?;
+    flush_dir(folder)?;
+    step("strike the intent")?;
+    forgive(fs::remove_file(intent.path(lake)), io::ErrorKind::NotFound)
+}
+
+fn forgive(result: io::Result<()>, kind: io::ErrorKind) -> io::Result<()> {
+    match result {
+        Err(e) if e.kind() == kind => Ok(()),
+        other => other,
+    }
+}
+
+fn publication_lock(lake: &Lake) -> Result<File, Error> {
+    let path = lake.private("publish.lock");
+    open_lock(&path).map_err(Error::new("open", &path))
+}
+
+fn share(lake: &Lake) -> Result<File, Error> {
+    let lock = publication_lock(lake)?;
+    lock.lock_shared().map_err(Error::new("lock", &lake.private("publish.lock")))?;
+    Ok(lock)
+}
+
+fn lock_file(staging: &Path) -> Result<File, Error> {
+    let path = staging.join("lock");
+    open_lock(&path).map_err(Error::new("open", &path))
+}
+
+fn open_lock(path: &Path) -> io::Result<File> {
+    File::options().create(true).truncate(false).write(true).open(path)
+}
+
+/// Locks a file that its holder removes: what was locked must still be what the name means.
+fn lock_named(path: &Path) -> io::Result<File> {
+    loop {
+        let lock = open_lock(path)?;
+        lock.lock()?;
+        let held = lock.metadata()?;
+        match fs::metadata(path) {
+            Ok(named) if (named.dev(), named.ino()) == (held.dev(), held.ino()) => return Ok(lock),
+            Ok(_) => {}
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+            Err(e) => return Err(e),
+        }
+    }
+}
+
+fn entries(dir: &Path) -> Result<Vec<PathBuf>, Error> {
+    let listed = || -> io::Result<Vec<PathBuf>> {
+        let mut paths =
+            fs::read_dir(dir)?.map(|e| Ok(e?.path())).collect::<io::Result<Vec<_>>>()?;
+        paths.sort();
+        Ok(paths)
+    };
+    match listed() {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        other => other.map_err(Error::new("list", dir)),
+    }
+}
+
+fn flush(path: &Path) -> io::Result<u64> {
+    let file = File::open(path)?;
+    file.sync_all()?;
+    Ok(file.metadata()?.len())
+}
+
+fn flush_dir(dir: &Path) -> io::Result<()> {
+    File::open(dir)?.sync_all()
+}
+
+/// Makes a folder and those above it; each new name is durable.
+fn make_dirs(dir: &Path) -> io::Result<()> {
+    if dir.is_dir() {
+        return Ok(());
+    }
+    let Some(parent) = dir.parent() else { return Ok(()) };
+    make_dirs(parent)?;
+    forgive(fs::create_dir(dir), io::ErrorKind::AlreadyExists)?;
+    flush_dir(parent)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tile::Pixel;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    fn lake() -> (tempfile::TempDir, Lake) {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let lake = Lake::open_or_create(&dir.path().join("lake"), "here").expect("a lake");
+        (dir, lake)
+    }
+
+    fn spectra() -> Name {
+        Name::new("spectra").expect("a name")
+    }
+
+    fn tile() -> Tile {
+        let name = |n| Name::new(n).expect("a name");
+        let pixel = Pixel::new(12712).expect("a pixel");
+        Tile { release: name("iron"), survey: name("main"), program: name("dark"), pixel }
+    }
+
+    fn publish(lake: &Lake, text: &str, rows: u64) -> Published {
+        let staging = Staging::open(lake).expect("staging");
+        let claim = staging.claim(&spectra(), &tile()).expect("a claim");
+        fs::write(claim.draft(), text).expect("a draft");
+        claim.publish(rows).expect("published")
+    }
+
+    fn live(lake: &Lake) -> Vec<(String, String)> {
+        let read = |path: &PathBuf| {
+            let name = path.file_name().expect("a name").to_string_lossy().into_owned();
+            (name, fs::read_to_string(path).expect("text"))
+        };
+        lake.files_of(&spectra(), &tile()).expect("listed").iter().map(read).collect()
+    }
+
+    fn replaced(lake: &Lake) -> Vec<String> {
+        let dirs = entries(&lake.private(REPLACED)).expect("listed");
+        let files = dirs.iter().flat_map(|d| entries(d).expect("listed"));
+        files.map(|f| fs::read_to_string(f).expect("text")).collect()
+    }
+
+    fn is_clean(lake: &Lake) -> bool {
+        [INTENTS, STAGING, CLAIMS].iter().all(|d| entries(&lake.private(d)).unwrap().is_empty())
+    }
+
+    #[test]
+    fn a_successor_replaces_and_keeps_its_predecessor() {
+        let (_dir, lake) = lake();
+        assert_eq!(publish(&lake, "one", 1).replaced, Vec::<PathBuf>::new());
+        publish(&lake, "two", 2);
+        publish(&lake, "two again", 2);
+        let published = publish(&lake, "none", 0);
+        assert_eq!(published.size_bytes, 4);
+        assert_eq!(live(&lake), [("iron-main-dark-12712_0.parquet".into(), "none".into())]);
+        assert_eq!(replaced(&lake), ["one", "two", "two again"]);
+        assert!(is_clean(&lake));
+    }
+
+    #[test]
+    fn a_dropped_claim_leaves_nothing() {
+        let (_dir, lake) = lake();
+        let staging = Staging::open(&lake).expect("staging");
+        let claim = staging.claim(&spectra(), &tile()).expect("a claim");
+        fs::write(claim.draft(), "half").expect("a draft");
+        drop(claim);
+        drop(staging);
+        assert!(live(&lake).is_empty() && is_clean(&lake));
+        assert!(!lake.root().join("spectra").exists());
+    }
+
+    #[test]
+    fn living_runs_keep_their_drafts() {
+        let (_dir, lake) = lake();
+        let staging = Staging::open(&lake).expect("staging");
+        let claim = staging.claim(&spectra(), &tile()).expect("a claim");
+        fs::write(claim.draft(), "mine").expect("a draft");
+        drop(recover(&lake).expect("recovered"));
+        claim.publish(1).expect("published");
+        assert_eq!(live(&lake).len(), 1);
+    }
+
+    #[test]
+    fn one_writer_at_a_time() {
+        let (_dir, lake) = lake();
+        let inside = AtomicU32::new(0);
+        std::thread::scope(|scope| {
+            for i in 0..8 {
+                let (lake, inside) = (&lake, &inside);
+                scope.spawn(move || {
+                    let staging = Staging::open(lake).expect("staging");
+                    let claim = staging.claim(&spectra(), &tile()).expect("a claim");
+                    assert_eq!(inside.fetch_add(1, Ordering::SeqCst), 0, "two writers");
+                    fs::write(claim.draft(), format!("{i}")).expect("a draft");
+                    inside.fetch_sub(1, Ordering::SeqCst);
+                    claim.publish(i % 3).expect("published");
+                });
+            }
+        });
+        assert_eq!((live(&lake).len(), replaced(&lake).len()), (1, 7));
+        assert!(is_clean(&lake));
+    }
+
+    /// A step function that stops before step `at`, and says how many were begun.
+    fn stop_before(at: usize, begun: &mut usize) -> impl FnMut(&'static str) -> io::Result<()> {
+        move |name| {
+            *begun += 1;
+            if *begun > at { Err(io::Error::other(name)) } else { Ok(()) }
+        }
+    }
+
+    /// Leaves the lake as a process killed before step `at` of a replacement leaves it.
+    fn die_replacing(lake: &Lake, rows: u64, at: usize) -> bool {
+        let dir = lake.private(STAGING).join(Uuid::new_v4().to_string());
+        make_dirs(&dir).expect("made");
+        let draft = dir.join("draft.parquet");
+        fs::write(&draft, "new").expect("a draft");
+        let target = lake.file(&spectra(), &FileName { tile: tile(), rows });
+        let old = lake.files_of(&spectra(), &tile()).expect("listed");
+        let intent = Intent::new(lake.root(), &draft, &target, &old).expect("an intent");
+        let mut begun = 0;
+        let record = intent.path(lake);
+        if at > 0 {
+            make_dirs(&lake.private(INTENTS)).expect("made");
+            fs::write(&record, serde_json::to_vec(&intent).expect("JSON")).expect("recorded");
+        }
+        at > 0 && carry_out(lake, &intent, &mut stop_before(at - 1, &mut begun)).is_ok()
+    }
+
+    #[test]
+    fn killed_anywhere_either_state_is_whole() {
+        for rows in [1, 2] {
+            for at in 0..=7 {
+                for recovery_at in [0, 2, 4, 6] {
+                    let (_dir, lake) = lake();
+                    publish(&lake, "old", 1);
+                    let ended = die_replacing(&lake, rows, at);
+                    assert_eq!(ended, at == 7, "steps have changed");
+                    let _killed = recover_with(&lake, &mut stop_before(recovery_at, &mut 0));
+                    drop(recover(&lake).expect("recovered"));
+                    let state = live(&lake);
+                    if at == 0 {
+                        assert_eq!(state[0].1, "old");
+                    } else {
+                        assert_eq!(state[0].1, "new", "rows {rows}, {at}, {recovery_at}");
+                        assert_eq!(replaced(&lake), ["old"]);
+                    }
+                    assert_eq!(state.len(), 1);
+                    assert!(is_clean(&lake));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn an_error_before_the_change_withdraws_it() {
+        let (_dir, lake) = lake();
+        publish(&lake, "old", 1);
+        let staging = Staging::open(&lake).expect("staging");
+        let draft = staging.dir.join("draft.parquet");
+        fs::write(&draft, "new").expect("a draft");
+        let target = lake.file(&spectra(), &FileName { tile: tile(), rows: 1 });
+        let intent = Intent::new(lake.root(), &draft, &target, &[target.clone()]).expect("intent");
+        assert!(replace(&lake, &intent, &mut stop_before(3, &mut 0)).is_err());
+        drop(recover(&lake).expect("recovered"));
+        assert_eq!(live(&lake)[0].1, "old");
+    }
+
+    #[test]
+    fn damaged_intents_harm_nothing() {
+        let (_dir, lake) = lake();
+        publish(&lake, "old", 1);
+        make_dirs(&lake.private(INTENTS)).expect("made");
+        let bad = lake.private(INTENTS).join("x.json");
+        fs::write(&bad, "{").expect("written");
+        assert_eq!(recover(&lake).expect("recovered").finished, 0);
+        assert!(bad.exists() && live(&lake).len() == 1);
+    }
+}
