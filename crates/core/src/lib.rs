@@ -7,11 +7,13 @@
 //! This crate touches no terminal, no environment and no home folder: whatever it needs is passed
 //! to it, so that the command line and the Python package share it unchanged.
 
+pub mod bounds;
 pub mod layout;
 pub mod metadata;
 pub mod outcome;
 pub mod publish;
 pub mod quarantine;
+pub mod predicate;
 pub mod sky;
 pub mod tile;
 
