@@ -109,6 +109,16 @@ pub fn healpix_29(ra_deg: f64, dec_deg: f64) -> Option<i64> {
     Some(nested::hash(ORDER, ra_deg.to_radians(), dec_deg.to_radians()) as i64)
 }
 
+/// The position (right ascension, declination; degrees) of the centre of an order-29 cell.
+///
+/// # Panics
+/// For a number outside of `0..12 << 58`, which is no cell.
+#[must_use]
+pub fn centre_of(cell: i64) -> (f64, f64) {
+    let (ra, dec) = nested::center(ORDER, cell.cast_unsigned());
+    (ra.to_degrees(), dec.to_degrees())
+}
+
 /// The tile's pixel of a position (degrees).
 #[must_use]
 pub fn pixel_of(ra_deg: f64, dec_deg: f64) -> Option<Pixel> {

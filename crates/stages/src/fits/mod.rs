@@ -1,0 +1,3 @@
+//! FITS files, as the archive uses them.
+
+pub mod write;
