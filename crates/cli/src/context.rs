@@ -1,10 +1,11 @@
 //! What a command works with: settings, lake, registry, printer.
 
 use crate::args::Global;
-use crate::exit::Usage;
+use crate::exit::{TryAgain, Usage};
 use crate::printer::Printer;
 use crate::settings::Settings;
 use bifrost_core::layout::Lake;
+use bifrost_core::registry::Registry;
 use std::path::Path;
 
 /// Everything that is not an argument of the command itself.
@@ -13,6 +14,7 @@ pub struct Context {
     pub settings: Settings,
     /// Where output goes.
     pub printer: Printer,
+    runtime: tokio::runtime::Runtime,
 }
 
 impl Context {
@@ -21,7 +23,38 @@ impl Context {
         let settings = Settings::merged(global)?;
         start_log(&settings);
         let printer = Printer { json: settings.json, quiet: settings.quiet };
-        Ok(Self { settings, printer })
+        let runtime = tokio::runtime::Runtime::new()?;
+        Ok(Self { settings, printer, runtime })
+    }
+
+    /// Runs asynchronous work to its end.
+    pub fn block_on<F: Future>(&self, work: F) -> F::Output {
+        self.runtime.block_on(work)
+    }
+
+    /// The registry for commands that write: its tables are made or brought up to date.
+    pub fn registry(&self) -> anyhow::Result<Registry> {
+        let registry = self.connected()?;
+        self.block_on(registry.migrate()).map_err(told_apart)?;
+        Ok(registry)
+    }
+
+    /// The registry for commands that only read: a shared one is left as it is.
+    pub fn registry_to_read(&self) -> anyhow::Result<Registry> {
+        if self.settings.database_url.is_none() {
+            return self.registry();
+        }
+        let registry = self.connected()?;
+        self.block_on(registry.check_schema()).map_err(told_apart)?;
+        Ok(registry)
+    }
+
+    /// The registry, whatever its tables are like.
+    pub fn connected(&self) -> anyhow::Result<Registry> {
+        let Some(url) = &self.settings.database_url else {
+            anyhow::bail!("no private Postgres yet: give --database-url");
+        };
+        self.block_on(Registry::connect(url)).map_err(told_apart)
     }
 
     /// The lake that commands read; it must exist.
@@ -53,6 +86,15 @@ impl Context {
         let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
         let host = host.trim();
         Ok(if host.is_empty() { "localhost".into() } else { host.to_owned() })
+    }
+}
+
+/// Failures that may pass by themselves end in "try again".
+fn told_apart(error: bifrost_core::registry::Error) -> anyhow::Error {
+    if error.is_transient() {
+        TryAgain(error.to_string()).into()
+    } else {
+        error.into()
     }
 }
 

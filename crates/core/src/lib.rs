@@ -14,6 +14,7 @@ pub mod outcome;
 pub mod publish;
 pub mod quarantine;
 pub mod predicate;
+pub mod registry;
 pub mod sky;
 pub mod tile;
 

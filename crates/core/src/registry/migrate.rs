@@ -1,0 +1,102 @@
+//! Brings the registry's tables up to date, by whichever node comes first.
+//!
+//! Migrations only add, and are never edited once they have landed.
+
+use super::{Error, Registry, doing};
+use refinery::{Migration, Runner};
+
+/// The schema version that this program works with.
+pub const LATEST: i32 = MIGRATIONS.len() as i32;
+
+/// Every migration in order: the version is the position, from 1.
+const MIGRATIONS: [(&str, &str); 1] =
+    [("V1__registry", include_str!("../../../../migrations/V1__registry.sql"))];
+
+impl Registry {
+    /// Makes the tables, or brings them to [`LATEST`]; says which version it found before.
+    ///
+    /// Any number of nodes may call it at once: a lock in the database lets one of them work
+    /// while the others wait and then find nothing left to do. Each migration is one transaction.
+    ///
+    /// # Errors
+    /// [`Error::SchemaTooNew`], [`Error::Migration`], [`Error::Unreachable`].
+    pub async fn migrate(&self) -> Result<Option<i32>, Error> {
+        let found = self.schema_version().await?;
+        match found {
+            Some(version) if version == LATEST => return Ok(found),
+            Some(version) if version > LATEST => {
+                return Err(Error::SchemaTooNew { found: version });
+            }
+            _ => {}
+        }
+        // outside the pool: dropped in the middle, the connection closes and gives back the lock
+        let mut client = deadpool_postgres::Client::take(self.client().await?);
+        let lock = include_str!("../../../../sql/migration_lock.sql");
+        client.query_one(lock, &[]).await.map_err(doing("wait for another node's migration"))?;
+        let done = runner()?.run_async(&mut *client).await;
+        let unlock = include_str!("../../../../sql/migration_unlock.sql");
+        client.query_one(unlock, &[]).await.map_err(doing("end the migration"))?;
+        done.map_err(|e| Error::Migration(explained(&e)))?;
+        Ok(found)
+    }
+
+    /// Makes sure that the tables are those this program knows, without touching them.
+    ///
+    /// # Errors
+    /// [`Error::SchemaTooNew`], [`Error::SchemaTooOld`], [`Error::Unreachable`].
+    pub async fn check_schema(&self) -> Result<(), Error> {
+        match self.schema_version().await? {
+            Some(version) if version == LATEST => Ok(()),
+            Some(found) if found > LATEST => Err(Error::SchemaTooNew { found }),
+            found => Err(Error::SchemaTooOld { found }),
+        }
+    }
+
+    /// The version of the tables; none where they were never made.
+    ///
+    /// # Errors
+    /// [`Error::Unreachable`], [`Error::Statement`].
+    pub async fn schema_version(&self) -> Result<Option<i32>, Error> {
+        let client = self.client().await?;
+        let ask = doing("ask for the schema's version");
+        let exists = include_str!("../../../../sql/schema_history_exists.sql");
+        let version = include_str!("../../../../sql/schema_version.sql");
+        let answer = async {
+            if client.query_one(exists, &[]).await?.try_get(0)? {
+                client.query_one(version, &[]).await?.try_get(0)
+            } else {
+                Ok(None)
+            }
+        };
+        answer.await.map_err(ask)
+    }
+}
+
+fn runner() -> Result<Runner, Error> {
+    let migrations = MIGRATIONS.iter().map(|(name, sql)| Migration::unapplied(name, sql));
+    let migrations: Vec<_> =
+        migrations.collect::<Result<_, _>>().map_err(|e| Error::Migration(e.to_string()))?;
+    Ok(Runner::new(&migrations))
+}
+
+/// Refinery's words, with what the server said.
+fn explained(error: &refinery::Error) -> String {
+    let cause = std::error::Error::source(error);
+    match cause.and_then(|cause| cause.downcast_ref::<tokio_postgres::Error>()) {
+        Some(cause) => super::reason(cause),
+        None => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_positions() {
+        for (index, migration) in runner().expect("good names").get_migrations().iter().enumerate()
+        {
+            assert_eq!(i64::from(migration.version()), index as i64 + 1, "{migration}");
+        }
+    }
+}
