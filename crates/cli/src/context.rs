@@ -91,11 +91,7 @@ impl Context {
 
 /// Failures that may pass by themselves end in "try again".
 fn told_apart(error: bifrost_core::registry::Error) -> anyhow::Error {
-    if error.is_transient() {
-        TryAgain(error.to_string()).into()
-    } else {
-        error.into()
-    }
+    if error.is_transient() { TryAgain(error.to_string()).into() } else { error.into() }
 }
 
 fn start_log(settings: &Settings) {
