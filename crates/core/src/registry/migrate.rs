@@ -21,22 +21,17 @@ impl Registry {
     /// # Errors
     /// [`Error::SchemaTooNew`], [`Error::Migration`], [`Error::Unreachable`].
     pub async fn migrate(&self) -> Result<Option<i32>, Error> {
-        let found = self.schema_version().await?;
-        match found {
-            Some(version) if version == LATEST => return Ok(found),
-            Some(version) if version > LATEST => {
-                return Err(Error::SchemaTooNew { found: version });
-            }
+        match self.schema_version().await? {
+            Some(version) if version == LATEST => return Ok(Some(version)),
+            Some(found) if found > LATEST => return Err(Error::SchemaTooNew { found }),
             _ => {}
         }
         // outside the pool: dropped in the middle, the connection closes and gives back the lock
         let mut client = deadpool_postgres::Client::take(self.client().await?);
         let lock = include_str!("../../../../sql/migration_lock.sql");
         client.query_one(lock, &[]).await.map_err(doing("wait for another node's migration"))?;
-        let done = runner()?.run_async(&mut *client).await;
-        let unlock = include_str!("../../../../sql/migration_unlock.sql");
-        client.query_one(unlock, &[]).await.map_err(doing("end the migration"))?;
-        done.map_err(|e| Error::Migration(explained(&e)))?;
+        let found = self.schema_version().await?;
+        runner()?.run_async(&mut *client).await.map_err(|e| Error::Migration(explained(&e)))?;
         Ok(found)
     }
 
