@@ -8,6 +8,8 @@
 //! to it, so that the command line and the Python package share it unchanged.
 
 pub mod bounds;
+pub mod footer;
+pub mod guard;
 pub mod layout;
 pub mod metadata;
 pub mod outcome;

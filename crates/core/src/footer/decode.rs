@@ -1,0 +1,187 @@
+//! Bytes of a footer to [`Footer`]: find the parts first, then decode each.
+
+use super::packed::{Packed, Statistics};
+use super::schema::{Leaf, Schemas};
+use super::thrift::{Kind, Reader};
+use super::{Error, Footer};
+
+type Result<T> = std::result::Result<T, Error>;
+
+/// The fields of `FileMetaData` that matter, found but not yet decoded.
+#[derive(Default)]
+struct Parts<'a> {
+    schema: Option<&'a [u8]>,
+    num_rows: Option<i64>,
+    groups: Option<&'a [u8]>,
+    key_values: Option<&'a [u8]>,
+    writer: Option<String>,
+    orders: Option<&'a [u8]>,
+}
+
+impl<'a> Parts<'a> {
+    fn find(bytes: &'a [u8]) -> Result<Self> {
+        let (mut reader, mut id) = (Reader::new(bytes), 0);
+        let mut parts = Self::default();
+        while let Some((field, kind)) = reader.field(&mut id)? {
+            match (field, kind) {
+                (2, Kind::List) => parts.schema = Some(reader.span(kind)?),
+                (3, Kind::Int) => parts.num_rows = Some(reader.int()?),
+                (4, Kind::List) => parts.groups = Some(reader.span(kind)?),
+                (5, Kind::List) => parts.key_values = Some(reader.span(kind)?),
+                (6, Kind::Binary) => {
+                    parts.writer = Some(String::from_utf8_lossy(reader.binary()?).into_owned());
+                }
+                (7, Kind::List) => parts.orders = Some(reader.span(kind)?),
+                _ => reader.skip(kind)?,
+            }
+        }
+        Ok(parts)
+    }
+}
+
+/// Decodes a footer.
+pub(super) fn footer(bytes: &[u8], schemas: &Schemas) -> Result<Footer> {
+    let parts = Parts::find(bytes)?;
+    let schema_bytes = parts.schema.ok_or(Error::Nonsense("it has no schema"))?;
+    let num_rows = parts.num_rows.ok_or(Error::Nonsense("it has no row count"))?;
+    let pairs = parts.key_values.map(key_values).transpose()?.unwrap_or_default();
+    let arrow = pairs.iter().find(|(key, _)| *key == "ARROW:schema").map(|(_, value)| *value);
+    let schema = schemas.get(bytes, schema_bytes, arrow)?;
+    let ordered = parts.orders.map(all_type_ordered).transpose()?.unwrap_or(false);
+    let groups = row_groups(parts.groups.unwrap_or(&[0]), schema.leaves(), ordered, &schema)?;
+    if groups.iter().try_fold(0i64, |sum, g| sum.checked_add(g.num_rows)) != Some(num_rows) {
+        return Err(Error::Nonsense("its row groups do not add up to its row count"));
+    }
+    let hash = blake3::hash(bytes);
+    let (hash, _) = hash.as_bytes().split_first_chunk().expect("a BLAKE3 hash has 32 bytes");
+    Ok(Footer {
+        schema,
+        num_rows,
+        groups,
+        writer: parts.writer,
+        key_values: pairs
+            .into_iter()
+            .filter(|(key, _)| key.starts_with("bifrost."))
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
+            .collect(),
+        hash: *hash,
+    })
+}
+
+fn key_values(bytes: &[u8]) -> Result<Vec<(&str, &str)>> {
+    let mut reader = Reader::new(bytes);
+    let count = reader.structs()?;
+    let mut pairs = Vec::with_capacity(count);
+    for _ in 0..count {
+        let (mut key, mut value, mut id) = (None, None, 0);
+        while let Some((field, kind)) = reader.field(&mut id)? {
+            match (field, kind) {
+                (1, Kind::Binary) => key = std::str::from_utf8(reader.binary()?).ok(),
+                (2, Kind::Binary) => value = std::str::from_utf8(reader.binary()?).ok(),
+                _ => reader.skip(kind)?,
+            }
+        }
+        pairs.extend(key.zip(value));
+    }
+    Ok(pairs)
+}
+
+/// Whether the file states that every column is ordered as its type is; without that, bounds of
+/// text and of unsigned numbers may follow another order.
+fn all_type_ordered(bytes: &[u8]) -> Result<bool> {
+    let mut reader = Reader::new(bytes);
+    let mut all = true;
+    for _ in 0..reader.structs()? {
+        let mut id = 0;
+        while let Some((field, kind)) = reader.field(&mut id)? {
+            all &= field == 1;
+            reader.skip(kind)?;
+        }
+    }
+    Ok(all)
+}
+
+fn row_groups(
+    bytes: &[u8],
+    leaves: &[Leaf],
+    ordered: bool,
+    schema: &super::Schema,
+) -> Result<Vec<Packed>> {
+    let mut reader = Reader::new(bytes);
+    let count = reader.structs()?;
+    let mut groups = Vec::new();
+    for _ in 0..count {
+        groups.push(row_group(&mut reader, leaves, ordered, schema)?);
+    }
+    Ok(groups)
+}
+
+fn row_group(
+    reader: &mut Reader<'_>,
+    leaves: &[Leaf],
+    ordered: bool,
+    schema: &super::Schema,
+) -> Result<Packed> {
+    let (mut bounds, mut num_rows, mut id) = (Packed::unknown(schema), None, 0);
+    while let Some((field, kind)) = reader.field(&mut id)? {
+        match (field, kind) {
+            (1, Kind::List) => {
+                if reader.structs()? != leaves.len() {
+                    return Err(Error::Nonsense("a row group has another number of columns"));
+                }
+                for leaf in leaves {
+                    let statistics = column_chunk(reader)?;
+                    bounds.note(leaf, &statistics, ordered);
+                }
+            }
+            (3, Kind::Int) => num_rows = Some(reader.int()?),
+            _ => reader.skip(kind)?,
+        }
+    }
+    match num_rows {
+        Some(rows) if rows >= 0 => bounds.num_rows = rows,
+        _ => return Err(Error::Nonsense("a row group has no row count")),
+    }
+    bounds.drop_impossible_counts();
+    Ok(bounds)
+}
+
+/// The statistics of a `ColumnChunk`; none of them where it has none (or is encrypted).
+fn column_chunk<'a>(reader: &mut Reader<'a>) -> Result<Statistics<'a>> {
+    let (mut statistics, mut id) = (Statistics::default(), 0);
+    while let Some((field, kind)) = reader.field(&mut id)? {
+        match (field, kind) {
+            (3, Kind::Struct) => column_metadata(reader, &mut statistics)?,
+            _ => reader.skip(kind)?,
+        }
+    }
+    Ok(statistics)
+}
+
+fn column_metadata<'a>(reader: &mut Reader<'a>, found: &mut Statistics<'a>) -> Result<()> {
+    let mut id = 0;
+    while let Some((field, kind)) = reader.field(&mut id)? {
+        match (field, kind) {
+            (12, Kind::Struct) => *found = statistics(reader)?,
+            _ => reader.skip(kind)?,
+        }
+    }
+    Ok(())
+}
+
+fn statistics<'a>(reader: &mut Reader<'a>) -> Result<Statistics<'a>> {
+    let (mut found, mut id) = (Statistics::default(), 0);
+    while let Some((field, kind)) = reader.field(&mut id)? {
+        match (field, kind) {
+            (1, Kind::Binary) => found.old_max = Some(reader.binary()?),
+            (2, Kind::Binary) => found.old_min = Some(reader.binary()?),
+            (3, Kind::Int) => found.null_count = Some(reader.int()?),
+            (5, Kind::Binary) => found.max = Some(reader.binary()?),
+            (6, Kind::Binary) => found.min = Some(reader.binary()?),
+            (7, Kind::True) => found.max_is_exact = true,
+            (8, Kind::True) => found.min_is_exact = true,
+            _ => reader.skip(kind)?,
+        }
+    }
+    Ok(found)
+}

@@ -1,0 +1,167 @@
+//! What a Parquet file says of itself at its end: rows, columns, bounds, provenance.
+//!
+//! A footer is read with one `pread` of the file's tail (two where it is long) and decoded here,
+//! not by the parquet crate: the registry needs only the bounds, thousands of files share one
+//! schema that is decoded once ([`Schemas`]), and a damaged footer must end in an error, never in
+//! a panic or in an allocation of whatever size it claims.
+
+mod decode;
+mod packed;
+mod schema;
+mod thrift;
+
+#[cfg(test)]
+mod tests;
+
+pub use packed::Packed;
+pub use schema::{Column, Kind, Schema, Schemas};
+
+use crate::metadata;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+
+/// Bytes read from the end of a file at first: enough for the footer of most files.
+const TAIL_BYTES: u64 = 64 * 1024;
+/// Length of the footer, and magic, at the very end.
+const TRAILER_BYTES: usize = 8;
+const MAGIC: &[u8; 4] = b"PAR1";
+const MAGIC_ENCRYPTED: &[u8; 4] = b"PARE";
+
+/// The footer of a Parquet file.
+#[derive(Debug, Clone)]
+pub struct Footer {
+    /// Columns and where their bounds lie.
+    pub schema: Arc<Schema>,
+    /// Rows.
+    pub num_rows: i64,
+    /// Bounds of each row group, in order.
+    pub groups: Vec<Packed>,
+    /// Program that wrote the file, as it calls itself.
+    pub writer: Option<String>,
+    /// Key-value metadata whose keys start with `bifrost.`.
+    pub key_values: Vec<(String, String)>,
+    /// First 16 bytes of BLAKE3 of the footer.
+    pub hash: [u8; 16],
+}
+
+/// Why a file's footer cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Zero bytes.
+    #[error("is empty: whoever wrote it did not finish; write it again")]
+    Empty,
+    /// Neither the magic of Parquet at its end nor at its start.
+    #[error(
+        "is not Parquet: it does not end in PAR1; move it out of the lake or give it another name"
+    )]
+    NotParquet,
+    /// It starts as Parquet does but does not end so.
+    #[error("is cut short: it starts as Parquet but does not end so; copy or write it again")]
+    CutShort,
+    /// The footer is said to be longer than the file.
+    #[error(
+        "is cut short: its footer takes {footer_bytes} bytes, the file has {file_bytes}; copy or write it again"
+    )]
+    FooterBeyondFile {
+        /// Stated length.
+        footer_bytes: u64,
+        /// Length of the file.
+        file_bytes: u64,
+    },
+    /// The footer is encrypted.
+    #[error("is encrypted: decrypt it, or keep it outside of the lake")]
+    Encrypted,
+    /// The footer's encoding is broken.
+    #[error("has a damaged footer ({0}); copy or write it again")]
+    Encoding(#[from] thrift::Error),
+    /// The footer can be decoded but makes no sense.
+    #[error("has a damaged footer ({0}); copy or write it again")]
+    Nonsense(&'static str),
+    /// The system refused.
+    #[error("cannot be read ({0}); check permissions and the disk")]
+    Io(#[from] io::Error),
+}
+
+impl Footer {
+    /// Reads the footer of an open file of `size_bytes`.
+    ///
+    /// # Errors
+    /// [`Error`] says what is wrong with the file; nothing else depends on it.
+    pub fn read(file: &File, size_bytes: u64, schemas: &Schemas) -> Result<Self, Error> {
+        let tail = read_tail(file, size_bytes)?;
+        decode::footer(&tail, schemas)
+    }
+
+    /// Bounds of the whole file.
+    #[must_use]
+    pub fn bounds(&self) -> Packed {
+        Packed::merged(&self.schema, &self.groups)
+    }
+
+    /// Whether this program wrote the file: only then its `bifrost.` metadata describe what is in
+    /// it (tools that rewrite files keep keys of which they know nothing), and only then its
+    /// floating-point columns are known to hold no NaN.
+    #[must_use]
+    pub fn is_ours(&self) -> bool {
+        let writer = self.writer.as_deref().unwrap_or_default();
+        (writer.starts_with("parquet-rs") || writer.starts_with("bifrost"))
+            && self.value(metadata::PRODUCT).is_some()
+    }
+
+    /// A value of the `bifrost.` metadata.
+    #[must_use]
+    pub fn value(&self, key: &str) -> Option<&str> {
+        self.key_values.iter().find(|(k, _)| k == key).map(|(_, v)| v.as_str())
+    }
+}
+
+/// The bytes of the footer, without length and magic.
+fn read_tail(file: &File, size_bytes: u64) -> Result<Vec<u8>, Error> {
+    if size_bytes == 0 {
+        return Err(Error::Empty);
+    }
+    let mut tail = read_end(file, size_bytes, size_bytes.min(TAIL_BYTES))?;
+    let footer_bytes = footer_length(file, &tail)?;
+    let whole_bytes = footer_bytes + TRAILER_BYTES as u64;
+    if whole_bytes + MAGIC.len() as u64 > size_bytes {
+        return Err(Error::FooterBeyondFile { footer_bytes, file_bytes: size_bytes });
+    }
+    if whole_bytes > tail.len() as u64 {
+        tail = read_end(file, size_bytes, whole_bytes)?;
+    }
+    tail.truncate(tail.len() - TRAILER_BYTES);
+    let start = tail.len().saturating_sub(usize::try_from(footer_bytes).unwrap_or(usize::MAX));
+    tail.drain(..start);
+    Ok(tail)
+}
+
+fn read_end(file: &File, size_bytes: u64, length: u64) -> io::Result<Vec<u8>> {
+    let length_here = usize::try_from(length).map_err(io::Error::other)?;
+    let mut bytes = vec![0; length_here];
+    file.read_exact_at(&mut bytes, size_bytes - length)?;
+    Ok(bytes)
+}
+
+fn footer_length(file: &File, tail: &[u8]) -> Result<u64, Error> {
+    let Some((rest, magic)) = tail.split_last_chunk::<4>() else {
+        return Err(Error::NotParquet);
+    };
+    match magic {
+        MAGIC_ENCRYPTED => return Err(Error::Encrypted),
+        MAGIC => {}
+        _ => return Err(without_magic(file)),
+    }
+    let (_, length) = rest.split_last_chunk::<4>().ok_or(Error::CutShort)?;
+    Ok(u64::from(u32::from_le_bytes(*length)))
+}
+
+/// Tells a file that was cut short from one that never was Parquet.
+fn without_magic(file: &File) -> Error {
+    let mut head = [0; 4];
+    match file.read_exact_at(&mut head, 0) {
+        Ok(()) if head == *MAGIC || head == *MAGIC_ENCRYPTED => Error::CutShort,
+        _ => Error::NotParquet,
+    }
+}

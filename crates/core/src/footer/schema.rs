@@ -1,0 +1,382 @@
+//! Columns of a file and where their bounds lie; decoded once for all files that share them.
+
+use super::Error;
+use super::thrift::{Kind as Wire, Reader};
+use crate::guard::guard;
+use crate::metadata;
+use arrow::datatypes::Schema as ArrowSchema;
+use parquet::arrow::parquet_to_arrow_schema;
+use parquet::file::metadata::{KeyValue, ParquetMetaDataReader};
+use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+/// Groups within groups within groups: deeper than this is damage.
+const MAX_DEPTH: usize = 64;
+
+/// What kind of values a column holds, as far as comparing goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// Whole numbers of any width.
+    Int,
+    /// Floating-point numbers of any width.
+    Float,
+    /// UTF-8 text.
+    Text,
+    /// Booleans; their bounds lie among those of integers.
+    Bool,
+    /// Anything else: arrays, structs, times, decimals, bytes. No bounds are kept.
+    Other,
+}
+
+/// A top-level column.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Column {
+    /// Name, as the file spells it.
+    pub name: String,
+    /// Arrow type.
+    #[serde(rename = "type")]
+    pub data_type: String,
+    /// Kind of values.
+    pub kind: Kind,
+    /// Place in the bounds of its kind, from 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub slot: Option<usize>,
+    /// Place in the NULL counts, from 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub position: Option<usize>,
+    /// Whether it may hold NULL.
+    pub nullable: bool,
+    /// Unit, VOUnit spelling.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unit: Option<String>,
+    /// IVOA UCD.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ucd: Option<String>,
+    /// One sentence.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+}
+
+/// How a scalar column's statistics are encoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Encoding {
+    Bool,
+    Int32,
+    Int64,
+    UInt32,
+    UInt64,
+    Half,
+    Float,
+    Double,
+    Text,
+}
+
+impl Encoding {
+    pub(super) fn is_unsigned(self) -> bool {
+        matches!(self, Self::UInt32 | Self::UInt64)
+    }
+
+    fn kind(self) -> Kind {
+        match self {
+            Self::Bool => Kind::Bool,
+            Self::Int32 | Self::Int64 | Self::UInt32 | Self::UInt64 => Kind::Int,
+            Self::Half | Self::Float | Self::Double => Kind::Float,
+            Self::Text => Kind::Text,
+        }
+    }
+}
+
+/// A column as stored: a leaf of the schema's tree.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Leaf {
+    pub(super) scalar: Option<Scalar>,
+    pub(super) nullable: bool,
+}
+
+/// Where the bounds of a top-level scalar go, from 0.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Scalar {
+    pub(super) encoding: Encoding,
+    pub(super) slot: usize,
+    pub(super) position: usize,
+}
+
+/// How many columns of each kind there are.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Slots {
+    pub(super) positions: usize,
+    pub(super) ints: usize,
+    pub(super) floats: usize,
+    pub(super) texts: usize,
+}
+
+impl Slots {
+    fn place(&mut self, encoding: Encoding) -> Scalar {
+        let (count, position) = match encoding.kind() {
+            Kind::Float => (&mut self.floats, self.positions),
+            Kind::Text => (&mut self.texts, self.positions),
+            _ => (&mut self.ints, self.positions),
+        };
+        let slot = *count;
+        *count += 1;
+        self.positions += 1;
+        Scalar { encoding, slot, position }
+    }
+}
+
+/// The columns of a file.
+#[derive(Debug, Clone)]
+pub struct Schema {
+    fingerprint: String,
+    columns: Vec<Column>,
+    leaves: Vec<Leaf>,
+    slots: Slots,
+}
+
+impl Schema {
+    /// BLAKE3 (hex) of the column list: files with equal fingerprints have the same columns and
+    /// the same places for their bounds.
+    #[must_use]
+    pub fn fingerprint(&self) -> &str {
+        &self.fingerprint
+    }
+
+    /// The columns, in the file's order.
+    #[must_use]
+    pub fn columns(&self) -> &[Column] {
+        &self.columns
+    }
+
+    /// The one column of that name, whatever its case; `None` where there is none or several.
+    #[must_use]
+    pub fn column(&self, name: &str) -> Option<&Column> {
+        let mut named = self.columns.iter().filter(|c| c.name.eq_ignore_ascii_case(name));
+        named.next().filter(|_| named.next().is_none())
+    }
+
+    pub(super) fn leaves(&self) -> &[Leaf] {
+        &self.leaves
+    }
+
+    pub(super) fn slots(&self) -> Slots {
+        self.slots
+    }
+}
+
+/// The schemas met so far.
+#[derive(Debug, Default)]
+pub struct Schemas {
+    known: RwLock<HashMap<blake3::Hash, Arc<Schema>>>,
+}
+
+impl Schemas {
+    /// The schema of a footer: `schema` is its part of it, `arrow` the value of `ARROW:schema`.
+    pub(super) fn get(
+        &self,
+        footer: &[u8],
+        schema: &[u8],
+        arrow: Option<&str>,
+    ) -> Result<Arc<Schema>, Error> {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(schema).update(arrow.unwrap_or_default().as_bytes());
+        let key = hasher.finalize();
+        if let Some(known) = self.known.read().unwrap_or_else(PoisonError::into_inner).get(&key) {
+            return Ok(known.clone());
+        }
+        let made = Arc::new(decode(footer, schema, arrow)?);
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        Ok(known.entry(key).or_insert(made).clone())
+    }
+}
+
+/// A `SchemaElement`.
+#[derive(Default)]
+struct Element<'a> {
+    name: &'a str,
+    physical: Option<i64>,
+    length: Option<i64>,
+    repetition: i64,
+    children: i64,
+    converted: Option<i64>,
+    logical: Option<Logical>,
+}
+
+/// The logical types that matter here.
+#[derive(Clone, Copy, PartialEq)]
+enum Logical {
+    Text,
+    Int { signed: bool },
+    Half,
+    Other,
+}
+
+fn decode(footer: &[u8], bytes: &[u8], arrow: Option<&str>) -> Result<Schema, Error> {
+    let elements = elements(bytes)?;
+    let mut rest = elements.iter();
+    let root = rest.next().ok_or(Error::Nonsense("its schema is empty"))?;
+    let arrow = arrow_schema(footer, arrow);
+    let mut schema = Schema {
+        fingerprint: String::new(),
+        columns: Vec::new(),
+        leaves: Vec::new(),
+        slots: Slots::default(),
+    };
+    for index in 0..root.children {
+        let element = rest.next().ok_or(Error::Nonsense("its schema ends early"))?;
+        let scalar = element.encoding().map(|encoding| schema.slots.place(encoding));
+        if element.children > 0 {
+            for _ in 0..leaves_below(element, &mut rest, MAX_DEPTH)? {
+                schema.leaves.push(Leaf { scalar: None, nullable: true });
+            }
+        } else {
+            schema.leaves.push(Leaf { scalar, nullable: element.repetition != REQUIRED });
+        }
+        let field = arrow.as_ref().and_then(|a| a.fields().get(usize::try_from(index).ok()?));
+        let text = |key| field.and_then(|f| f.metadata().get(key).cloned());
+        schema.columns.push(Column {
+            name: element.name.to_owned(),
+            data_type: field.map_or_else(|| "unknown".to_owned(), |f| f.data_type().to_string()),
+            kind: scalar.map_or(Kind::Other, |s| s.encoding.kind()),
+            slot: scalar.map(|s| s.slot + 1),
+            position: scalar.map(|s| s.position + 1),
+            nullable: element.repetition != REQUIRED,
+            unit: text(metadata::UNIT),
+            ucd: text(metadata::UCD),
+            description: text(metadata::DESCRIPTION),
+        });
+    }
+    if rest.next().is_some() {
+        return Err(Error::Nonsense("its schema has elements to spare"));
+    }
+    let columns = serde_json::to_vec(&schema.columns).unwrap_or_default();
+    schema.fingerprint = blake3::hash(&columns).to_hex().to_string();
+    Ok(schema)
+}
+
+const REQUIRED: i64 = 0;
+const REPEATED: i64 = 2;
+
+/// Passes over the descendants of a group and counts their leaves.
+fn leaves_below<'a, 'b: 'a>(
+    group: &Element<'_>,
+    rest: &mut impl Iterator<Item = &'a Element<'b>>,
+    depth: usize,
+) -> Result<usize, Error> {
+    let depth = depth.checked_sub(1).ok_or(Error::Nonsense("its schema is nested too deep"))?;
+    let mut leaves = 0;
+    for _ in 0..group.children {
+        let element = rest.next().ok_or(Error::Nonsense("its schema ends early"))?;
+        leaves += match element.children {
+            ..=0 => 1,
+            _ => leaves_below(element, rest, depth)?,
+        };
+    }
+    Ok(leaves)
+}
+
+fn elements(bytes: &[u8]) -> Result<Vec<Element<'_>>, Error> {
+    let mut reader = Reader::new(bytes);
+    let count = reader.structs()?;
+    let mut elements = Vec::new();
+    for _ in 0..count {
+        elements.push(element(&mut reader)?);
+    }
+    // the parquet crate, which is asked for Arrow types, believes these numbers
+    if elements.iter().any(|e| e.children < 0 || e.children as usize >= count) {
+        return Err(Error::Nonsense("its schema has a group without children"));
+    }
+    Ok(elements)
+}
+
+fn element<'a>(reader: &mut Reader<'a>) -> Result<Element<'a>, Error> {
+    let (mut element, mut id) = (Element::default(), 0);
+    while let Some((field, kind)) = reader.field(&mut id)? {
+        match (field, kind) {
+            (1, Wire::Int) => element.physical = Some(reader.int()?),
+            (2, Wire::Int) => element.length = Some(reader.int()?),
+            (3, Wire::Int) => element.repetition = reader.int()?,
+            (4, Wire::Binary) => element.name = reader.text()?,
+            (5, Wire::Int) => element.children = reader.int()?,
+            (6, Wire::Int) => element.converted = Some(reader.int()?),
+            (10, Wire::Struct) => element.logical = Some(logical(reader)?),
+            _ => reader.skip(kind)?,
+        }
+    }
+    Ok(element)
+}
+
+fn logical(reader: &mut Reader<'_>) -> Result<Logical, Error> {
+    let (mut found, mut id) = (Logical::Other, 0);
+    while let Some((field, kind)) = reader.field(&mut id)? {
+        match (field, kind) {
+            (10, Wire::Struct) => {
+                found = Logical::Int { signed: is_signed(reader)? };
+                continue;
+            }
+            (1, _) => found = Logical::Text,
+            (15, _) => found = Logical::Half,
+            _ => found = Logical::Other,
+        }
+        reader.skip(kind)?;
+    }
+    Ok(found)
+}
+
+fn is_signed(reader: &mut Reader<'_>) -> Result<bool, Error> {
+    let (mut signed, mut id) = (true, 0);
+    while let Some((field, kind)) = reader.field(&mut id)? {
+        if field == 2 {
+            signed = kind == Wire::True;
+        }
+        reader.skip(kind)?;
+    }
+    Ok(signed)
+}
+
+impl Element<'_> {
+    /// How statistics of a scalar are encoded; `None` for what has no bounds here.
+    fn encoding(&self) -> Option<Encoding> {
+        if self.children > 0 || self.repetition == REPEATED {
+            return None;
+        }
+        match (self.physical?, self.annotation()) {
+            (0, None) => Some(Encoding::Bool),
+            (1, None | Some(Logical::Int { signed: true })) => Some(Encoding::Int32),
+            (1, Some(Logical::Int { signed: false })) => Some(Encoding::UInt32),
+            (2, None | Some(Logical::Int { signed: true })) => Some(Encoding::Int64),
+            (2, Some(Logical::Int { signed: false })) => Some(Encoding::UInt64),
+            (4, None) => Some(Encoding::Float),
+            (5, None) => Some(Encoding::Double),
+            (6, Some(Logical::Text)) => Some(Encoding::Text),
+            (7, Some(Logical::Half)) if self.length == Some(2) => Some(Encoding::Half),
+            _ => None,
+        }
+    }
+
+    /// The logical type, also where only the older converted type is given.
+    fn annotation(&self) -> Option<Logical> {
+        self.logical.or_else(|| {
+            Some(match self.converted? {
+                0 => Logical::Text,
+                11..=14 => Logical::Int { signed: false },
+                15..=18 => Logical::Int { signed: true },
+                _ => Logical::Other,
+            })
+        })
+    }
+}
+
+/// The Arrow schema, for types and field metadata: what cannot be had is done without.
+fn arrow_schema(footer: &[u8], arrow: Option<&str>) -> Option<ArrowSchema> {
+    let hint = arrow.map(|value| vec![KeyValue::new("ARROW:schema".to_owned(), value.to_owned())]);
+    let with = |hint: Option<&Vec<KeyValue>>| {
+        let convert = || {
+            let tree = ParquetMetaDataReader::decode_schema(footer).ok()?;
+            parquet_to_arrow_schema(&tree, hint).ok()
+        };
+        guard(convert).ok().flatten()
+    };
+    with(hint.as_ref()).or_else(|| with(None))
+}
