@@ -5,7 +5,7 @@ use super::dice::{Purpose, Seed};
 use super::edges::Edge;
 use super::tables::{self, Campaign};
 use super::{Mask, Object, Request};
-use crate::fits::write::{Codec, FitsWriter, Header, compress_rows};
+use crate::fits::write::{Codec, FitsWriter, Header, Pixels, compress_rows};
 use rayon::prelude::*;
 use std::fs::File;
 use std::io::{self, BufWriter};
@@ -108,27 +108,30 @@ impl Images {
         let Self { arm, rows } = self;
         let [width, count] = [arm.width(), rows.len()];
         let name = |kind: &str| format!("{}_{kind}", arm.letter());
-        let image = |kind: &str, bitpix, axes: &[usize], unit: &str| {
-            let mut header = Header::image(&name(kind), bitpix, axes);
+        let image = |kind: &str, pixels, axes: &[usize], unit: &str| {
+            let mut header = Header::image(&name(kind), pixels, axes);
             if !unit.is_empty() {
                 header.text("BUNIT", unit, "");
             }
             header
         };
         let wave: Vec<u8> = camera.wave_angstrom.iter().flat_map(|w| w.to_be_bytes()).collect();
-        file.append(image("WAVELENGTH", -64, &[width], "Angstrom"), [&wave[..]].into_iter())?;
+        file.append(
+            image("WAVELENGTH", Pixels::F64, &[width], "Angstrom"),
+            [&wave[..]].into_iter(),
+        )?;
         for (kind, unit, pixels) in [
             ("FLUX", FLUX_UNIT, (|row| &row.flux) as fn(&Row) -> &Vec<f32>),
             ("IVAR", IVAR_UNIT, |row| &row.ivar),
         ] {
             let bytes = encode(&rows, width, |row| pixels(row).iter().map(|p| p.to_be_bytes()));
-            file.append(image(kind, -32, &[width, count], unit), bytes.chunks(1 << 20))?;
+            file.append(image(kind, Pixels::F32, &[width, count], unit), bytes.chunks(1 << 20))?;
         }
         write_mask(file, &name("MASK"), rows, width, request.mask)?;
         if request.resolution {
             let bank = ResolutionBank::new(arm);
             let of = |o: &Object| bank.of(&o.target, o.observation.depths[arm as usize]);
-            let header = image("RESOLUTION", -32, &[width, DIAGONALS, count], "");
+            let header = image("RESOLUTION", Pixels::F32, &[width, DIAGONALS, count], "");
             file.append(header, objects.iter().map(of))?;
         }
         Ok(())
@@ -157,23 +160,25 @@ fn write_mask<W: io::Write>(
     style: Mask,
 ) -> io::Result<()> {
     let codec = match style {
-        Mask::Int32 | Mask::Uint32 => {
-            let mut header = Header::image(name, 32, &[width, rows.len()]);
-            // BZERO 2^31: stored is the signed number with the same order
-            let flip = if style == Mask::Uint32 { 1 << 31 } else { 0 };
-            if style == Mask::Uint32 {
-                header.int("BSCALE", 1, "").int("BZERO", 1 << 31, "");
-            }
-            let stored = |row: &'_ Row| -> Vec<[u8; 4]> {
-                row.mask.iter().map(|m| (m ^ flip).to_be_bytes()).collect()
-            };
-            let bytes = encode(&rows, width, |row| stored(row).into_iter());
-            return file.append(header, [&bytes[..]].into_iter());
-        }
+        Mask::Int32 => return write_plain_mask(file, name, &rows, width, Pixels::I32),
+        Mask::Uint32 => return write_plain_mask(file, name, &rows, width, Pixels::U32),
         Mask::Gzip => Codec::Gzip1,
         Mask::Rice => Codec::Rice1,
     };
     let pixels: Vec<u32> = rows.into_iter().flat_map(|row| row.mask).collect();
     let (header, data) = compress_rows(name, codec, &pixels, width)?;
     file.append(header, [&data[..]].into_iter())
+}
+
+fn write_plain_mask<W: io::Write>(
+    file: &mut FitsWriter<W>,
+    name: &str,
+    rows: &[Row],
+    width: usize,
+    pixels: Pixels,
+) -> io::Result<()> {
+    // less BZERO, 2^31, is the signed number of the same order
+    let flip = if pixels == Pixels::U32 { 1 << 31 } else { 0 };
+    let bytes = encode(rows, width, |row| row.mask.iter().map(move |m| (m ^ flip).to_be_bytes()));
+    file.append(Header::image(name, pixels, &[width, rows.len()]), [&bytes[..]].into_iter())
 }

@@ -20,6 +20,32 @@ const CARD: usize = 80;
 /// Characters of a string value that fit one card.
 const TEXT: usize = 68;
 
+/// The type of an image's pixels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pixels {
+    /// Bytes.
+    U8,
+    /// Signed integers.
+    I32,
+    /// Unsigned integers: stored as signed ones, from which `BZERO` was taken.
+    U32,
+    /// Single precision.
+    F32,
+    /// Double precision.
+    F64,
+}
+
+impl Pixels {
+    fn bitpix(self) -> i64 {
+        match self {
+            Self::U8 => 8,
+            Self::I32 | Self::U32 => 32,
+            Self::F32 => -32,
+            Self::F64 => -64,
+        }
+    }
+}
+
 /// The cards of a header, without `END`.
 #[derive(Debug, Clone, Default)]
 pub struct Header {
@@ -41,16 +67,19 @@ impl Header {
 
     /// The header of an image extension; `axes` are given fastest first, as FITS counts them.
     #[must_use]
-    pub fn image(name: &str, bitpix: i64, axes: &[usize]) -> Self {
+    pub fn image(name: &str, pixels: Pixels, axes: &[usize]) -> Self {
         let mut header = Self::default();
         header
             .text("XTENSION", "IMAGE", "Image extension")
-            .int("BITPIX", bitpix, "array data type")
+            .int("BITPIX", pixels.bitpix(), "array data type")
             .int("NAXIS", axes.len() as i64, "number of array dimensions");
         for (i, axis) in axes.iter().enumerate() {
             header.int(&format!("NAXIS{}", i + 1), *axis as i64, "");
         }
         header.int("PCOUNT", 0, "number of parameters").int("GCOUNT", 1, "number of groups");
+        if pixels == Pixels::U32 {
+            header.int("BSCALE", 1, "").int("BZERO", 1 << 31, "");
+        }
         header.text("EXTNAME", name, "extension name");
         header
     }
@@ -192,7 +221,7 @@ mod tests {
     fn a_sealed_hdu_sums_to_minus_zero() {
         let mut file = FitsWriter::new(Vec::new(), true);
         let data: Vec<u8> = (0..4004u32).map(|i| (i % 251) as u8).collect();
-        let header = Header::image("X", 8, &[4004]);
+        let header = Header::image("X", Pixels::U8, &[4004]);
         file.append(header, data.chunks(1001)).expect("memory takes it");
         let bytes = file.finish().expect("memory takes it");
         assert_eq!(bytes.len(), 3 * BLOCK);
