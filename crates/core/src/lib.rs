@@ -16,6 +16,7 @@ pub mod outcome;
 pub mod publish;
 pub mod quarantine;
 pub mod predicate;
+pub mod redshift;
 pub mod registry;
 pub mod sky;
 pub mod tile;
