@@ -144,7 +144,6 @@ CREATE TABLE file_registry (
     program         text COLLATE "C",
     spectype_min    text COLLATE "C",
     spectype_max    text COLLATE "C",
-    spectypes       text[] COLLATE "C",
     footer_hash     bytea,
     content         text COLLATE "C",
     order_hash      text COLLATE "C",
@@ -165,7 +164,7 @@ COMMENT ON COLUMN file_registry.num_row_groups IS 'Row groups; NULL where the fi
 COMMENT ON COLUMN file_registry.schema_id IS 'Its columns, in file_schemas';
 COMMENT ON COLUMN file_registry.making_id IS 'How it was made, in file_makings';
 COMMENT ON COLUMN file_registry.healpix IS 'Pixel of its tile (nside 64, NESTED), where it is the file of a tile';
-COMMENT ON COLUMN file_registry.in_catalog IS 'Whether the catalog holds its rows';
+COMMENT ON COLUMN file_registry.in_catalog IS 'Whether catalog, file_classes and file_facts hold all that is in it';
 COMMENT ON COLUMN file_registry.z_min IS 'Least redshift; NULL = unknown, as in every bound here';
 COMMENT ON COLUMN file_registry.z_max IS 'Greatest redshift';
 COMMENT ON COLUMN file_registry.deltachi2_min IS 'Least deltachi2';
@@ -188,7 +187,6 @@ COMMENT ON COLUMN file_registry.survey IS 'Survey of its tile';
 COMMENT ON COLUMN file_registry.program IS 'Program of its tile';
 COMMENT ON COLUMN file_registry.spectype_min IS 'Least spectype, byte order';
 COMMENT ON COLUMN file_registry.spectype_max IS 'Greatest spectype, byte order';
-COMMENT ON COLUMN file_registry.spectypes IS 'Every spectype in it, where its rows were cataloged; NULL = unknown';
 COMMENT ON COLUMN file_registry.footer_hash IS 'First 16 bytes of BLAKE3 of the Parquet footer';
 COMMENT ON COLUMN file_registry.content IS 'Checksum of its content as its maker stated it (blake3:HEX:LENGTH)';
 COMMENT ON COLUMN file_registry.order_hash IS 'Hash of its TARGETIDs in row order (hex): products of one tile with equal hashes zip';
@@ -245,7 +243,7 @@ CREATE TABLE file_classes (
     z_bins    smallint[] NOT NULL,
     z_counts  integer[] NOT NULL
 );
-COMMENT ON TABLE file_classes IS 'Objects of each cataloged file by class: one row per (file, spectype, good redshift or not)';
+COMMENT ON TABLE file_classes IS 'Rows of each cataloged file by class: one row per (file, spectype, good redshift or not); together they count every row of the file';
 COMMENT ON COLUMN file_classes.file_id IS 'The file';
 COMMENT ON COLUMN file_classes.num_rows IS 'Rows of this class';
 COMMENT ON COLUMN file_classes.z_min IS 'Least redshift among them; NULL where none has one';
@@ -353,7 +351,7 @@ CREATE TABLE catalog (
     subtype           text COLLATE "C",
     objtype           text COLLATE "C"
 );
-COMMENT ON TABLE catalog IS 'Every object of the live spectra files: one row per row; key (release, survey, program, healpix, target_id)';
+COMMENT ON TABLE catalog IS 'Every object of the live spectra files: one row per row that has a TARGETID; key (release, survey, program, healpix, target_id)';
 COMMENT ON COLUMN catalog.file_id IS 'File that holds the row';
 COMMENT ON COLUMN catalog.target_id IS 'TARGETID; negative: no real target';
 COMMENT ON COLUMN catalog.healpix_29 IS 'HEALPix order-29 NESTED number of the position';

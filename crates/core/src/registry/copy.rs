@@ -1,0 +1,175 @@
+//! Postgres's binary COPY format, written straight into bytes.
+//!
+//! Millions of rows pass here, so values go into one growing buffer without any allocation or
+//! dispatch of their own. The order and types of the values are those of the `copy_….sql` file
+//! that the buffer is sent to.
+
+use bytes::{BufMut, Bytes, BytesMut};
+
+const SIGNATURE: &[u8] = b"PGCOPY\n\xff\r\n\0";
+
+/// Rows of a COPY, without its header and trailer.
+#[derive(Debug, Default)]
+pub(crate) struct Rows {
+    bytes: BytesMut,
+    count: u64,
+}
+
+/// What every COPY begins with.
+pub(super) fn header() -> Bytes {
+    let mut bytes = BytesMut::with_capacity(19);
+    bytes.put_slice(SIGNATURE);
+    bytes.put_u64(0);
+    bytes.freeze()
+}
+
+/// What every COPY ends with.
+pub(super) fn trailer() -> Bytes {
+    Bytes::from_static(&[0xff, 0xff])
+}
+
+impl Rows {
+    pub(crate) fn with_capacity(bytes: usize) -> Self {
+        Self { bytes: BytesMut::with_capacity(bytes), count: 0 }
+    }
+
+    /// How many rows were begun.
+    pub(crate) fn count(&self) -> u64 {
+        self.count
+    }
+
+    pub(super) fn into_bytes(self) -> Bytes {
+        self.bytes.freeze()
+    }
+
+    /// Begins a row of so many values.
+    #[inline]
+    pub(crate) fn begin(&mut self, values: i16) {
+        self.bytes.put_i16(values);
+        self.count += 1;
+    }
+
+    #[inline]
+    pub(crate) fn null(&mut self) {
+        self.bytes.put_i32(-1);
+    }
+
+    #[inline]
+    pub(crate) fn int8(&mut self, value: i64) {
+        self.bytes.put_i32(8);
+        self.bytes.put_i64(value);
+    }
+
+    #[inline]
+    pub(crate) fn int4(&mut self, value: i32) {
+        self.bytes.put_i32(4);
+        self.bytes.put_i32(value);
+    }
+
+    #[inline]
+    pub(crate) fn float8(&mut self, value: f64) {
+        self.bytes.put_i32(8);
+        self.bytes.put_f64(value);
+    }
+
+    #[inline]
+    pub(crate) fn float4(&mut self, value: f32) {
+        self.bytes.put_i32(4);
+        self.bytes.put_f32(value);
+    }
+
+    #[inline]
+    pub(crate) fn bool(&mut self, value: bool) {
+        self.bytes.put_i32(1);
+        self.bytes.put_u8(u8::from(value));
+    }
+
+    /// Text or bytes. Text must hold no NUL.
+    #[inline]
+    pub(crate) fn bytes(&mut self, value: &[u8]) {
+        self.bytes.put_i32(value.len() as i32);
+        self.bytes.put_slice(value);
+    }
+
+    #[inline]
+    pub(crate) fn text(&mut self, value: &str) {
+        self.bytes(value.as_bytes());
+    }
+
+    /// A value, or NULL.
+    #[inline]
+    pub(crate) fn maybe<T>(&mut self, value: Option<T>, put: impl FnOnce(&mut Self, T)) {
+        match value {
+            Some(value) => put(self, value),
+            None => self.null(),
+        }
+    }
+
+    /// The `int8range` [start, end).
+    pub(crate) fn int8range(&mut self, range: &std::ops::Range<i64>) {
+        const LOWER_INCLUSIVE: u8 = 0x02;
+        self.bytes.put_i32(1 + 12 + 12);
+        self.bytes.put_u8(LOWER_INCLUSIVE);
+        self.int8(range.start);
+        self.int8(range.end);
+    }
+
+    /// An array of one dimension; `put` writes its elements.
+    fn array<T>(&mut self, element: Element, values: &[T], mut put: impl FnMut(&mut Self, &T)) {
+        let start = self.bytes.len();
+        self.bytes.put_i32(0);
+        let dimensions = i32::from(!values.is_empty());
+        self.bytes.put_i32(dimensions);
+        // whether there are NULLs: Postgres looks for itself
+        self.bytes.put_i32(1);
+        self.bytes.put_u32(element as u32);
+        if dimensions == 1 {
+            self.bytes.put_i32(values.len() as i32);
+            self.bytes.put_i32(1);
+        }
+        for value in values {
+            put(self, value);
+        }
+        let length = (self.bytes.len() - start - 4) as i32;
+        self.bytes[start..start + 4].copy_from_slice(&length.to_be_bytes());
+    }
+
+    pub(crate) fn int8s(&mut self, values: &[Option<i64>]) {
+        self.array(Element::Int8, values, |rows, v| rows.maybe(*v, Self::int8));
+    }
+
+    pub(crate) fn int4s(&mut self, values: &[Option<i32>]) {
+        self.array(Element::Int4, values, |rows, v| rows.maybe(*v, Self::int4));
+    }
+
+    pub(crate) fn int2s(&mut self, values: &[i16]) {
+        self.array(Element::Int2, values, |rows, v| {
+            rows.bytes.put_i32(2);
+            rows.bytes.put_i16(*v);
+        });
+    }
+
+    pub(crate) fn float8s(&mut self, values: &[Option<f64>]) {
+        self.array(Element::Float8, values, |rows, v| rows.maybe(*v, Self::float8));
+    }
+
+    pub(crate) fn bools(&mut self, values: &[bool]) {
+        self.array(Element::Bool, values, |rows, v| rows.bool(*v));
+    }
+
+    pub(crate) fn texts(&mut self, values: &[Option<String>]) {
+        self.array(Element::Text, values, |rows, v| rows.maybe(v.as_deref(), Self::text));
+    }
+}
+
+/// Object identifiers of element types, which Postgres never changes.
+#[derive(Debug, Clone, Copy)]
+#[repr(u32)]
+enum Element {
+    Bool = 16,
+    Int8 = 20,
+    Int2 = 21,
+    Int4 = 23,
+    Text = 25,
+    Float8 = 701,
+}

@@ -1,0 +1,1 @@
+DELETE FROM file_bounds WHERE file_id = ANY ($1)

@@ -1,0 +1,1 @@
+DELETE FROM tile_outcomes WHERE lake_id = $1 AND tile <> ALL ($2)

@@ -1,0 +1,1 @@
+SELECT tile, outcome, reasons, advice, at FROM tile_outcomes WHERE lake_id = $1 ORDER BY tile

@@ -1,0 +1,3 @@
+-- A file whose footer is good and whose rows are not.
+UPDATE file_registry SET state = 'quarantined', reason = $2, in_catalog = false
+WHERE file_id = $1
