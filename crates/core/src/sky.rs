@@ -1,6 +1,7 @@
 //! The sky as HEALPix NESTED numbers of order 29, where a tile is one contiguous range.
 
 use crate::tile::Pixel;
+use cdshealpix::compass_point::Cardinal;
 use cdshealpix::nested;
 use std::ops::Range;
 
@@ -98,6 +99,27 @@ impl std::str::FromStr for Cone {
 pub fn range_of(order: u8, cell: u64) -> Range<i64> {
     let shift = 2 * u32::from(ORDER - order);
     ((cell << shift) as i64)..(((cell + 1) << shift) as i64)
+}
+
+/// The corners and edge points of a cell (degrees), in order around it, `segments` a side.
+#[must_use]
+pub fn outline(order: u8, cell: u64, segments: u32) -> Vec<(f64, f64)> {
+    let path = nested::path_along_cell_edge(order, cell, &Cardinal::S, false, segments.max(1));
+    path.iter().map(|(lon, lat)| (lon.to_degrees(), lat.to_degrees())).collect()
+}
+
+/// The centre of a cell (degrees).
+#[must_use]
+pub fn centre(order: u8, cell: u64) -> (f64, f64) {
+    let (lon, lat) = nested::center(order, cell);
+    (lon.to_degrees(), lat.to_degrees())
+}
+
+/// The area of one cell in square degrees; all cells of an order have the same.
+#[must_use]
+pub fn cell_area_deg2(order: u8) -> f64 {
+    let sphere = 4.0 * std::f64::consts::PI * 1f64.to_degrees().powi(2);
+    sphere / (12u64 << (2 * u32::from(order))) as f64
 }
 
 /// The order-29 number of a position (degrees); `None` where it is not a finite point of the sky.

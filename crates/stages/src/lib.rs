@@ -1,4 +1,5 @@
-//! Makes files: reads and writes FITS, makes mock tiles.
+//! Makes files: reads and writes FITS, makes mock tiles, writes a lake's datasheet.
 
+pub mod datasheet;
 pub mod fits;
 pub mod mock;

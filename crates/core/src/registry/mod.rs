@@ -4,6 +4,7 @@
 //! the tables are made by the files under `/migrations`.
 
 mod connect;
+pub mod facts;
 mod migrate;
 
 pub use connect::{Registry, psql_variables};

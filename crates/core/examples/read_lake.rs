@@ -1,0 +1,3 @@
+//! Asks a lake's registry which files answer a question, and reads the rows.
+
+fn main() {}

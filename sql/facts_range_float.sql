@@ -1,0 +1,11 @@
+-- Range of each floating-point column, NaN aside, over the live files of each schema.
+SELECT f.schema_id, c.slot,
+       count(*) FILTER (WHERE c.nan) AS files_with_nan,
+       count(c.low) FILTER (WHERE c.high IS NOT NULL) AS files_known,
+       min(c.low) AS low,
+       max(c.high) AS high
+FROM file_registry AS f
+JOIN file_bounds AS b ON b.file_id = f.file_id AND b.row_group = -1,
+     unnest(b.float_min, b.float_max, b.float_nan) WITH ORDINALITY AS c (low, high, nan, slot)
+WHERE f.state = 'live'
+GROUP BY f.schema_id, c.slot

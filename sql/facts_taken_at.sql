@@ -1,0 +1,2 @@
+-- The moment of the snapshot.
+SELECT now() AS taken_at
