@@ -42,6 +42,9 @@ pub struct Global {
         hide_env_values = true
     )]
     pub database_url: Option<String>,
+    /// Folder of Postgres' programs, for the private server [default: searched for]
+    #[arg(long, global = true, value_name = "DIR", env = "BIFROST_POSTGRES_BIN")]
+    pub postgres_bin: Option<PathBuf>,
     /// Print JSON instead of tables
     #[arg(long, global = true, env = "BIFROST_JSON", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub json: Option<bool>,

@@ -1,9 +1,10 @@
 //! What a command works with: settings, lake, registry, printer.
 
 use crate::args::Global;
-use crate::exit::{TryAgain, Usage};
+use crate::exit::Usage;
 use crate::printer::Printer;
 use crate::settings::Settings;
+use bifrost_core::cluster::Cluster;
 use bifrost_core::layout::Lake;
 use bifrost_core::registry::Registry;
 use std::path::Path;
@@ -35,7 +36,7 @@ impl Context {
     /// The registry for commands that write: its tables are made or brought up to date.
     pub fn registry(&self) -> anyhow::Result<Registry> {
         let registry = self.connected()?;
-        self.block_on(registry.migrate()).map_err(told_apart)?;
+        self.block_on(registry.migrate())?;
         Ok(registry)
     }
 
@@ -45,16 +46,26 @@ impl Context {
             return self.registry();
         }
         let registry = self.connected()?;
-        self.block_on(registry.check_schema()).map_err(told_apart)?;
+        self.block_on(registry.check_schema())?;
         Ok(registry)
     }
 
     /// The registry, whatever its tables are like.
     pub fn connected(&self) -> anyhow::Result<Registry> {
-        let Some(url) = &self.settings.database_url else {
-            anyhow::bail!("no private Postgres yet: give --database-url");
-        };
-        self.block_on(Registry::connect(url)).map_err(told_apart)
+        Ok(self.block_on(Registry::connect(&self.database_url()?))?)
+    }
+
+    /// Where the registry is: the server that was named, else the lake's own, started if need be.
+    pub fn database_url(&self) -> anyhow::Result<String> {
+        if let Some(url) = &self.settings.database_url {
+            return Ok(url.clone());
+        }
+        let (cluster, started) = Cluster::up(&self.lake()?, &self.settings.surroundings())?;
+        if started {
+            let folder = cluster.folder().display();
+            self.printer.note(&format!("started the lake's private Postgres in {folder}"));
+        }
+        Ok(cluster.url())
     }
 
     /// The lake that commands read; it must exist.
@@ -87,11 +98,6 @@ impl Context {
         let host = host.trim();
         Ok(if host.is_empty() { "localhost".into() } else { host.to_owned() })
     }
-}
-
-/// Failures that may pass by themselves end in "try again".
-fn told_apart(error: bifrost_core::registry::Error) -> anyhow::Error {
-    if error.is_transient() { TryAgain(error.to_string()).into() } else { error.into() }
 }
 
 fn start_log(settings: &Settings) {

@@ -1,5 +1,6 @@
 //! Every way a command can end, and the number that says so.
 
+use bifrost_core::{cluster, registry};
 use std::io;
 use std::process::ExitCode;
 
@@ -42,11 +43,18 @@ pub fn code(ended: anyhow::Result<Exit>) -> ExitCode {
 fn number(error: &anyhow::Error) -> u8 {
     if error.chain().any(|e| e.is::<Usage>()) {
         2
-    } else if error.chain().any(|e| e.is::<TryAgain>()) {
+    } else if error.chain().any(may_pass) {
         75
     } else {
         1
     }
+}
+
+/// Whether the cause may be gone by itself later.
+fn may_pass(cause: &(dyn std::error::Error + 'static)) -> bool {
+    cause.is::<TryAgain>()
+        || cause.downcast_ref::<registry::Error>().is_some_and(registry::Error::is_transient)
+        || cause.downcast_ref::<cluster::Error>().is_some_and(cluster::Error::is_transient)
 }
 
 /// The reader of our output went away (`bifrost read | head`): that is no failure.

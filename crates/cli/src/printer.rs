@@ -56,7 +56,13 @@ pub fn table(head: &[&str], right: &[usize]) -> Table {
     table
 }
 
-/// Says what failed, with every cause.
+/// Says what failed, with every cause that adds something.
 pub fn complain(error: &anyhow::Error) {
-    let _ = writeln!(io::stderr().lock(), "bifrost: {error:#}");
+    let mut said = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !said.contains(&cause) {
+            said = format!("{said}: {cause}");
+        }
+    }
+    let _ = writeln!(io::stderr().lock(), "bifrost: {said}");
 }

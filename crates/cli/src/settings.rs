@@ -3,6 +3,7 @@
 use crate::args::Global;
 use crate::exit::Usage;
 use anyhow::Context as _;
+use bifrost_core::cluster::Surroundings;
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
 
@@ -16,6 +17,8 @@ pub struct Settings {
     pub node: Option<String>,
     /// Postgres that holds the registry.
     pub database_url: Option<String>,
+    /// Folder of Postgres' programs.
+    pub postgres_bin: Option<PathBuf>,
     /// JSON instead of tables.
     pub json: bool,
     /// Say only what went wrong.
@@ -35,10 +38,21 @@ impl Settings {
         settings.lake = global.lake.or(settings.lake);
         settings.node = global.node.or(settings.node);
         settings.database_url = global.database_url.or(settings.database_url);
+        settings.postgres_bin = global.postgres_bin.or(settings.postgres_bin);
         settings.json = global.json.unwrap_or(settings.json);
         settings.quiet = global.quiet.unwrap_or(settings.quiet);
         settings.verbose = settings.verbose.max(global.verbose);
         Ok(settings)
+    }
+
+    /// What the private Postgres needs to know of this machine and its user.
+    pub fn surroundings(&self) -> Surroundings {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        Surroundings {
+            path: std::env::split_paths(&path).filter(|folder| folder.is_absolute()).collect(),
+            programs: self.postgres_bin.clone(),
+            state: state_folders(),
+        }
     }
 
     fn read(path: &Path) -> anyhow::Result<Self> {
@@ -46,4 +60,16 @@ impl Settings {
             .with_context(|| format!("failed to read settings from {}", path.display()))?;
         toml::from_str(&text).map_err(|e| Usage(format!("{}: {e}", path.display())).into())
     }
+}
+
+/// Where state may be kept, best first: where the user says, else where the system does.
+fn state_folders() -> Vec<PathBuf> {
+    let folder = |variable| std::env::var_os(variable).map(PathBuf::from);
+    let named = folder("XDG_STATE_HOME").map(|state| state.join("bifrost"));
+    let own = if rustix::process::geteuid().is_root() {
+        Some(PathBuf::from("/var/lib/bifrost"))
+    } else {
+        folder("HOME").map(|home| home.join(".local/state/bifrost"))
+    };
+    named.into_iter().chain(own).filter(|folder| folder.is_absolute()).collect()
 }

@@ -10,9 +10,11 @@
 pub mod bounds;
 pub mod footer;
 pub mod guard;
+pub mod cluster;
 pub mod layout;
 pub mod metadata;
 pub mod outcome;
+pub mod predicate;
 pub mod publish;
 pub mod quarantine;
 pub mod predicate;

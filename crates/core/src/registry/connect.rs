@@ -71,7 +71,11 @@ impl Registry {
         })
     }
 
-    async fn server_major(&self) -> Result<i32, Error> {
+    /// Major version of the server.
+    ///
+    /// # Errors
+    /// [`Error::Unreachable`], [`Error::Statement`].
+    pub async fn server_major(&self) -> Result<i32, Error> {
         let sql = include_str!("../../../../sql/server_version.sql");
         let row = self.client().await?.query_one(sql, &[]).await;
         let number: i32 =

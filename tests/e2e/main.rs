@@ -1,0 +1,6 @@
+//! The program as its users meet it: the built binary, a lake in a temporary folder, a real
+//! Postgres.
+
+mod db;
+mod support;
+mod tidy;
