@@ -8,16 +8,15 @@
 //! to it, so that the command line and the Python package share it unchanged.
 
 pub mod bounds;
+pub mod cluster;
 pub mod footer;
 pub mod guard;
-pub mod cluster;
 pub mod layout;
 pub mod metadata;
 pub mod outcome;
 pub mod predicate;
 pub mod publish;
 pub mod quarantine;
-pub mod predicate;
 pub mod redshift;
 pub mod registry;
 pub mod sky;
