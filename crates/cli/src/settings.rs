@@ -25,6 +25,8 @@ pub struct Settings {
     pub quiet: bool,
     /// Say more.
     pub verbose: u8,
+    /// Options of `bifrost convert`.
+    pub convert: crate::commands::convert::Options,
 }
 
 impl Settings {

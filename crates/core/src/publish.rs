@@ -78,6 +78,12 @@ impl Staging {
         Ok(Self { lake: lake.clone(), dir, _alive: alive })
     }
 
+    /// The folder, for other files that live as long as the run.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
     /// Claims a tile of a product; waits while another writer has it.
     ///
     /// # Errors
@@ -455,7 +461,9 @@ mod tests {
     }
 
     fn is_clean(lake: &Lake) -> bool {
-        [INTENTS, STAGING, CLAIMS].iter().all(|d| entries(&lake.private(d)).unwrap().is_empty())
+        [INTENTS, STAGING, CLAIMS]
+            .iter()
+            .all(|d| entries(&lake.private(d)).is_ok_and(|e| e.is_empty()))
     }
 
     #[test]
@@ -574,7 +582,8 @@ mod tests {
         let draft = staging.dir.join("draft.parquet");
         fs::write(&draft, "new").expect("a draft");
         let target = lake.file(&spectra(), &FileName { tile: tile(), rows: 1 });
-        let intent = Intent::new(lake.root(), &draft, &target, &[target.clone()]).expect("intent");
+        let intent = Intent::new(lake.root(), &draft, &target, std::slice::from_ref(&target))
+            .expect("intent");
         assert!(replace(&lake, &intent, &mut stop_before(3, &mut 0)).is_err());
         drop(recover(&lake).expect("recovered"));
         assert_eq!(live(&lake)[0].1, "old");

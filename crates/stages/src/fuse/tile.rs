@@ -1,0 +1,419 @@
+//! One tile, from its files to its place in the lake: every check is made, the worst decides.
+
+use super::coadd::Spectra;
+use super::config::Config;
+use super::findings::{Finding, Findings, outcome_of};
+use super::identity::identify;
+use super::inputs::Inputs;
+use super::rows::{self, Scalars};
+use super::sources::{Kind, Sources};
+use super::tables::Tables;
+use super::unchanged::is_current;
+use super::write::{self, Writer};
+use crate::rrdetails;
+use arrow::array::{AsArray, RecordBatch};
+use arrow::datatypes::Int64Type;
+use bifrost_core::layout::{Lake, SPECTRA};
+use bifrost_core::metadata::{self, Input, order_hash};
+use bifrost_core::outcome::Outcome;
+use bifrost_core::publish::{self, Claim, Staging};
+use bifrost_core::quarantine;
+use bifrost_core::tile::{Name, Tile};
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// How a tile ended.
+#[derive(Debug, Clone, Serialize)]
+pub struct Ending {
+    /// What its files' names share.
+    pub stem: String,
+    /// Which tile it is, where that could be told.
+    pub tile: Option<Tile>,
+    /// The outcome.
+    pub outcome: Outcome,
+    /// Rows published.
+    pub rows: Option<u64>,
+    /// Bytes of its files.
+    pub bytes_in: u64,
+    /// Bytes published.
+    pub bytes_out: Option<u64>,
+    /// Time it took.
+    pub seconds: f64,
+    /// Whether every file's digest agreed with a sum file.
+    pub verified: bool,
+    /// Where the published file lies.
+    pub path: Option<PathBuf>,
+    /// What is wrong, the worst first.
+    pub reasons: Vec<String>,
+    /// What to do.
+    pub advice: Option<String>,
+    /// What was noticed.
+    pub notes: Vec<String>,
+}
+
+impl Ending {
+    /// A tile nothing is known of yet.
+    pub(super) fn of(sources: &Sources, tile: Option<Tile>, outcome: Outcome) -> Self {
+        Self {
+            stem: sources.stem.clone(),
+            tile,
+            outcome,
+            rows: None,
+            bytes_in: 0,
+            bytes_out: None,
+            seconds: 0.0,
+            verified: false,
+            path: None,
+            reasons: Vec::new(),
+            advice: None,
+            notes: Vec::new(),
+        }
+    }
+
+    pub(super) fn with(mut self, findings: &Findings) -> Self {
+        let sorted = findings.sorted();
+        self.reasons = sorted.iter().map(|f| f.reason.clone()).collect();
+        self.advice = advice(&sorted);
+        self.notes = findings.notes().to_vec();
+        self
+    }
+}
+
+fn advice(findings: &[&Finding]) -> Option<String> {
+    let mut all: Vec<&str> = Vec::new();
+    for finding in findings.iter().filter(|f| !f.advice.is_empty()) {
+        if !all.contains(&finding.advice) {
+            all.push(finding.advice);
+        }
+    }
+    (!all.is_empty()).then(|| all.join("; "))
+}
+
+/// What a run would do with a tile.
+#[derive(Debug, Clone, Serialize)]
+pub struct Plan {
+    /// What its files' names share.
+    pub stem: String,
+    /// Which tile it is, where that could be told.
+    pub tile: Option<Tile>,
+    /// `convert`, or the outcome that is already certain.
+    pub would: &'static str,
+    /// Bytes of its files.
+    pub bytes_in: u64,
+    /// What is wrong already.
+    pub reasons: Vec<String>,
+}
+
+/// Says what [`fuse`] would do with a tile, as far as headers tell; writes nothing.
+#[must_use]
+pub fn plan(lake: Option<&Lake>, sources: &Sources, config: &Config) -> Plan {
+    let mut findings = Findings::default();
+    let inputs = Inputs::open(sources, None, &mut findings);
+    let tile = identify(&sources.stem, &inputs, &config.given, &mut findings);
+    let live = lake.zip(tile.as_ref()).and_then(|(l, t)| l.files_of(&product(), t).ok());
+    let current = match live.as_deref() {
+        Some([path]) => !config.force && is_current(path, &inputs, config),
+        _ => false,
+    };
+    let would = match findings.worst() {
+        Some(worst) => worst.as_str(),
+        None if current => Outcome::Unchanged.as_str(),
+        None => "convert",
+    };
+    Plan {
+        stem: sources.stem.clone(),
+        tile,
+        would,
+        bytes_in: inputs.size_bytes(),
+        reasons: findings.sorted().iter().map(|f| f.reason.clone()).collect(),
+    }
+}
+
+/// Fuses a tile and publishes it, or sets it aside with its reasons.
+pub fn fuse(lake: &Lake, staging: &Staging, sources: &Sources, config: &Config) -> Ending {
+    let mut findings = Findings::default();
+    let inputs = Inputs::open(sources, Some(staging.dir()), &mut findings);
+    let tile = identify(&sources.stem, &inputs, &config.given, &mut findings);
+    let mut ending = match &tile {
+        Some(tile) => fuse_known(staging, &inputs, tile, config, &mut findings),
+        None => check(&inputs, None, config, &mut findings),
+    }
+    .unwrap_or_else(|| Ending::of(sources, tile.clone(), Outcome::Internal));
+    if let Some(worst) = findings.worst() {
+        ending = Ending::of(sources, tile.clone(), worst);
+    } else if ending.outcome == Outcome::Internal {
+        findings.add(Outcome::Internal, "nothing was published and nothing found wrong");
+    }
+    ending.stem.clone_from(&sources.stem);
+    ending.bytes_in = inputs.size_bytes();
+    let ending = ending.with(&findings);
+    match remember(lake, sources, &ending) {
+        Ok(()) => ending,
+        Err(e) => fail(ending, Outcome::Disk, e.to_string()),
+    }
+}
+
+/// Adds a reason; the worse outcome counts.
+fn fail(mut ending: Ending, outcome: Outcome, reason: String) -> Ending {
+    ending.outcome = ending.outcome.max(outcome);
+    ending.reasons.push(reason);
+    ending
+}
+
+/// Writes or clears the quarantine record.
+pub(super) fn remember(
+    lake: &Lake,
+    sources: &Sources,
+    ending: &Ending,
+) -> Result<(), quarantine::Error> {
+    if ending.outcome.is_quarantined() {
+        let record = quarantine::Record {
+            tile: ending.tile.clone(),
+            outcome: ending.outcome,
+            reasons: ending.reasons.clone(),
+            advice: ending.advice.clone(),
+            sources: sources.paths(),
+            at: chrono::Utc::now(),
+        };
+        quarantine::record(lake, &record)
+    } else if let Some(tile) = &ending.tile {
+        quarantine::clear(lake, tile, &sources.paths())
+    } else {
+        Ok(())
+    }
+}
+
+/// Checks a tile that cannot be named; there is nothing to publish.
+fn check(
+    inputs: &Inputs,
+    tile: Option<&Tile>,
+    config: &Config,
+    findings: &mut Findings,
+) -> Option<Ending> {
+    let mut digests = Findings::default();
+    if config.verify {
+        inputs.verify(&mut digests);
+    }
+    prepare(inputs, tile, config, findings);
+    findings.extend(digests);
+    None
+}
+
+fn fuse_known(
+    staging: &Staging,
+    inputs: &Inputs,
+    tile: &Tile,
+    config: &Config,
+    findings: &mut Findings,
+) -> Option<Ending> {
+    let claim =
+        claim(staging, tile).map_err(|e| findings.add(Outcome::Disk, e.to_string())).ok()?;
+    let may_be_current = findings.worst().is_none() && !config.force;
+    if may_be_current && let Some(ending) = unchanged(&claim, inputs, tile, config) {
+        return Some(ending);
+    }
+    let mut digests = Findings::default();
+    let verify = || match config.verify {
+        true => inputs.verify(&mut digests),
+        false => inputs.unverified(),
+    };
+    let fuse = || {
+        let prepared = prepare(inputs, Some(tile), config, findings)?;
+        findings.worst().is_none().then(|| draft(&claim, &prepared, config, findings)).flatten()
+    };
+    let (files, writer) = rayon::join(verify, fuse);
+    findings.extend(digests);
+    if !config.verify {
+        findings.note("digests were not verified");
+    }
+    let (writer, ids) = writer.filter(|_| findings.worst().is_none())?;
+    let about = provenance(inputs, &files, tile, config, &ids, findings);
+    let rows = ids.len() as u64;
+    if let Err(e) = writer.finish(about) {
+        write_fault(&e, findings);
+        return None;
+    }
+    let published =
+        claim.publish(rows).map_err(|e| findings.add(Outcome::Disk, e.to_string())).ok()?;
+    Some(Ending {
+        stem: String::new(),
+        tile: Some(tile.clone()),
+        outcome: if rows == 0 { Outcome::Empty } else { Outcome::Converted },
+        rows: Some(rows),
+        bytes_in: 0,
+        bytes_out: Some(published.size_bytes),
+        seconds: 0.0,
+        verified: files.values().all(|input| input.verified),
+        path: Some(published.path),
+        reasons: Vec::new(),
+        advice: None,
+        notes: Vec::new(),
+    })
+}
+
+fn claim<'a>(staging: &'a Staging, tile: &Tile) -> Result<Claim<'a>, publish::Error> {
+    staging.claim(&product(), tile)
+}
+
+/// The product that tiles are fused into.
+pub(super) fn product() -> Name {
+    Name::new(SPECTRA).unwrap_or_else(|e| unreachable!("{e}"))
+}
+
+/// The ending of a tile whose published file is current.
+fn unchanged(claim: &Claim<'_>, inputs: &Inputs, tile: &Tile, config: &Config) -> Option<Ending> {
+    let live = claim.live().ok()?;
+    let [path] = &live[..] else { return None };
+    if !is_current(path, inputs, config) {
+        return None;
+    }
+    let name: Option<bifrost_core::tile::FileName> =
+        path.file_name().and_then(|n| n.to_str()?.parse().ok());
+    let size_bytes = std::fs::metadata(path).ok()?.len();
+    let sources = Sources { stem: String::new(), files: BTreeMap::new() };
+    let mut ending = Ending::of(&sources, Some(tile.clone()), Outcome::Unchanged);
+    ending.rows = name.map(|name| name.rows);
+    ending.bytes_out = Some(size_bytes);
+    ending.path = Some(path.clone());
+    Some(ending)
+}
+
+struct Prepared {
+    spectra: Spectra,
+    scalars: Scalars,
+}
+
+/// Makes every check of the files' contents and builds the scalars.
+fn prepare(
+    inputs: &Inputs,
+    tile: Option<&Tile>,
+    config: &Config,
+    findings: &mut Findings,
+) -> Option<Prepared> {
+    let tables = Tables::read(inputs, tile, config.keep, findings);
+    let rows = tables.as_ref().map(|tables| tables.fibermap.ids().len());
+    let coadd = inputs.coadd.as_ref();
+    let spectra = coadd.and_then(|fits| Spectra::open(fits, rows, config.wave_angstrom, findings));
+    let details = read_details(inputs, tables.as_ref(), findings);
+    let (tables, spectra, tile) = (tables?, spectra?, tile?);
+    if spectra.width() == 0 {
+        findings.add(Outcome::Corrupt, "no pixel lies in the wavelengths that are kept");
+    }
+    match select(&tables, &spectra, &details, tile, config, findings) {
+        Ok(scalars) => Some(Prepared { spectra, scalars }),
+        Err(rows::Fault::Fits(e)) => {
+            findings.unreadable("columns", &e);
+            None
+        }
+        Err(e) => {
+            findings.add(Outcome::Internal, e.to_string());
+            None
+        }
+    }
+}
+
+/// Builds the scalars of the rows that are selected; counts pixels first where that depends on it.
+fn select(
+    tables: &Tables,
+    spectra: &Spectra,
+    details: &[Option<rrdetails::Details>],
+    tile: &Tile,
+    config: &Config,
+    findings: &mut Findings,
+) -> Result<Scalars, rows::Fault> {
+    let kept = rows::build(tables, details, tile, findings)?;
+    let Some(predicate) = &config.selection else { return rows::sort(kept, None) };
+    let good = match rows::asks_for_pixels(predicate) {
+        true => spectra.count_good(&kept.coadd_rows)?,
+        false => vec![[0; 3]; kept.coadd_rows.len()],
+    };
+    let selected = rows::selected(&kept, &good, predicate)?;
+    rows::sort(kept, Some(&selected))
+}
+
+fn read_details(
+    inputs: &Inputs,
+    tables: Option<&Tables>,
+    findings: &mut Findings,
+) -> Vec<Option<rrdetails::Details>> {
+    let ids = tables.map(Tables::kept_ids).unwrap_or_default();
+    let Some(path) = inputs.paths.get(&Kind::Rrdetails) else { return vec![None; ids.len()] };
+    match rrdetails::read(path, &ids) {
+        Ok(details) => {
+            let lacking = details.iter().filter(|d| d.is_none()).count();
+            if lacking > 0 {
+                findings.note(format!("rrdetails lacks {lacking} of the targets"));
+            }
+            details
+        }
+        Err(e) => {
+            findings.add(Outcome::Corrupt, format!("rrdetails: {e}"));
+            vec![None; ids.len()]
+        }
+    }
+}
+
+/// Writes the rows; the footer waits for the digests.
+fn draft(
+    claim: &Claim<'_>,
+    prepared: &Prepared,
+    config: &Config,
+    findings: &mut Findings,
+) -> Option<(Writer, Vec<i64>)> {
+    let write = || -> Result<Writer, write::Fault> {
+        let mut writer = Writer::create(claim.draft(), config)?;
+        writer.write(&prepared.spectra, &prepared.scalars)?;
+        Ok(writer)
+    };
+    match write() {
+        Ok(writer) => {
+            if writer.repaired > 0 {
+                let count = writer.repaired;
+                findings.note(format!("{count} pixels were not finite: flux 0, ivar 0"));
+            }
+            Some((writer, target_ids(&prepared.scalars.batch)))
+        }
+        Err(e) => {
+            write_fault(&e, findings);
+            None
+        }
+    }
+}
+
+fn write_fault(fault: &write::Fault, findings: &mut Findings) {
+    let outcome = match fault {
+        write::Fault::Fits(e) => outcome_of(e),
+        write::Fault::Io(_) => Outcome::Disk,
+        write::Fault::Parquet(_) | write::Fault::Arrow(_) => Outcome::Internal,
+    };
+    findings.add(outcome, fault.to_string());
+}
+
+fn target_ids(batch: &RecordBatch) -> Vec<i64> {
+    let column = batch.column_by_name("target_id");
+    let ids = column.and_then(|ids| ids.as_primitive_opt::<Int64Type>());
+    ids.map(|ids| ids.values().to_vec()).unwrap_or_default()
+}
+
+/// The footer's key-value metadata, all but the content's checksum.
+fn provenance(
+    inputs: &Inputs,
+    files: &BTreeMap<Kind, Input>,
+    tile: &Tile,
+    config: &Config,
+    ids: &[i64],
+    findings: &Findings,
+) -> Vec<(&'static str, String)> {
+    let files: Vec<&Input> = files.values().collect();
+    vec![
+        (metadata::VERSION, bifrost_core::VERSION.to_owned()),
+        (metadata::PRODUCT, SPECTRA.to_owned()),
+        (metadata::TILE, serde_json::json!(tile).to_string()),
+        (metadata::INPUTS, serde_json::json!(files).to_string()),
+        (metadata::CONFIG, config.fingerprint()),
+        (metadata::ORDER, order_hash(tile, ids)),
+        (metadata::HEADERS, serde_json::json!(inputs.headers()).to_string()),
+        (metadata::NOTES, serde_json::json!(findings.notes()).to_string()),
+    ]
+}

@@ -1,0 +1,282 @@
+//! The fused file: row groups of scalars and arrays, then a footer that says where they came from.
+
+use super::coadd::{Pixels, Spectra};
+use super::config::{Codec, Config};
+use super::precision::Precision;
+use super::rows::{Scalars, is_from_pixels};
+use super::schema::{COLUMNS, Kind, Made, Origin, SCHEMA};
+use crate::fits;
+use arrow::array::{ArrayRef, Float32Array, Float64Array, Int32Array, ListArray, RecordBatch};
+use arrow::buffer::OffsetBuffer;
+use arrow::datatypes::DataType;
+use bifrost_core::metadata::{self, Content};
+use parquet::arrow::arrow_writer::{
+    ArrowColumnChunk, ArrowColumnWriter, ArrowRowGroupWriterFactory, compute_leaves,
+};
+use parquet::arrow::{ArrowSchemaConverter, add_encoded_arrow_schema_to_metadata};
+use parquet::basic::{Compression, Encoding, ZstdLevel};
+use parquet::errors::ParquetError;
+use parquet::file::metadata::{KeyValue, SortingColumn};
+use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterVersion};
+use parquet::file::writer::SerializedFileWriter;
+use parquet::schema::types::ColumnPath;
+use rayon::prelude::*;
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::Path;
+use std::sync::Arc;
+
+/// Bytes that are gathered before they are hashed and written.
+const BUFFER_BYTES: usize = 1 << 20;
+
+/// Why a file cannot be written.
+#[derive(Debug, thiserror::Error)]
+pub enum Fault {
+    /// A source cannot be read.
+    #[error(transparent)]
+    Fits(#[from] fits::Error),
+    /// The disk refused.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// The Parquet library refused.
+    #[error(transparent)]
+    Parquet(ParquetError),
+    /// The Arrow library refused.
+    #[error(transparent)]
+    Arrow(#[from] arrow::error::ArrowError),
+}
+
+impl From<ParquetError> for Fault {
+    /// What comes from the disk is told apart.
+    fn from(error: ParquetError) -> Self {
+        match error {
+            ParquetError::External(inner) => match inner.downcast::<io::Error>() {
+                Ok(io) => Self::Io(*io),
+                Err(inner) => Self::Parquet(ParquetError::External(inner)),
+            },
+            other => Self::Parquet(other),
+        }
+    }
+}
+
+/// A file that hashes what is written to it.
+struct Hashed {
+    file: File,
+    buffer: Vec<u8>,
+    hasher: blake3::Hasher,
+    length: u64,
+}
+
+impl Hashed {
+    fn create(path: &Path) -> io::Result<Self> {
+        let file = File::create(path)?;
+        let buffer = Vec::with_capacity(BUFFER_BYTES);
+        Ok(Self { file, buffer, hasher: blake3::Hasher::new(), length: 0 })
+    }
+
+    fn content(&self) -> Content {
+        Content { blake3: *self.hasher.finalize().as_bytes(), length: self.length }
+    }
+}
+
+impl Write for Hashed {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.buffer.extend_from_slice(bytes);
+        if self.buffer.len() >= BUFFER_BYTES {
+            self.flush()?;
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.write_all(&self.buffer)?;
+        self.hasher.update(&self.buffer);
+        self.length += self.buffer.len() as u64;
+        self.buffer.clear();
+        Ok(())
+    }
+}
+
+/// A fused file being written.
+pub struct Writer {
+    file: SerializedFileWriter<Hashed>,
+    factory: ArrowRowGroupWriterFactory,
+    precision: Precision,
+    group_rows: usize,
+    /// Pixels that were not finite.
+    pub repaired: u64,
+}
+
+impl Writer {
+    /// Begins a file.
+    ///
+    /// # Errors
+    /// [`Fault`].
+    pub fn create(path: &Path, config: &Config) -> Result<Self, Fault> {
+        let schema = SCHEMA.clone();
+        let mut properties = properties(config)?;
+        add_encoded_arrow_schema_to_metadata(&schema, &mut properties);
+        let parquet = ArrowSchemaConverter::new().convert(&schema)?;
+        let file = SerializedFileWriter::new(
+            Hashed::create(path)?,
+            parquet.root_schema_ptr(),
+            Arc::new(properties),
+        )?;
+        let factory = ArrowRowGroupWriterFactory::new(&file, schema);
+        let group_rows = config.layout.group_rows.max(1);
+        Ok(Self { file, factory, precision: config.precision, group_rows, repaired: 0 })
+    }
+
+    /// Writes all rows.
+    ///
+    /// # Errors
+    /// [`Fault`].
+    pub fn write(&mut self, spectra: &Spectra, scalars: &Scalars) -> Result<(), Fault> {
+        let mut wavelength = spectra.wavelength().to_vec();
+        self.precision.round_wavelength(&mut wavelength);
+        let mut start = 0;
+        for rows in scalars.coadd_rows.chunks(self.group_rows) {
+            self.write_group(spectra, &wavelength, rows, &scalars.batch.slice(start, rows.len()))?;
+            start += rows.len();
+        }
+        Ok(())
+    }
+
+    fn write_group(
+        &mut self,
+        spectra: &Spectra,
+        wavelength: &[f64],
+        rows: &[u32],
+        scalars: &RecordBatch,
+    ) -> Result<(), Fault> {
+        let mut pixels = Pixels::default();
+        spectra.read(rows, &mut pixels)?;
+        self.precision.round_pixels(&mut pixels.flux, &mut pixels.ivar);
+        self.repaired += pixels.repaired;
+        let arrays = arrays(scalars, wavelength, pixels)?;
+        let group = self.file.flushed_row_groups().len();
+        let writers = self.factory.create_column_writers(group)?;
+        let chunks: Vec<ArrowColumnChunk> = writers
+            .into_par_iter()
+            .zip(arrays.par_iter())
+            .enumerate()
+            .map(|(i, (writer, array))| encode(writer, i, array))
+            .collect::<Result<_, Fault>>()?;
+        let mut group = self.file.next_row_group()?;
+        for chunk in chunks {
+            chunk.append_to_row_group(&mut group)?;
+        }
+        group.close()?;
+        Ok(())
+    }
+
+    /// Writes the footer with `about` in it, and the content's checksum, which it returns.
+    ///
+    /// # Errors
+    /// [`Fault`].
+    pub fn finish(mut self, about: Vec<(&str, String)>) -> Result<Content, Fault> {
+        self.file.flush()?;
+        let content = self.file.inner().content();
+        for (key, value) in about {
+            self.file.append_key_value_metadata(KeyValue::new(key.to_owned(), value));
+        }
+        let stated = KeyValue::new(metadata::CONTENT.to_owned(), content.to_string());
+        self.file.append_key_value_metadata(stated);
+        self.file.finish()?;
+        self.file.inner_mut().flush()?;
+        Ok(content)
+    }
+}
+
+fn encode(
+    mut writer: ArrowColumnWriter,
+    column: usize,
+    array: &ArrayRef,
+) -> Result<ArrowColumnChunk, Fault> {
+    for leaf in compute_leaves(SCHEMA.field(column), array)? {
+        writer.write(&leaf)?;
+    }
+    Ok(writer.close()?)
+}
+
+/// All columns of a row group in file order.
+fn arrays(
+    scalars: &RecordBatch,
+    wavelength: &[f64],
+    pixels: Pixels,
+) -> Result<Vec<ArrayRef>, Fault> {
+    let rows = scalars.num_rows();
+    let width = wavelength.len();
+    let good = pixels.good;
+    let mut scalars = scalars.columns().iter();
+    let mut flux = Some((pixels.flux, pixels.ivar));
+    let mut ivar = None;
+    let mut mask = Some(pixels.mask);
+    let list = |kind: Kind, values: ArrayRef| -> Result<ArrayRef, Fault> {
+        let DataType::List(element) = kind.data_type() else {
+            return Err(arrow::error::ArrowError::SchemaError("no list".into()).into());
+        };
+        let offsets = OffsetBuffer::from_repeated_length(width, rows);
+        Ok(Arc::new(ListArray::try_new(element, offsets, values, None)?))
+    };
+    COLUMNS
+        .iter()
+        .map(|column| match (&column.origin, column.kind) {
+            (Origin::Made(Made::GoodPix(arm)), _) => {
+                Ok(Arc::new(Int32Array::from_iter_values(good.iter().map(|g| g[*arm]))) as ArrayRef)
+            }
+            (_, kind @ Kind::PixelsF64) => {
+                list(kind, Arc::new(Float64Array::from(wavelength.repeat(rows))))
+            }
+            (_, kind @ Kind::PixelsF32) => {
+                let values = match flux.take() {
+                    Some((flux, rest)) => {
+                        ivar = Some(rest);
+                        flux
+                    }
+                    None => ivar.take().unwrap_or_default(),
+                };
+                list(kind, Arc::new(Float32Array::from(values)))
+            }
+            (_, kind @ Kind::PixelsI32) => {
+                list(kind, Arc::new(Int32Array::from(mask.take().unwrap_or_default())))
+            }
+            _ => {
+                debug_assert!(!is_from_pixels(column));
+                let missing = || arrow::error::ArrowError::SchemaError("too few columns".into());
+                Ok(scalars.next().ok_or_else(missing)?.clone())
+            }
+        })
+        .collect()
+}
+
+fn properties(config: &Config) -> Result<WriterProperties, Fault> {
+    let codec = match config.layout.codec {
+        Codec::Zstd(level) => Compression::ZSTD(ZstdLevel::try_new(level)?),
+        Codec::Snappy => Compression::SNAPPY,
+        Codec::Uncompressed => Compression::UNCOMPRESSED,
+    };
+    let mut builder = WriterProperties::builder()
+        .set_created_by(format!("bifrost {}", bifrost_core::VERSION))
+        .set_writer_version(WriterVersion::PARQUET_1_0)
+        .set_compression(codec)
+        .set_statistics_enabled(EnabledStatistics::Page)
+        .set_statistics_truncate_length(None)
+        .set_column_index_truncate_length(None)
+        .set_max_row_group_row_count(None)
+        .set_sorting_columns(Some(vec![
+            SortingColumn { column_idx: 0, descending: false, nulls_first: false },
+            SortingColumn { column_idx: 1, descending: false, nulls_first: false },
+        ]));
+    for column in COLUMNS.iter().filter(|c| c.kind.is_pixels() || c.kind == Kind::Reals) {
+        let path =
+            ColumnPath::from(vec![column.name.clone(), "list".to_owned(), "element".to_owned()]);
+        builder = builder.set_column_statistics_enabled(path.clone(), EnabledStatistics::None);
+        if column.kind == Kind::PixelsF32 {
+            builder = builder
+                .set_column_dictionary_enabled(path.clone(), false)
+                .set_column_encoding(path, Encoding::BYTE_STREAM_SPLIT);
+        }
+    }
+    Ok(builder.build())
+}
