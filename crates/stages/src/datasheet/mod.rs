@@ -1,10 +1,11 @@
 //! The living datasheet: what a lake holds, where it comes from and how to use it.
 //!
-//! `DATA_README.md` and two figures beside it are made from the [`Facts`] of one snapshot of the
+//! `DATA_README.md`, two figures and `croissant.json` beside it are made from the [`Facts`] of one snapshot of the
 //! registry. Same facts, same bytes; a file is written only when its content changed, whole or not
 //! at all; and what people wrote into its curated sections stays.
 
 mod archive;
+mod croissant;
 mod curated;
 mod figure;
 mod redshift;
@@ -29,6 +30,9 @@ pub const SHEET: &str = "DATA_README.md";
 pub const SKY: &str = "DATA_README-sky.svg";
 /// The histogram beside it.
 pub const REDSHIFT: &str = "DATA_README-redshift.svg";
+
+/// Its twin for machines.
+pub const CROISSANT: &str = "croissant.json";
 
 /// Why a datasheet could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -114,8 +118,12 @@ pub fn regenerate(lake: &Lake, facts: &Facts, access: &Access) -> Result<Regener
         _ => None,
     };
     let mut changed = false;
-    let files =
-        [(SKY, sky_figure(facts)?), (REDSHIFT, redshift_figure(facts)?), (SHEET, made.text)];
+    let files = [
+        (SKY, sky_figure(facts)?),
+        (REDSHIFT, redshift_figure(facts)?),
+        (CROISSANT, croissant::render(facts, &view::title(facts))),
+        (SHEET, made.text),
+    ];
     for (name, text) in files {
         changed |= store::write_if_changed(lake, name, text.as_bytes())?;
     }
@@ -126,10 +134,10 @@ pub fn regenerate(lake: &Lake, facts: &Facts, access: &Access) -> Result<Regener
     })
 }
 
-/// Whether the lake has its datasheet and both figures.
+/// Whether the lake has its datasheet and all that belongs to it.
 #[must_use]
 pub fn is_there(lake: &Lake) -> bool {
-    [SHEET, SKY, REDSHIFT].iter().all(|name| lake.root().join(name).is_file())
+    [SHEET, SKY, REDSHIFT, CROISSANT].iter().all(|name| lake.root().join(name).is_file())
 }
 
 /// The new sheet with the curated words of the one that is there; that one itself, where nothing

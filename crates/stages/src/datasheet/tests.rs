@@ -1,6 +1,8 @@
 //! A sheet from facts that are written down here, against the sheet that is committed.
 
-use super::{Access, REDSHIFT, Regenerated, SHEET, SKY, is_there, regenerate, render, spell};
+use super::{
+    Access, CROISSANT, REDSHIFT, Regenerated, SHEET, SKY, is_there, regenerate, render, spell,
+};
 use bifrost_core::layout::Lake;
 use bifrost_core::registry::facts::{
     ClassRow, Column, CommitRow, Facts, FileWrongRow, LakeRow, Listed, MakingRow, ProductRow,
@@ -291,6 +293,11 @@ fn the_sheet_is_what_it_was() {
 }
 
 #[test]
+fn the_twin_for_machines_is_what_it_was() {
+    assert_snapshot("croissant.json", &super::croissant::render(&facts(), "DESI spectra (iron)"));
+}
+
+#[test]
 fn an_empty_registry_gives_a_sheet_of_unknowns() {
     let sheet = render(&nothing(), &access(), &spell::time(at(11))).expect("rendered");
     assert_snapshot("DATA_README-empty.md", &sheet);
@@ -322,10 +329,10 @@ fn files_are_written_only_when_their_content_changed() {
     let (_folder, lake) = lake();
     let read = |name: &str| fs::read(lake.root().join(name)).expect("a file");
     assert_eq!(regenerate(&lake, &facts(), &access()).expect("made"), Regenerated::Written);
-    let first = [SHEET, SKY, REDSHIFT].map(read);
+    let first = [SHEET, SKY, REDSHIFT, CROISSANT].map(read);
     let later = Facts { taken_at: at(23), ..facts() };
     assert_eq!(regenerate(&lake, &later, &access()).expect("made"), Regenerated::Unchanged);
-    assert_eq!([SHEET, SKY, REDSHIFT].map(read), first);
+    assert_eq!([SHEET, SKY, REDSHIFT, CROISSANT].map(read), first);
     let changed = Facts { commits: vec![commit(8, 12)], taken_at: at(23), ..facts() };
     assert_eq!(regenerate(&lake, &changed, &access()).expect("made"), Regenerated::Written);
     assert!(String::from_utf8_lossy(&read(SHEET)).contains("generated_at: \"2026-03-14 23:15:09"));

@@ -233,7 +233,7 @@ impl<'a> View<'a> {
         let productions: Vec<Production> =
             releases.iter().map(|release| archive::production(release)).collect();
         Self {
-            title: title(&releases),
+            title: title(facts),
             size_category: size_category(totals.rows),
             as_of: as_of(facts, generated_at),
             here: Here { lake_id: facts.here, node, root },
@@ -264,8 +264,10 @@ impl<'a> View<'a> {
     }
 }
 
-fn title(releases: &BTreeSet<&str>) -> String {
-    match releases.iter().copied().collect::<Vec<_>>().join(", ") {
+/// What the lake's data are called.
+pub(super) fn title(facts: &Facts) -> String {
+    let releases: BTreeSet<&str> = facts.tiles.iter().map(|t| &*t.release).collect();
+    match releases.into_iter().collect::<Vec<_>>().join(", ") {
         none if none.is_empty() => "DESI spectra".to_owned(),
         releases => format!("DESI spectra ({releases})"),
     }
