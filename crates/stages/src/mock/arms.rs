@@ -177,7 +177,7 @@ fn median(mut values: Vec<f32>) -> f32 {
 /// Inverse variance of blank sky in a good exposure of 1000 s.
 fn sky_ivar(arm: Arm, wave_angstrom: &[f64]) -> Vec<f32> {
     // the same forest of night-sky lines over every tile and night
-    let mut dice = Seed::new(5577, 0, 0).dice(Purpose::Arm, arm as usize);
+    let mut dice = Seed::new(5577, 0, 0).dice_of(Purpose::Glow, arm as usize, 0);
     let forest: Vec<f64> = match arm {
         Arm::B => Vec::new(),
         Arm::R => (0..60).map(|_| dice.uniform(6200.0, 7620.0)).collect(),

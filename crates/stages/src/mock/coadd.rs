@@ -32,11 +32,10 @@ pub fn write(
     let mut file = FitsWriter::new(out, request.checksums);
     file.append(primary, [].into_iter())?;
     let rows: Vec<&Object> = objects.iter().collect();
-    let mut cards = Header::default();
-    let plain = cards.text("ENCODING", "ascii", "").clone();
-    cards.text("LONGSTRN", "OGIP 1.0", "");
-    file.append_table(&tables::fibermap(&rows, campaign, cards))?;
-    file.append_table(&tables::exp_fibermap(&rows, true, plain.clone()))?;
+    let ascii = Header::default().text("ENCODING", "ascii", "").clone();
+    let long = ascii.clone().text("LONGSTRN", "OGIP 1.0", "").clone();
+    file.append_table(&tables::fibermap(&rows, campaign, long))?;
+    file.append_table(&tables::exp_fibermap(&rows, true, ascii.clone()))?;
     for arm in Arm::ALL {
         if arm == Arm::Z && request.edges.has(Edge::MissingArm) {
             continue;
@@ -50,7 +49,7 @@ pub fn write(
         images.write(&mut file, &camera, objects, request)?;
     }
     let rows: Vec<&Object> = objects.iter().collect();
-    file.append_table(&tables::scores(&rows, plain))?;
+    file.append_table(&tables::scores(&rows, ascii))?;
     file.finish()?.into_inner().map_err(io::IntoInnerError::into_error).map(drop)
 }
 
@@ -65,7 +64,7 @@ impl Images {
         let arm = camera.arm;
         let expose = |(row, object): (usize, &Object)| {
             let depth = object.observation.depths[arm as usize];
-            let mut dice = seed.dice_of(Purpose::Arm, arm as usize, row);
+            let mut dice = seed.dice_of(Purpose::Noise, arm as usize, row);
             if depth > 0.0 {
                 camera.expose(&object.target, depth, &mut dice)
             } else {

@@ -10,7 +10,7 @@ use rand_distr::{Distribution, Exp1, StandardNormal};
 
 /// What a stream of random numbers decides.
 #[derive(Debug, Clone, Copy)]
-#[repr(u64)]
+#[repr(u32)]
 pub enum Purpose {
     /// How many rows a tile has.
     Size,
@@ -18,20 +18,26 @@ pub enum Purpose {
     Target,
     /// The order of rows.
     Order,
+    /// The exposures of a pixel.
+    Exposure,
     /// When and how well a target was observed.
     Observation,
     /// Columns of the targeting catalogue.
     Photometry,
-    /// Noise and bad pixels; the arm's number is added.
-    Arm = 16,
-    /// Where NaN and Inf strike; the arm's number is added.
-    Blight = 32,
+    /// The glow of the night sky, by arm.
+    Glow,
+    /// Noise and bad pixels, by arm.
+    Noise,
+    /// Where NaN and Inf strike, by arm.
+    Blight,
     /// The redshift fit.
-    Fit = 48,
+    Fit,
     /// The line fits.
     Lines,
-    /// The fit's details.
-    Details,
+    /// The scans of the fits' details, by template.
+    Scan,
+    /// The runners-up of the fits' details.
+    RunnersUp,
     /// The order of redrock rows, where it is another.
     RedrockOrder,
     /// The order of emline rows, where it is another.
@@ -59,14 +65,15 @@ impl Seed {
         self.dice_of(purpose, 0, row)
     }
 
-    /// The stream of one purpose, arm and row.
+    /// The stream of one purpose, row and part of it (an arm, a template).
     #[must_use]
-    pub fn dice_of(self, purpose: Purpose, arm: usize, row: usize) -> Dice {
+    pub fn dice_of(self, purpose: Purpose, part: usize, row: usize) -> Dice {
         let mut key = [0u8; 32];
         key[..8].copy_from_slice(&self.seed.to_le_bytes());
         key[8..12].copy_from_slice(&self.pixel.to_le_bytes());
         key[12..16].copy_from_slice(&self.branch.to_le_bytes());
-        key[16..24].copy_from_slice(&(purpose as u64 + arm as u64).to_le_bytes());
+        key[16..20].copy_from_slice(&(purpose as u32).to_le_bytes());
+        key[20..24].copy_from_slice(&(part as u32).to_le_bytes());
         key[24..].copy_from_slice(&(row as u64).to_le_bytes());
         Dice(ChaCha8Rng::from_seed(key))
     }

@@ -49,7 +49,7 @@ pub fn pool(seed: Seed, pixel: u32) -> [Exposure; POOL] {
     std::array::from_fn(|k| {
         let number = k as i32;
         let pointing = number / 2;
-        let seconds = seed.dice_of(Purpose::Observation, 1, k).uniform(700.0, 1200.0);
+        let seconds = seed.dice(Purpose::Exposure, k).uniform(700.0, 1200.0);
         Exposure {
             exposure_id: 80_000 + (pixel * 31 + 7 * number) % 60_000,
             pointing_id: 1000 + (pixel * 3 + pointing) % 19_000,

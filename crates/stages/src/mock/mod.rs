@@ -5,9 +5,9 @@
 //! fluxes, line positions, redshifts and scores agree with each other across the files. The same
 //! request gives the same bytes.
 //!
-//! A tile is made in this order: [`targets`] are drawn, [`exposures`] observe them, [`coadd`]
-//! writes what the [`arms`] see of their [`spectra`] and scores it, [`redshifts`] are fitted to
-//! that, and the other files follow from the objects.
+//! A tile is made in this order: `targets` are drawn, `exposures` observe them, `coadd` writes
+//! what the `arms` see of their `spectra` and scores it, `redshifts` are fitted to that, and the
+//! other files follow from the objects.
 
 mod arms;
 mod coadd;

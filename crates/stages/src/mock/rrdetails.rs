@@ -108,7 +108,7 @@ pub fn write(path: &Path, seed: Seed, objects: &[Object], thin: usize) -> hdf5::
     for (row, object) in objects.iter().enumerate() {
         let id = object.target.target_id;
         if written.insert(id) {
-            let fits = best_fits(seed.dice_of(Purpose::Details, templates().len(), row), object);
+            let fits = best_fits(seed.dice(Purpose::RunnersUp, row), object);
             let dataset = file.new_dataset::<ZFit>().packed(true).shape(FITS);
             dataset.create(format!("zfit/{id}/zfit").as_str())?.write(&fits[..])?;
         }
@@ -141,7 +141,7 @@ fn write_scan(
         let scans: Vec<Scan> = chunk
             .par_iter()
             .enumerate()
-            .map(|(i, o)| scan(seed.dice_of(Purpose::Details, number, first + i), template, o))
+            .map(|(i, o)| scan(seed.dice_of(Purpose::Scan, number, first + i), template, o))
             .collect();
         let range = first..first + chunk.len();
         let gather = |of: fn(&Scan) -> &[f64]| scans.iter().map(of).collect::<Vec<_>>().concat();
