@@ -9,6 +9,7 @@ pub mod bounds;
 pub mod column;
 pub mod filter;
 pub mod literal;
+pub mod needs;
 mod parse;
 #[cfg(test)]
 mod tests;
