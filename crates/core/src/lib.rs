@@ -19,6 +19,7 @@ pub mod publish;
 pub mod quarantine;
 pub mod redshift;
 pub mod registry;
+pub mod resolution;
 pub mod sky;
 pub mod tile;
 

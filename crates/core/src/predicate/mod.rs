@@ -196,6 +196,19 @@ impl Predicate {
         names
     }
 
+    /// Each column with a literal that it is compared with.
+    #[must_use]
+    pub fn literals(&self) -> Vec<(&str, Literal)> {
+        let mut pairs = Vec::new();
+        self.visit(&mut |part| match part {
+            Self::Compare { column, literal, .. } => pairs.push((column.as_str(), literal.clone())),
+            Self::In { column, list, .. } => pairs.push((column, list.first())),
+            Self::Column(column) => pairs.push((column, Literal::Bool(true))),
+            _ => {}
+        });
+        pairs
+    }
+
     /// Says which columns a set of existing names lacks.
     ///
     /// # Errors

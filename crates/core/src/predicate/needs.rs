@@ -246,7 +246,10 @@ mod tests {
     #[test]
     fn lists_are_met_and_joined() {
         let spectypes = |text: &str| texts(&parsed(text), "spectype").map(Vec::from_iter);
-        assert_eq!(spectypes("spectype IN ('QSO', 'STAR') AND spectype <> 'x'").map(|l| l.len()), Some(2));
+        assert_eq!(
+            spectypes("spectype IN ('QSO', 'STAR') AND spectype <> 'x'").map(|l| l.len()),
+            Some(2)
+        );
         assert_eq!(spectypes("spectype = 'QSO' AND spectype = 'STAR'"), Some(vec![]));
         assert_eq!(spectypes("spectype = 'QSO' OR spectype = 'STAR'").map(|l| l.len()), Some(2));
         assert_eq!(spectypes("spectype = 'QSO' OR z > 1"), None);

@@ -2,6 +2,7 @@
 
 use super::bounds::{Verdict, judge};
 use super::filter::{Filter, matches};
+use super::needs::{self, Interval};
 use super::{Error, Literal, Op, Predicate, column};
 use crate::bounds::{Bounds, Known, Value};
 use arrow::array::{
@@ -437,6 +438,20 @@ fn bounds_never_lose_a_row() {
             Verdict::Maybe => {}
         }
         verdicts[verdict as usize] += 1;
+        let (x, n) = (Interval::<f64>::of(&predicate, "x"), Interval::<i64>::of(&predicate, "n"));
+        let (whole, s) = (needs::integers(&predicate, "n"), needs::texts(&predicate, "s"));
+        for row in table.iter().filter(|row| truth(&predicate, row) == Some(true)) {
+            let is_needed = row.values().all(|cell| match cell {
+                Cell::Value(Value::Float(v)) => x.first <= *v && *v <= x.last,
+                Cell::Value(Value::Int(v)) => {
+                    let v = i64::try_from(*v).expect("small");
+                    n.first <= v && v <= n.last && whole.as_ref().is_none_or(|l| l.contains(&v))
+                }
+                Cell::Value(Value::Text(v)) => s.as_ref().is_none_or(|l| l.contains(v)),
+                _ => true,
+            });
+            assert!(is_needed, "{text}: {x:?} {n:?} {whole:?} {s:?} lose {row:?}");
+        }
     }
     assert!(verdicts.iter().all(|n| *n > 500), "one-sided: {verdicts:?}");
 }

@@ -6,6 +6,7 @@
 mod connect;
 pub mod facts;
 mod migrate;
+pub(crate) mod resolve;
 
 pub use connect::{Registry, psql_variables};
 pub use migrate::LATEST;

@@ -1,0 +1,138 @@
+//! What of a question the registry's indexes can be asked.
+
+use super::{Located, Query, cone};
+use crate::predicate::Predicate;
+use crate::predicate::needs::{self, Interval};
+use crate::registry::resolve::Demands;
+
+/// Width of the registry's redshift bins; bin b is `WIDTH * b <= z < WIDTH * (b + 1)`.
+const Z_BIN_WIDTH: f64 = 0.05;
+/// First and last bin: they hold all that lies beyond, too.
+const Z_BINS: (f64, f64) = (-2.0, 140.0);
+
+/// The demands of a question; `None` if nothing can fulfil them.
+pub(super) fn of(
+    query: &Query,
+    condition: &Predicate,
+    located: Option<&Located>,
+) -> Option<Demands> {
+    let float = |name| Interval::<f64>::of(condition, name);
+    let int = |name| Interval::<i64>::of(condition, name);
+    let texts = |name| needs::texts(condition, name).map(Vec::from_iter);
+    let (z, deltachi2) = (float("z"), float("deltachi2"));
+    let (zwarn, target_id) = (int("zwarn"), int("target_id"));
+    if z.is_empty() || deltachi2.is_empty() || zwarn.is_empty() || target_id.is_empty() {
+        return None;
+    }
+    let demands = Demands {
+        product: query.product().to_owned(),
+        sky: query.cone.map(|cone| cone::multirange(&cone.ranges())),
+        z: z.ends(),
+        deltachi2: deltachi2.ends(),
+        zwarn: zwarn.ends(),
+        target_id: target_id.ends(),
+        spectypes: texts("spectype"),
+        releases: texts("release"),
+        surveys: texts("survey"),
+        programs: texts("program"),
+        healpixes: needs::integers(condition, "healpix").map(Vec::from_iter),
+        zwarn_zero: zwarn_zero(zwarn),
+        z_bins: z_bins(z),
+        files: located.map(|files| files.iter().map(|(file_id, _)| *file_id).collect()),
+    };
+    let lists = [&demands.spectypes, &demands.releases, &demands.surveys, &demands.programs];
+    let is_empty = lists.into_iter().flatten().any(Vec::is_empty);
+    (!is_empty).then_some(demands)
+}
+
+/// Whether matching rows have `zwarn = 0` (or have not); `None`: either.
+fn zwarn_zero(zwarn: Interval<i64>) -> Option<bool> {
+    match (zwarn.first, zwarn.last) {
+        (0, 0) => Some(true),
+        (first, last) if first > 0 || last < 0 => Some(false),
+        _ => None,
+    }
+}
+
+/// Redshift bins that an interval touches; a value on an edge may lie on either side.
+fn z_bins(z: Interval<f64>) -> Option<Vec<i16>> {
+    if z.ends() == (None, None) {
+        return None;
+    }
+    let bin = |value: f64, slack: f64| {
+        (value / Z_BIN_WIDTH + slack).floor().clamp(Z_BINS.0, Z_BINS.1) as i16
+    };
+    Some((bin(z.first, -1e-6)..=bin(z.last, 1e-6)).collect())
+}
+
+/// The demands added up one kind after the other, each with its name; kinds that ask nothing are
+/// left out.
+pub(super) fn steps(all: &Demands) -> Vec<(&'static str, Demands)> {
+    let mut so_far = Demands { product: all.product.clone(), ..Demands::default() };
+    let mut steps = Vec::new();
+    if all.sky.is_some() {
+        so_far.sky.clone_from(&all.sky);
+        steps.push(("sky cover of the cone", so_far.clone()));
+    }
+    so_far = Demands {
+        sky: so_far.sky,
+        zwarn_zero: None,
+        z_bins: None,
+        files: None,
+        spectypes: None,
+        ..all.clone()
+    };
+    steps.push(("indexed bounds and tile keys", so_far));
+    if all.spectypes.is_some() || all.zwarn_zero.is_some() || all.z_bins.is_some() {
+        let classes = Demands { files: None, ..all.clone() };
+        steps.push(("objects by class, quality and redshift", classes));
+    }
+    if all.files.is_some() {
+        steps.push(("catalog of objects", all.clone()));
+    }
+    steps
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn demands(text: &str) -> Option<Demands> {
+        let predicate = Predicate::parse(text).expect("a predicate");
+        let query = Query { predicate: Some(predicate), ..Query::default() };
+        of(&query, &query.condition(), None)
+    }
+
+    #[test]
+    fn the_historic_cut_asks_three_indexes() {
+        let asked = demands("spectype = 'QSO' AND zwarn = 0 AND z > 2.5").expect("possible");
+        assert_eq!(asked.spectypes, Some(vec!["QSO".into()]));
+        assert_eq!(asked.zwarn_zero, Some(true));
+        assert_eq!(asked.z, (Some(2.5), None));
+        assert_eq!(asked.z_bins.map(|b| (b[0], b.len())), Some((49, 92)));
+        assert_eq!(steps(&demands("z > 2").expect("possible")).len(), 2);
+    }
+
+    #[test]
+    fn edges_of_bins_are_kept() {
+        for tenths in -20..1500 {
+            let z = f64::from(tenths) / 100.0;
+            let bins = z_bins(Interval { first: z, last: z }).expect("bounded");
+            let edge = |bin: i16| Z_BIN_WIDTH * f64::from(bin);
+            let holds = |b: &i16| {
+                let first = edge(*b) <= z || *b == -2;
+                first && (z < edge(*b + 1) || *b == 140)
+            };
+            assert!(bins.iter().any(holds), "{z} in {bins:?}");
+            assert!(bins.len() <= 2);
+        }
+    }
+
+    #[test]
+    fn contradictions_ask_nobody() {
+        for text in ["z > 3 AND z < 2", "spectype IN ('QSO') AND spectype = 'STAR'", "zwarn = NULL"]
+        {
+            assert!(demands(text).is_none(), "{text}");
+        }
+    }
+}

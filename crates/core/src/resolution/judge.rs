@@ -1,0 +1,279 @@
+//! Stage two: files and row groups judged by all of their bounds, with the whole predicate.
+
+use super::{Error, Located, cone};
+use crate::bounds::{Bounds, Known};
+use crate::predicate::bounds::{Verdict, judge};
+use crate::predicate::{self, Literal, Predicate, column};
+use crate::registry::resolve::{BoundsRow, CandidateRow, ColumnRow, Kind, Slices, Snapshot};
+use crate::sky::Cone;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::Range;
+
+/// Files whose bounds are fetched at once: bounds what a question takes of memory.
+const FILES_AT_ONCE: usize = 20_000;
+
+/// The column whose bounds a cone's HEALPix ranges are held against.
+const HEALPIX_29: &str = "_healpix_29";
+
+/// A candidate that may hold matching rows.
+pub(super) struct Judged<'a> {
+    pub(super) file: &'a CandidateRow,
+    pub(super) row_groups: Vec<usize>,
+    pub(super) row_groups_in_file: usize,
+    pub(super) rows_at_most: i64,
+}
+
+/// The judges of one question: one for each schema among the candidates.
+pub(super) struct Judges<'a> {
+    by_schema: BTreeMap<i32, Judge>,
+    question: Question<'a>,
+}
+
+struct Question<'a> {
+    condition: &'a Predicate,
+    band: Option<Predicate>,
+    ranges: Option<Vec<Range<i64>>>,
+}
+
+struct Judge {
+    /// The columns that the question is about, by their folded names.
+    asked: BTreeMap<String, ColumnRow>,
+    slices: Slices,
+}
+
+impl<'a> Judges<'a> {
+    /// Looks up the candidates' schemas.
+    pub(super) async fn new(
+        snapshot: &Snapshot<'_>,
+        candidates: &[CandidateRow],
+        condition: &'a Predicate,
+        cone: Option<Cone>,
+    ) -> Result<Self, Error> {
+        let ids: BTreeSet<i32> = candidates.iter().filter_map(|file| file.schema_id).collect();
+        let ids: Vec<i32> = ids.into_iter().collect();
+        let schemas = if ids.is_empty() { Vec::new() } else { snapshot.schemas(&ids).await? };
+        let mut names: BTreeSet<String> =
+            condition.columns().into_iter().map(column::fold).collect();
+        if cone.is_some() {
+            names.extend(["ra", "dec", HEALPIX_29].map(str::to_owned));
+        }
+        let by_schema =
+            schemas.into_iter().map(|(id, columns)| (id, Judge::new(&columns, &names))).collect();
+        let question = Question {
+            condition,
+            band: cone.as_ref().map(cone::band),
+            ranges: cone.as_ref().map(Cone::ranges),
+        };
+        Ok(Self { by_schema, question })
+    }
+
+    /// Whether some candidate has a column.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.by_schema.values().any(|judge| judge.asked.contains_key(&column::fold(name)))
+    }
+
+    /// Finds a literal that its column can be compared with in none of the candidates.
+    pub(super) fn check_types(&self, condition: &Predicate) -> Result<(), predicate::Error> {
+        condition.literals().into_iter().try_for_each(|(name, literal)| {
+            let folded = column::fold(name);
+            let holders = || self.by_schema.values().filter_map(|judge| judge.asked.get(&folded));
+            match holders().next() {
+                Some(first) if !holders().any(|held| held.kind.compares_with(&literal)) => {
+                    Err(predicate::Error::Type {
+                        column: name.to_owned(),
+                        holds: first.kind.words(&first.data_type),
+                        with: literal.to_string(),
+                    })
+                }
+                _ => Ok(()),
+            }
+        })
+    }
+
+    /// Judges every candidate; what is left may hold matching rows.
+    pub(super) async fn judge<'c>(
+        &self,
+        snapshot: &Snapshot<'_>,
+        candidates: &'c [CandidateRow],
+        located: Option<&Located>,
+    ) -> Result<Vec<Judged<'c>>, Error> {
+        let mut by_schema: BTreeMap<Option<i32>, Vec<&CandidateRow>> = BTreeMap::new();
+        for file in candidates {
+            by_schema.entry(file.schema_id).or_default().push(file);
+        }
+        let located: Option<HashMap<i64, &[i32]>> =
+            located.map(|files| files.iter().map(|(id, rows)| (*id, rows.as_slice())).collect());
+        let mut judged = Vec::new();
+        for (schema_id, files) in by_schema {
+            let judge = schema_id.and_then(|id| self.by_schema.get(&id));
+            for files in files.chunks(FILES_AT_ONCE) {
+                match judge {
+                    Some(judge) => {
+                        let bench = Bench { question: &self.question, judge, located: &located };
+                        bench.judge(snapshot, files, &mut judged).await?;
+                    }
+                    None => judged.extend(files.iter().map(|file| whole(file))),
+                }
+            }
+        }
+        Ok(judged)
+    }
+}
+
+/// A file of which nothing is known is kept whole.
+fn whole(file: &CandidateRow) -> Judged<'_> {
+    let groups = usize::try_from(file.num_row_groups.unwrap_or_default()).unwrap_or_default();
+    Judged {
+        file,
+        row_groups: (0..groups).collect(),
+        row_groups_in_file: groups,
+        rows_at_most: file.num_rows.unwrap_or_default(),
+    }
+}
+
+impl Judge {
+    fn new(columns: &[ColumnRow], names: &BTreeSet<String>) -> Self {
+        let asked: BTreeMap<String, ColumnRow> = names
+            .iter()
+            .filter_map(|name| {
+                let found = column::find(columns.iter().map(|c| c.name.as_str()), name)?;
+                Some((name.clone(), columns.get(found)?.clone()))
+            })
+            .collect();
+        let hull = |slot: &dyn Fn(&ColumnRow) -> Option<i32>| {
+            let slots: Vec<i32> = asked.values().filter_map(slot).collect();
+            match (slots.iter().min(), slots.iter().max()) {
+                (Some(first), Some(last)) => (*first, *last),
+                _ => (1, 0),
+            }
+        };
+        let of_kind = |kinds: &'static [Kind]| {
+            move |c: &ColumnRow| c.slot.filter(|_| kinds.contains(&c.kind))
+        };
+        let slices = Slices {
+            position: hull(&|c| c.position),
+            int: hull(&of_kind(&[Kind::Int, Kind::Bool])),
+            float: hull(&of_kind(&[Kind::Float])),
+            text: hull(&of_kind(&[Kind::Text])),
+        };
+        Self { asked, slices }
+    }
+}
+
+/// What the judging of one schema's files needs.
+struct Bench<'a> {
+    question: &'a Question<'a>,
+    judge: &'a Judge,
+    located: &'a Option<HashMap<i64, &'a [i32]>>,
+}
+
+impl Bench<'_> {
+    async fn judge<'c>(
+        &self,
+        snapshot: &Snapshot<'_>,
+        files: &[&'c CandidateRow],
+        judged: &mut Vec<Judged<'c>>,
+    ) -> Result<(), Error> {
+        let rows = self.fetched(snapshot, files).await?;
+        let may_match =
+            |file: &CandidateRow| rows.get(&file.file_id).is_none_or(|row| self.may_match(row));
+        let left: Vec<&CandidateRow> =
+            files.iter().copied().filter(|file| may_match(file)).collect();
+        let (several, one): (Vec<_>, Vec<_>) =
+            left.into_iter().partition(|file| file.num_row_groups.is_none_or(|n| n > 1));
+        judged.extend(one.into_iter().map(whole));
+        let ids: Vec<i64> = several.iter().map(|file| file.file_id).collect();
+        let mut groups: HashMap<i64, Vec<BoundsRow>> = HashMap::new();
+        if self.narrows_groups() && !ids.is_empty() {
+            for row in snapshot.group_bounds(&ids, &self.judge.slices).await? {
+                groups.entry(row.file_id).or_default().push(row);
+            }
+        }
+        judged.extend(several.into_iter().filter_map(|file| match groups.get(&file.file_id) {
+            Some(groups) => self.narrowed(file, groups),
+            None => Some(whole(file)),
+        }));
+        Ok(())
+    }
+
+    /// Bounds of whole files, unless the question is about none of their columns.
+    async fn fetched(
+        &self,
+        snapshot: &Snapshot<'_>,
+        files: &[&CandidateRow],
+    ) -> Result<HashMap<i64, BoundsRow>, Error> {
+        if self.question.condition.columns().is_empty() && self.question.band.is_none() {
+            return Ok(HashMap::new());
+        }
+        let ids: Vec<i64> = files.iter().map(|file| file.file_id).collect();
+        let rows = snapshot.file_bounds(&ids, &self.judge.slices).await?;
+        Ok(rows.into_iter().map(|row| (row.file_id, row)).collect())
+    }
+
+    fn narrows_groups(&self) -> bool {
+        !self.judge.asked.is_empty() || self.located.is_some()
+    }
+
+    /// Row groups that may hold matching rows; `None` if there are none.
+    fn narrowed<'c>(&self, file: &'c CandidateRow, groups: &[BoundsRow]) -> Option<Judged<'c>> {
+        let located = self.located.as_ref().filter(|_| file.in_catalog);
+        let located = located.map(|files| files.get(&file.file_id).copied().unwrap_or_default());
+        let mut judged = Judged { row_groups: Vec::new(), rows_at_most: 0, ..whole(file) };
+        let mut start = 0i64;
+        for group in groups {
+            let end = start.saturating_add(group.num_rows);
+            let holds = |row: &i32| (start..end).contains(&i64::from(*row));
+            let is_located = located.is_none_or(|rows| rows.iter().any(holds));
+            if is_located && self.may_match(group) {
+                judged.row_groups.extend(usize::try_from(group.row_group));
+                judged.rows_at_most += group.num_rows;
+            }
+            start = end;
+        }
+        (!judged.row_groups.is_empty()).then_some(judged)
+    }
+
+    fn may_match(&self, row: &BoundsRow) -> bool {
+        let bounds: BTreeMap<&str, Bounds> = self
+            .judge
+            .asked
+            .iter()
+            .map(|(name, column)| (name.as_str(), row.of(column, &self.judge.slices)))
+            .collect();
+        let known = |name: &str| match bounds.get(column::fold(name).as_str()) {
+            Some(bounds) => Known::Bounds(bounds),
+            None => Known::Absent,
+        };
+        let rows = u64::try_from(row.num_rows).unwrap_or(u64::MAX);
+        let may = |predicate: &Predicate| judge(predicate, rows, &known) != Verdict::Never;
+        let in_ranges = match (&self.question.ranges, bounds.get(HEALPIX_29)) {
+            (Some(ranges), Some(bounds)) => cone::may_meet(ranges, bounds),
+            _ => true,
+        };
+        in_ranges && may(self.question.condition) && self.question.band.as_ref().is_none_or(may)
+    }
+}
+
+impl Kind {
+    /// Whether a filter could compare a column of this kind with a literal; dates and the like may.
+    fn compares_with(self, literal: &Literal) -> bool {
+        matches!(
+            (self, literal),
+            (_, Literal::Null)
+                | (Self::Other, Literal::Text(_))
+                | (Self::Int | Self::Float, Literal::Number(_))
+                | (Self::Text, Literal::Text(_))
+                | (Self::Bool, Literal::Bool(_))
+        )
+    }
+
+    fn words(self, data_type: &str) -> String {
+        match self {
+            Self::Int => "integers".into(),
+            Self::Float => "numbers".into(),
+            Self::Text => "text".into(),
+            Self::Bool => "booleans".into(),
+            Self::Other => format!("values of type {data_type}"),
+        }
+    }
+}

@@ -1,0 +1,298 @@
+//! Resolution: which files, and which row groups of them, may hold the rows that are asked for.
+//!
+//! Never too little, as little too much as possible. Stage one is one statement over indexed
+//! columns of the registry ([`demands`]); stage two judges what is left by all the bounds that the
+//! registry keeps, with the whole predicate ([`judge`]). Both see one snapshot, so that an answer
+//! is as of one commit.
+
+mod cone;
+mod demands;
+mod judge;
+mod place;
+
+use crate::predicate::{self, Predicate, column, literal::List};
+use crate::registry::resolve::{CandidateRow, Demands, Snapshot};
+use crate::registry::{self, Registry};
+use crate::sky::Cone;
+use judge::{Judged, Judges};
+use serde::Serialize;
+use std::path::PathBuf;
+
+/// What is asked. Everything that is given must hold.
+#[derive(Debug, Clone, Default)]
+pub struct Query {
+    /// Condition on columns.
+    pub predicate: Option<Predicate>,
+    /// Circle on the sky.
+    pub cone: Option<Cone>,
+    /// Objects, by TARGETID.
+    pub target_ids: Option<Vec<i64>>,
+    /// Product; [`crate::layout::SPECTRA`] by default.
+    pub product: Option<String>,
+}
+
+impl Query {
+    /// Condition and objects as one predicate; the cone is no part of it.
+    #[must_use]
+    pub fn condition(&self) -> Predicate {
+        let objects = self.target_ids.as_ref().map(|ids| Predicate::In {
+            column: "target_id".into(),
+            list: List::integers(ids.iter().copied()),
+            has_null: false,
+        });
+        match (self.predicate.clone(), objects) {
+            (Some(predicate), Some(objects)) => predicate.and(objects),
+            (one, other) => one.or(other).unwrap_or(Predicate::Constant(Some(true))),
+        }
+    }
+
+    /// The product asked for.
+    #[must_use]
+    pub fn product(&self) -> &str {
+        self.product.as_deref().unwrap_or(crate::layout::SPECTRA)
+    }
+}
+
+/// The answer.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Resolution {
+    /// Of this form: 1.
+    pub version: u32,
+    /// The registry's commit that the answer is as of; 0 before the first.
+    pub commit: i64,
+    /// Files that may hold matching rows, by path.
+    pub files: Vec<ResolvedFile>,
+    /// What was left out.
+    pub pruned: Pruned,
+}
+
+/// A file that may hold matching rows.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ResolvedFile {
+    /// Number of this version of the file in the registry.
+    pub file_id: i64,
+    /// Node where its bytes are local.
+    pub node: String,
+    /// Absolute path on that node.
+    pub path: PathBuf,
+    /// What can be opened from here; `None` where nothing can.
+    pub uri: Option<String>,
+    /// Product it belongs to.
+    pub product: String,
+    /// Rows in the file.
+    pub num_rows: i64,
+    /// Row groups that may hold matching rows, from 0.
+    pub row_groups: Vec<usize>,
+    /// Size of the whole file.
+    pub size_bytes: i64,
+}
+
+/// Counts of what was left out, and what remains.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Pruned {
+    /// Live files of the product.
+    pub live_files: i64,
+    /// Files left by the registry's indexes.
+    pub indexed_files: usize,
+    /// Files left by all bounds: those of the answer.
+    pub files: usize,
+    /// Row groups in the files of the answer.
+    pub row_groups_in_files: usize,
+    /// Row groups of the answer.
+    pub row_groups: usize,
+    /// Rows in the row groups of the answer: no more can match.
+    pub rows_at_most: i64,
+    /// Step by step, where it was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub explained: Option<Explained>,
+}
+
+/// What each step left.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Explained {
+    /// The question as it was understood.
+    pub condition: String,
+    /// Steps in order.
+    pub steps: Vec<Step>,
+    /// About how many rows match.
+    pub rows_estimated: i64,
+}
+
+/// One step.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Step {
+    /// What was looked at.
+    pub by: &'static str,
+    /// Files left after it.
+    pub files: i64,
+}
+
+/// Why a question cannot be resolved.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The registry failed.
+    #[error(transparent)]
+    Registry(#[from] registry::Error),
+    /// The question is about what no file has.
+    #[error(transparent)]
+    Predicate(#[from] predicate::Error),
+    /// No live file belongs to the product.
+    #[error("no product '{product}': the registry has {}", known.join(", "))]
+    UnknownProduct {
+        /// As it was asked for.
+        product: String,
+        /// Those that there are.
+        known: Vec<String>,
+    },
+}
+
+impl Error {
+    /// Whether the question, not the registry, is at fault.
+    #[must_use]
+    pub fn is_usage(&self) -> bool {
+        !matches!(self, Self::Registry(_))
+    }
+}
+
+/// Answers a question from the registry. With `explain`, every step is counted.
+///
+/// # Errors
+/// [`Error`]; an answer without files is no error.
+pub async fn resolve(
+    registry: &Registry,
+    query: &Query,
+    explain: bool,
+) -> Result<Resolution, Error> {
+    let mut resolver = registry.resolver().await?;
+    let snapshot = resolver.snapshot().await?;
+    let live_files = snapshot.product_files(query.product()).await?;
+    let mut pruned = Pruned { live_files, ..Pruned::default() };
+    if live_files == 0 {
+        check_product(&snapshot, query.product()).await?;
+    }
+    let condition = query.condition();
+    let located = locate(&snapshot, &condition).await?;
+    let demands = demands::of(query, &condition, located.as_deref());
+    let candidates = match demands {
+        Some(ref demands) => snapshot.candidates(demands).await?,
+        None => Vec::new(),
+    };
+    pruned.indexed_files = candidates.len();
+
+    let judges = Judges::new(&snapshot, &candidates, &condition, query.cone).await?;
+    check_columns(&snapshot, query, &condition, &judges).await?;
+    let judged = judges.judge(&snapshot, &candidates, located.as_deref()).await?;
+    if explain {
+        let demands = demands.unwrap_or_default();
+        let explained = explained(&snapshot, query, &condition, &demands, &pruned, &judged);
+        pruned.explained = Some(explained.await?);
+    }
+    let places = place::Places::look(snapshot.places().await?);
+    let mut files: Vec<ResolvedFile> = judged
+        .iter()
+        .map(|judged| {
+            pruned.row_groups_in_files += judged.row_groups_in_file;
+            pruned.row_groups += judged.row_groups.len();
+            pruned.rows_at_most += judged.rows_at_most;
+            resolved(judged, &places)
+        })
+        .collect();
+    files.sort_by(|a, b| (&a.path, &a.node, a.file_id).cmp(&(&b.path, &b.node, b.file_id)));
+    pruned.files = files.len();
+    Ok(Resolution { version: 1, commit: snapshot.commit().await?, files, pruned })
+}
+
+fn resolved(judged: &Judged, places: &place::Places) -> ResolvedFile {
+    let CandidateRow { file_id, lake_id, node, product, path, num_rows, size_bytes, .. } =
+        judged.file;
+    let (path, uri) = places.of(*lake_id, path);
+    ResolvedFile {
+        file_id: *file_id,
+        node: node.clone(),
+        path,
+        uri,
+        product: product.clone(),
+        num_rows: num_rows.unwrap_or_default(),
+        row_groups: judged.row_groups.clone(),
+        size_bytes: *size_bytes,
+    }
+}
+
+/// Rows by file in which the catalog knows the objects that the condition names, if it names any.
+type Located = [(i64, Vec<i32>)];
+
+async fn locate(
+    snapshot: &Snapshot<'_>,
+    condition: &Predicate,
+) -> Result<Option<Vec<(i64, Vec<i32>)>>, Error> {
+    match predicate::needs::integers(condition, "target_id") {
+        Some(ids) => {
+            let ids: Vec<i64> = ids.into_iter().collect();
+            Ok(Some(snapshot.targets(&ids).await?))
+        }
+        None => Ok(None),
+    }
+}
+
+/// A product without files is a slip of the pen, unless there is no product at all.
+async fn check_product(snapshot: &Snapshot<'_>, product: &str) -> Result<(), Error> {
+    let known = snapshot.products().await?;
+    if known.is_empty() {
+        return Ok(());
+    }
+    Err(Error::UnknownProduct { product: product.to_owned(), known })
+}
+
+/// Every column must be in some file of the product, and be comparable with its literal there.
+async fn check_columns(
+    snapshot: &Snapshot<'_>,
+    query: &Query,
+    condition: &Predicate,
+    judges: &Judges<'_>,
+) -> Result<(), Error> {
+    let mut names = condition.columns();
+    if query.cone.is_some() {
+        names.extend(["ra", "dec"]);
+    }
+    if names.iter().all(|name| judges.has(name)) {
+        return Ok(judges.check_types(condition)?);
+    }
+    let ids = snapshot.product_schemas(query.product()).await?;
+    if ids.is_empty() {
+        return Ok(());
+    }
+    let schemas = snapshot.schemas(&ids).await?;
+    let all: Vec<&str> =
+        schemas.iter().flat_map(|(_, columns)| columns).map(|c| c.name.as_str()).collect();
+    Ok(names.into_iter().try_for_each(|name| column::require(all.iter().copied(), name))?)
+}
+
+async fn explained(
+    snapshot: &Snapshot<'_>,
+    query: &Query,
+    condition: &Predicate,
+    demands: &Demands,
+    pruned: &Pruned,
+    judged: &[Judged<'_>],
+) -> Result<Explained, Error> {
+    let mut steps = vec![Step { by: "live files of the product", files: pruned.live_files }];
+    for (by, demands) in demands::steps(demands) {
+        let files = snapshot.candidates(&demands).await?.len();
+        steps.push(Step { by, files: i64::try_from(files).unwrap_or(i64::MAX) });
+    }
+    steps.push(Step {
+        by: "all bounds of files and row groups",
+        files: i64::try_from(judged.len()).unwrap_or(i64::MAX),
+    });
+    let (cataloged, others): (Vec<&Judged>, Vec<&Judged>) =
+        judged.iter().partition(|judged| judged.file.in_catalog);
+    let ids: Vec<i64> = cataloged.iter().map(|judged| judged.file.file_id).collect();
+    let at_most = |some: &[&Judged]| some.iter().map(|judged| judged.rows_at_most).sum::<i64>();
+    let rows = snapshot.estimate(&ids, demands).await?.min(at_most(&cataloged)) + at_most(&others);
+    let share = query.cone.map_or(1.0, |cone| cone::share_of_tiles(&cone, judged.len()));
+    Ok(Explained {
+        condition: condition.to_string(),
+        steps,
+        rows_estimated: (rows as f64 * share).ceil() as i64,
+    })
+}

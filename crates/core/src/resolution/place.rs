@@ -1,0 +1,96 @@
+//! What can be opened from here, and by which name.
+//!
+//! A lake is here if its own folder, or one of its node's prefixes before it, leads to a lake of
+//! the same identity: names of machines prove nothing. Prefixes with a scheme (`https://…`,
+//! `s3://…`) are taken at their word.
+
+use crate::layout::Lake;
+use crate::registry::resolve::PlaceRow;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use uuid::Uuid;
+
+/// Every lake of the installation, as seen from here.
+pub(super) struct Places {
+    lakes: HashMap<Uuid, Place>,
+}
+
+struct Place {
+    root: PathBuf,
+    /// What stands before a file's path relative to the lake.
+    base: Option<String>,
+}
+
+impl Places {
+    /// Looks which lakes can be reached.
+    pub(super) fn look(rows: Vec<PlaceRow>) -> Self {
+        let lakes = rows.into_iter().map(|row| {
+            let base = base(&row);
+            (row.lake_id, Place { root: row.root.into(), base })
+        });
+        Self { lakes: lakes.collect() }
+    }
+
+    /// Absolute path of a file on its node, and what opens it from here.
+    pub(super) fn of(&self, lake_id: Uuid, path: &str) -> (PathBuf, Option<String>) {
+        match self.lakes.get(&lake_id) {
+            Some(place) => {
+                let uri = place.base.as_ref().map(|base| format!("{base}/{path}"));
+                (place.root.join(path), uri)
+            }
+            None => (path.into(), None),
+        }
+    }
+}
+
+fn base(row: &PlaceRow) -> Option<String> {
+    let root = row.root.trim_end_matches('/');
+    if is_lake(Path::new(root), row.lake_id) {
+        return Some(root.to_owned());
+    }
+    let full = |prefix: &String| format!("{}{root}", prefix.trim_end_matches('/'));
+    let folder = |prefix: &String| {
+        let folder = full(prefix);
+        let folder = folder.strip_prefix("file://").unwrap_or(&folder).to_owned();
+        is_lake(Path::new(&folder), row.lake_id).then_some(folder)
+    };
+    let remote = |prefix: &&String| prefix.contains("://") && !prefix.starts_with("file://");
+    let mounted = row.uri_prefixes.iter().find_map(folder);
+    mounted.or_else(|| row.uri_prefixes.iter().find(remote).map(full))
+}
+
+fn is_lake(folder: &Path, lake_id: Uuid) -> bool {
+    Lake::open(folder).is_ok_and(|lake| lake.identity().lake_id == lake_id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lake_is_found_by_its_identity() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mount = folder.path().join("mount");
+        let lake = Lake::open_or_create(&mount.join("data/lake"), "node-b").expect("a lake");
+        let row = |root: &Path, prefixes: &[&str]| PlaceRow {
+            lake_id: lake.identity().lake_id,
+            root: root.display().to_string(),
+            uri_prefixes: prefixes.iter().map(|p| (*p).to_owned()).collect(),
+        };
+        let uri =
+            |row: PlaceRow| Places::look(vec![row]).of(lake.identity().lake_id, "p/x.parquet");
+        let mounted = mount.display().to_string();
+        let there = format!("{mounted}/data/lake/p/x.parquet");
+
+        let (path, found) = uri(row(&mount.join("data/lake"), &[]));
+        assert_eq!((path.display().to_string(), found), (there.clone(), Some(there.clone())));
+        let (path, found) = uri(row(Path::new("/data/lake"), &["/nowhere", "s3://b", &mounted]));
+        assert_eq!(
+            (path.display().to_string(), found),
+            ("/data/lake/p/x.parquet".into(), Some(there))
+        );
+        let (_, found) = uri(row(Path::new("/data/lake"), &["/nowhere", "s3://bucket/"]));
+        assert_eq!(found.as_deref(), Some("s3://bucket/data/lake/p/x.parquet"));
+        assert_eq!(uri(row(Path::new("/data/lake"), &[])).1, None);
+    }
+}

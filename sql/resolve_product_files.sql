@@ -1,0 +1,1 @@
+SELECT count(*) FROM file_registry WHERE state = 'live' AND product = $1

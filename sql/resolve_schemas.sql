@@ -1,0 +1,1 @@
+SELECT schema_id, columns FROM file_schemas WHERE schema_id = ANY ($1)
