@@ -20,8 +20,9 @@ WHERE f.state = 'live'
   AND ($8::int8 IS NULL OR f.zwarn_min IS NULL OR f.zwarn_min <= $8)
   AND ($9::int8 IS NULL OR f.target_id_max IS NULL OR f.target_id_max >= $9)
   AND ($10::int8 IS NULL OR f.target_id_min IS NULL OR f.target_id_min <= $10)
-  -- classes
-  AND ($11::text[] IS NULL OR f.spectypes IS NULL OR f.spectypes && $11)
+  -- classes: a list in byte order
+  AND ($11::text[] IS NULL OR f.spectype_max IS NULL OR f.spectype_max >= ($11)[1])
+  AND ($11 IS NULL OR f.spectype_min IS NULL OR f.spectype_min <= ($11)[cardinality($11)])
   -- parts of the tile's key, which are constant in the files that Bifrost writes
   AND ($12::text[] IS NULL OR f.release IS NULL OR f.release = ANY ($12) OR NOT made.ours)
   AND ($13::text[] IS NULL OR f.survey IS NULL OR f.survey = ANY ($13) OR NOT made.ours)

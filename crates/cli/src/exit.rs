@@ -25,6 +25,19 @@ pub struct Usage(pub String);
 #[error("{0}")]
 pub struct TryAgain(pub String);
 
+/// The reader of our output went away (`bifrost read | head`): that is no failure.
+#[derive(Debug, thiserror::Error)]
+#[error("nobody reads the output any more")]
+pub struct ReaderGone;
+
+/// Tells a reader that went away from an output that failed.
+pub fn output(error: io::Error) -> anyhow::Error {
+    match error.kind() {
+        io::ErrorKind::BrokenPipe => ReaderGone.into(),
+        _ => anyhow::Error::new(error).context("failed to write the output"),
+    }
+}
+
 /// Turns the end of the program into its exit code, and says what failed.
 pub fn code(ended: anyhow::Result<Exit>) -> ExitCode {
     let error = match ended {
@@ -33,7 +46,7 @@ pub fn code(ended: anyhow::Result<Exit>) -> ExitCode {
         Ok(Exit::NothingMatched) => return ExitCode::from(4),
         Err(error) => error,
     };
-    if is_broken_pipe(&error) {
+    if error.chain().any(|e| e.is::<ReaderGone>()) {
         return ExitCode::SUCCESS;
     }
     crate::printer::complain(&error);
@@ -55,12 +68,4 @@ fn may_pass(cause: &(dyn std::error::Error + 'static)) -> bool {
     cause.is::<TryAgain>()
         || cause.downcast_ref::<registry::Error>().is_some_and(registry::Error::is_transient)
         || cause.downcast_ref::<cluster::Error>().is_some_and(cluster::Error::is_transient)
-}
-
-/// The reader of our output went away (`bifrost read | head`): that is no failure.
-fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    error
-        .chain()
-        .filter_map(|e| e.downcast_ref::<io::Error>())
-        .any(|e| e.kind() == io::ErrorKind::BrokenPipe)
 }

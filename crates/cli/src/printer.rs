@@ -1,5 +1,6 @@
 //! What reaches a person: data on standard output, everything else on standard error.
 
+use crate::exit::output;
 use comfy_table::{CellAlignment, Table, presets};
 use serde::Serialize;
 use std::io::{self, IsTerminal, Write};
@@ -25,9 +26,7 @@ impl Printer {
             text.push('\n');
         }
         let mut out = io::stdout().lock();
-        out.write_all(text.as_bytes())?;
-        out.flush()?;
-        Ok(())
+        out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(output)
     }
 
     /// Tells a person how things stand, unless quiet.
@@ -65,4 +64,16 @@ pub fn complain(error: &anyhow::Error) {
         }
     }
     let _ = writeln!(io::stderr().lock(), "bifrost: {said}");
+}
+
+/// Bytes in the unit that suits them.
+pub fn size(bytes: i64) -> String {
+    let mut value = bytes as f64;
+    for unit in ["B", "kB", "MB", "GB"] {
+        if value < 999.5 {
+            return if unit == "B" { format!("{value} B") } else { format!("{value:.1} {unit}") };
+        }
+        value /= 1000.0;
+    }
+    format!("{value:.1} TB")
 }

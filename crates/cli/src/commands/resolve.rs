@@ -1,12 +1,190 @@
-//! `bifrost resolve`.
+//! `bifrost resolve`: which files and row groups answer a question.
 
 use crate::context::Context;
-use crate::exit::Exit;
+use crate::exit::{Exit, Usage};
+use crate::printer::{Printer, size, table};
+use bifrost_core::predicate::Predicate;
+use bifrost_core::resolution::{self, Explained, Query, Resolution, ResolvedFile};
+use bifrost_core::sky::Cone;
+use clap::ValueEnum;
+use std::fmt::Display;
+
+/// What is asked: the same for `resolve` and `read`.
+#[derive(Debug, Clone, clap::Args)]
+#[group(id = "question", required = true, multiple = true)]
+pub struct Selectors {
+    /// Condition in SQL, e.g. "z > 2.5 AND spectype = 'QSO' AND zwarn = 0"
+    #[arg(value_name = "PREDICATE", group = "question")]
+    predicate: Option<String>,
+    /// Circle on the sky, in degrees
+    #[arg(long, value_name = "RA,DEC,RADIUS_DEG", group = "question", allow_hyphen_values = true)]
+    cone: Option<String>,
+    /// Objects by TARGETID; separate several by commas or spaces
+    #[arg(long, value_name = "ID", group = "question", num_args = 1.., value_delimiter = ',', allow_negative_numbers = true)]
+    target_id: Option<Vec<i64>>,
+    /// Product [default: spectra]
+    #[arg(long, value_name = "P", group = "question")]
+    product: Option<String>,
+}
+
+impl Selectors {
+    /// The question; what cannot be meant is a usage error.
+    pub fn query(&self) -> anyhow::Result<Query> {
+        let predicate = self.predicate.as_deref().map(Predicate::parse).transpose();
+        let cone = self.cone.as_deref().map(str::parse::<Cone>).transpose();
+        Ok(Query {
+            predicate: predicate.map_err(usage)?,
+            cone: cone.map_err(usage)?,
+            target_ids: self.target_id.clone(),
+            product: self.product.clone(),
+        })
+    }
+}
+
+/// Turns a fault of the question into exit code 2.
+pub fn usage(error: impl Display) -> Usage {
+    Usage(error.to_string())
+}
+
+/// Resolves a question in the registry.
+pub fn resolve(ctx: &Context, query: &Query, explain: bool) -> anyhow::Result<Resolution> {
+    let registry = ctx.registry_to_read()?;
+    ctx.block_on(resolution::resolve(&registry, query, explain)).map_err(|error| match error {
+        resolution::Error::Registry(error) => error.into(),
+        error => usage(error).into(),
+    })
+}
+
+/// How the answer is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For people
+    Table,
+    /// One path or URI a line, of files that can be opened from here
+    Paths,
+    /// Everything, versioned
+    Json,
+}
 
 /// Arguments of `bifrost resolve`.
 #[derive(Debug, clap::Args)]
-pub struct Args {}
+pub struct Args {
+    #[command(flatten)]
+    selectors: Selectors,
+    /// How to write the answer
+    #[arg(long, value_enum, default_value = "table")]
+    format: Format,
+    /// Say what left which files out
+    #[arg(long)]
+    explain: bool,
+}
 
-pub fn run(_ctx: &Context, _args: &Args) -> anyhow::Result<Exit> {
-    anyhow::bail!("not written yet")
+/// Runs the command.
+pub fn run(ctx: &Context, args: &Args) -> anyhow::Result<Exit> {
+    let query = args.selectors.query()?;
+    let answer = resolve(ctx, &query, args.explain)?;
+    let printer = Printer { json: ctx.printer.json || args.format == Format::Json, ..ctx.printer };
+    printer.data(&answer, |answer| match args.format {
+        Format::Paths => paths(answer),
+        _ => rows(answer),
+    })?;
+    if !printer.json {
+        printer.note(&summary(&answer));
+        if let Some(explained) = &answer.pruned.explained {
+            printer.note(&explanation(explained));
+        }
+    }
+    note_unreachable(&printer, &answer);
+    Ok(if answer.files.is_empty() { Exit::NothingMatched } else { Exit::Ok })
+}
+
+fn paths(answer: &Resolution) -> String {
+    let uris = answer.files.iter().filter_map(|file| file.uri.as_deref());
+    uris.map(|uri| format!("{uri}\n")).collect()
+}
+
+fn rows(answer: &Resolution) -> String {
+    if answer.files.is_empty() {
+        return String::new();
+    }
+    let mut table = table(&["node", "path", "rows", "row groups", "size"], &[2, 4]);
+    for file in &answer.files {
+        table.add_row([
+            file.node.clone(),
+            file.path.display().to_string(),
+            file.num_rows.to_string(),
+            runs(&file.row_groups),
+            size(file.size_bytes),
+        ]);
+    }
+    table.to_string()
+}
+
+/// `[0, 1, 2, 5]` as `0-2,5`.
+fn runs(numbers: &[usize]) -> String {
+    let mut runs: Vec<(usize, usize)> = Vec::new();
+    for &number in numbers {
+        match runs.last_mut() {
+            Some((_, last)) if *last + 1 == number => *last = number,
+            _ => runs.push((number, number)),
+        }
+    }
+    let text = |(first, last): &(usize, usize)| match first == last {
+        true => first.to_string(),
+        false => format!("{first}-{last}"),
+    };
+    runs.iter().map(text).collect::<Vec<_>>().join(",")
+}
+
+fn summary(answer: &Resolution) -> String {
+    let pruned = &answer.pruned;
+    if pruned.live_files == 0 {
+        return "the registry has no files yet: run `bifrost sync`".into();
+    }
+    format!(
+        "{} of {} files, {} of their {} row groups, at most {} rows (commit {})",
+        pruned.files,
+        pruned.live_files,
+        pruned.row_groups,
+        pruned.row_groups_in_files,
+        pruned.rows_at_most,
+        answer.commit,
+    )
+}
+
+fn explanation(explained: &Explained) -> String {
+    let mut table = table(&["left by", "files"], &[1]);
+    for step in &explained.steps {
+        table.add_row([step.by.to_owned(), step.files.to_string()]);
+    }
+    format!(
+        "condition: {}\n{table}\nabout {} rows match",
+        explained.condition, explained.rows_estimated
+    )
+}
+
+/// Names files that cannot be opened from here.
+pub fn note_unreachable(printer: &Printer, answer: &Resolution) {
+    let lost: Vec<&ResolvedFile> = answer.files.iter().filter(|file| file.uri.is_none()).collect();
+    if lost.is_empty() {
+        return;
+    }
+    printer.note(&format!(
+        "{} files cannot be opened from here: run on their node, or register how to reach it with `bifrost sync --uri-prefix` there",
+        lost.len()
+    ));
+    for file in lost {
+        printer.note(&format!("  {}:{}", file.node, file.path.display()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_are_short() {
+        assert_eq!(runs(&[0, 1, 2, 5, 7, 8]), "0-2,5,7-8");
+        assert_eq!(runs(&[]), "");
+    }
 }
