@@ -1,7 +1,7 @@
 -- Stage one of a resolution: files that may hold matching rows, as far as indexed columns tell.
 -- A parameter that is NULL constrains nothing; a bound that is NULL keeps its file.
 SELECT f.file_id, f.lake_id, f.schema_id, f.num_rows, f.num_row_groups, f.size_bytes,
-       f.in_catalog AND made.ours, f.node, f.product, f.path
+       f.in_catalog AND made.ours, f.node, f.product, f.path, f.mtime_ns
 FROM file_registry f
 LEFT JOIN file_makings m USING (making_id)
 -- in files that Bifrost wrote, name, columns and catalog are known to agree

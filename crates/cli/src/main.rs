@@ -10,6 +10,7 @@ mod context;
 mod exit;
 mod printer;
 mod progress;
+mod rows;
 mod settings;
 
 use clap::Parser;

@@ -17,6 +17,7 @@ pub mod outcome;
 pub mod predicate;
 pub mod publish;
 pub mod quarantine;
+pub mod read;
 pub mod redshift;
 pub mod registry;
 pub mod resolution;

@@ -1,12 +1,115 @@
-//! `bifrost read`.
+//! `bifrost read`: the rows that answer a question.
 
+use super::resolve::{Selectors, resolve, usage};
 use crate::context::Context;
-use crate::exit::Exit;
+use crate::exit::{Exit, Usage};
+use crate::rows::{Format, Sink};
+use bifrost_core::predicate::column;
+use bifrost_core::read::{self, COLUMNS_ALL, Options};
+use bifrost_core::resolution::Query;
+use std::path::PathBuf;
+
+/// Columns that a table shows unless others are asked for.
+const TABLE_COLUMNS: [&str; 11] = [
+    "target_id",
+    "release",
+    "survey",
+    "program",
+    "healpix",
+    "ra",
+    "dec",
+    "z",
+    "zwarn",
+    "spectype",
+    "deltachi2",
+];
 
 /// Arguments of `bifrost read`.
 #[derive(Debug, clap::Args)]
-pub struct Args {}
+pub struct Args {
+    #[command(flatten)]
+    selectors: Selectors,
+    /// Columns to deliver, in this order [default: all; a table shows identity, position and
+    /// redshift, and '*' shows all]
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    columns: Option<Vec<String>>,
+    /// Rows to deliver at most
+    #[arg(long, value_name = "N")]
+    limit: Option<u64>,
+    /// How to write the rows
+    #[arg(long, value_enum, default_value = "table")]
+    format: Format,
+    /// Write to a file instead of standard output; it appears when it is complete
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
 
-pub fn run(_ctx: &Context, _args: &Args) -> anyhow::Result<Exit> {
-    anyhow::bail!("not written yet")
+/// Runs the command.
+pub fn run(ctx: &Context, args: &Args) -> anyhow::Result<Exit> {
+    let query = args.selectors.query()?;
+    let format = match args.format {
+        Format::Table if ctx.printer.json => Format::Json,
+        format => format,
+    };
+    if format == Format::Parquet && args.output.is_none() {
+        return Err(Usage("Parquet goes to a file: give -o FILE".into()).into());
+    }
+    let answer = resolve(ctx, &query, false)?;
+    let options =
+        Options { columns: args.columns.clone(), limit: args.limit, ..Options::default() };
+    let mut reading = read::read(&answer, &query, &options).map_err(failed)?;
+    if format == Format::Table && args.columns.is_none() {
+        let shown = shown(&query, &reading);
+        reading = read::read(&answer, &query, &Options { columns: Some(shown), ..options })
+            .map_err(failed)?;
+    }
+    let rows = write(reading, format, args.output.as_deref())?;
+    ctx.printer.note(&format!("{rows} rows; {} files were read", answer.files.len()));
+    Ok(if rows == 0 { Exit::NothingMatched } else { Exit::Ok })
+}
+
+/// Writes all rows and counts them; without rows nothing is written, and no file made.
+fn write(
+    reading: read::Reading,
+    format: Format,
+    file: Option<&std::path::Path>,
+) -> anyhow::Result<u64> {
+    let schema = reading.schema();
+    let mut sink = None;
+    let mut rows = 0;
+    for batch in reading {
+        let batch = batch.map_err(failed)?;
+        if batch.num_rows() == 0 {
+            continue;
+        }
+        rows += batch.num_rows() as u64;
+        let sink = match &mut sink {
+            Some(sink) => sink,
+            none => none.insert(Sink::open(format, file, &schema)?),
+        };
+        sink.write(&batch)?;
+    }
+    sink.map_or(Ok(()), Sink::finish)?;
+    Ok(rows)
+}
+
+/// What a table shows by itself: the columns of the question and those that people look for, or
+/// everything where none of them is there.
+fn shown(query: &Query, reading: &read::Reading) -> Vec<String> {
+    let schema = reading.schema();
+    let names = || schema.fields().iter().map(|field| field.name().as_str());
+    let condition = query.condition();
+    let mut shown: Vec<String> = Vec::new();
+    for name in TABLE_COLUMNS.into_iter().chain(condition.columns()) {
+        if let Some(found) = column::find(names(), name).and_then(|i| names().nth(i))
+            && !shown.iter().any(|known| known == found)
+        {
+            shown.push(found.to_owned());
+        }
+    }
+    if shown.is_empty() { vec![COLUMNS_ALL.to_owned()] } else { shown }
+}
+
+fn failed(error: read::Error) -> anyhow::Error {
+    if error.is_usage() { usage(error).into() } else { error.into() }
 }

@@ -26,6 +26,7 @@ pub(crate) struct CandidateRow {
     pub(crate) num_rows: Option<i64>,
     pub(crate) num_row_groups: Option<i32>,
     pub(crate) size_bytes: i64,
+    pub(crate) mtime_ns: i64,
     /// Whether the catalog holds its rows, and can be relied on.
     pub(crate) in_catalog: bool,
     pub(crate) node: String,
@@ -287,6 +288,7 @@ impl Snapshot<'_> {
                 node: row.try_get(7)?,
                 product: row.try_get(8)?,
                 path: row.try_get(9)?,
+                mtime_ns: row.try_get(10)?,
             })
         };
         self.each(sql, &params, read).await

@@ -85,6 +85,12 @@ pub struct ResolvedFile {
     pub row_groups: Vec<usize>,
     /// Size of the whole file.
     pub size_bytes: i64,
+    /// Files with the same number have the same columns.
+    #[serde(skip)]
+    pub schema_id: Option<i32>,
+    /// When it was last modified, nanoseconds since 1970.
+    #[serde(skip)]
+    pub mtime_ns: i64,
 }
 
 /// Counts of what was left out, and what remains.
@@ -203,8 +209,18 @@ pub async fn resolve(
 }
 
 fn resolved(judged: &Judged, places: &place::Places) -> ResolvedFile {
-    let CandidateRow { file_id, lake_id, node, product, path, num_rows, size_bytes, .. } =
-        judged.file;
+    let CandidateRow {
+        file_id,
+        lake_id,
+        node,
+        product,
+        path,
+        num_rows,
+        size_bytes,
+        schema_id,
+        mtime_ns,
+        ..
+    } = judged.file;
     let (path, uri) = places.of(*lake_id, path);
     ResolvedFile {
         file_id: *file_id,
@@ -215,6 +231,8 @@ fn resolved(judged: &Judged, places: &place::Places) -> ResolvedFile {
         num_rows: num_rows.unwrap_or_default(),
         row_groups: judged.row_groups.clone(),
         size_bytes: *size_bytes,
+        schema_id: *schema_id,
+        mtime_ns: *mtime_ns,
     }
 }
 

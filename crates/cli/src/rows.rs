@@ -1,0 +1,259 @@
+//! How rows reach a person, a script or a file.
+//!
+//! Text goes out batch by batch. A file is written beside its final place and renamed when it is
+//! complete, so that nobody ever sees half of it.
+
+use crate::exit::output;
+use crate::printer::table;
+use anyhow::Context as _;
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray};
+use arrow::csv::WriterBuilder as CsvBuilder;
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::json::WriterBuilder as JsonBuilder;
+use arrow::json::writer::LineDelimited;
+use arrow::util::display::{ArrayFormatter, FormatOptions};
+use clap::ValueEnum;
+use parquet::arrow::ArrowWriter;
+use parquet::basic::{Compression, ZstdLevel};
+use parquet::file::properties::WriterProperties;
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Rows of one table block on the terminal; widths are found for each block.
+const TABLE_ROWS: usize = 500;
+/// Encoded bytes that make a row group of a Parquet file.
+const ROW_GROUP_BYTES: usize = 64 << 20;
+/// Values of an array that a table shows.
+const VALUES_SHOWN: usize = 2;
+
+/// How rows are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people: arrays are abbreviated
+    Table,
+    /// Comma-separated, with a head line; arrays as text
+    Csv,
+    /// One JSON object a line; NaN and infinities become null
+    Json,
+    /// Needs -o FILE
+    Parquet,
+}
+
+/// Where rows go.
+pub struct Sink {
+    writer: Writer,
+    draft: Option<Draft>,
+}
+
+enum Writer {
+    Text { format: Format, out: Box<dyn Write>, is_first: bool },
+    Parquet(Box<ArrowWriter<File>>),
+}
+
+impl Sink {
+    /// Opens the output: a file, or standard output.
+    pub fn open(format: Format, file: Option<&Path>, schema: &SchemaRef) -> anyhow::Result<Self> {
+        let draft = file.map(Draft::new).transpose()?;
+        let writer = match (&draft, format) {
+            (Some(draft), Format::Parquet) => {
+                let properties = WriterProperties::builder()
+                    .set_compression(Compression::ZSTD(ZstdLevel::default()))
+                    .set_created_by(format!("bifrost read {}", env!("CARGO_PKG_VERSION")));
+                let out = draft.file.try_clone()?;
+                let writer = ArrowWriter::try_new(out, schema.clone(), Some(properties.build()));
+                Writer::Parquet(Box::new(writer.with_context(|| draft.failed())?))
+            }
+            (draft, format) => {
+                let out: Box<dyn Write> = match draft {
+                    Some(draft) => Box::new(BufWriter::new(draft.file.try_clone()?)),
+                    None => Box::new(io::stdout().lock()),
+                };
+                Writer::Text { format, out, is_first: true }
+            }
+        };
+        Ok(Self { writer, draft })
+    }
+
+    /// Writes rows.
+    pub fn write(&mut self, batch: &RecordBatch) -> anyhow::Result<()> {
+        match &mut self.writer {
+            Writer::Parquet(writer) => {
+                writer.write(batch)?;
+                if writer.in_progress_size() > ROW_GROUP_BYTES {
+                    writer.flush()?;
+                }
+            }
+            Writer::Text { format, out, is_first } => {
+                let text = match format {
+                    Format::Csv => csv(batch, *is_first)?,
+                    Format::Json => json(batch)?,
+                    Format::Table | Format::Parquet => tables(batch, *is_first)?.into_bytes(),
+                };
+                *is_first = false;
+                out.write_all(&text).map_err(output)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends the output; a file gets its name.
+    pub fn finish(self) -> anyhow::Result<()> {
+        match self.writer {
+            Writer::Parquet(writer) => drop(writer.close()?),
+            Writer::Text { mut out, .. } => out.flush().map_err(output)?,
+        }
+        self.draft.map_or(Ok(()), Draft::publish)
+    }
+}
+
+/// A file being written; it vanishes unless it is published.
+struct Draft {
+    file: File,
+    draft: PathBuf,
+    target: PathBuf,
+    is_published: bool,
+}
+
+impl Draft {
+    fn new(target: &Path) -> anyhow::Result<Self> {
+        let name =
+            target.file_name().with_context(|| format!("{} is no file", target.display()))?;
+        let name = format!(".{}.{}.partial", name.display(), std::process::id());
+        let draft = target.with_file_name(name);
+        let file = File::create(&draft)
+            .with_context(|| format!("failed to write {}", target.display()))?;
+        Ok(Self { file, draft, target: target.to_owned(), is_published: false })
+    }
+
+    fn failed(&self) -> String {
+        format!("failed to write {}", self.target.display())
+    }
+
+    fn publish(mut self) -> anyhow::Result<()> {
+        let folder = self.target.parent().filter(|p| !p.as_os_str().is_empty());
+        let publish = || {
+            self.file.sync_all()?;
+            fs::rename(&self.draft, &self.target)?;
+            File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+        };
+        publish().with_context(|| self.failed())?;
+        self.is_published = true;
+        Ok(())
+    }
+}
+
+impl Drop for Draft {
+    fn drop(&mut self) {
+        if !self.is_published {
+            // it is only a draft: what cannot be removed does no harm
+            let _ = fs::remove_file(&self.draft);
+        }
+    }
+}
+
+fn json(batch: &RecordBatch) -> anyhow::Result<Vec<u8>> {
+    let mut text = Vec::new();
+    let mut writer =
+        JsonBuilder::new().with_explicit_nulls(true).build::<_, LineDelimited>(&mut text);
+    writer.write(batch)?;
+    writer.finish()?;
+    drop(writer);
+    Ok(text)
+}
+
+fn csv(batch: &RecordBatch, with_head: bool) -> anyhow::Result<Vec<u8>> {
+    let mut text = Vec::new();
+    let mut writer = CsvBuilder::new().with_header(with_head).build(&mut text);
+    writer.write(&flat(batch)?)?;
+    drop(writer);
+    Ok(text)
+}
+
+/// Arrays and structs as text, which CSV has no place for.
+fn flat(batch: &RecordBatch) -> anyhow::Result<RecordBatch> {
+    let schema = batch.schema();
+    let mut fields = Vec::new();
+    let mut columns = Vec::new();
+    for (field, column) in schema.fields().iter().zip(batch.columns()) {
+        if column.data_type().is_nested() {
+            fields.push(Field::new(field.name(), DataType::Utf8, true));
+            columns.push(as_text(column)?);
+        } else {
+            fields.push(field.as_ref().clone());
+            columns.push(column.clone());
+        }
+    }
+    Ok(RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)?)
+}
+
+fn as_text(column: &ArrayRef) -> anyhow::Result<ArrayRef> {
+    let options = FormatOptions::new().with_null("null");
+    let cells = ArrayFormatter::try_new(column.as_ref(), &options)?;
+    let texts = (0..column.len())
+        .map(|row| column.is_valid(row).then(|| cells.value(row).try_to_string()).transpose())
+        .collect::<Result<StringArray, _>>()?;
+    Ok(Arc::new(texts))
+}
+
+fn tables(batch: &RecordBatch, with_head: bool) -> anyhow::Result<String> {
+    let mut text = String::new();
+    for start in (0..batch.num_rows()).step_by(TABLE_ROWS) {
+        let rows = TABLE_ROWS.min(batch.num_rows() - start);
+        text.push_str(&block(&batch.slice(start, rows), with_head && start == 0)?);
+    }
+    Ok(text)
+}
+
+fn block(batch: &RecordBatch, with_head: bool) -> anyhow::Result<String> {
+    let schema = batch.schema();
+    let fields = schema.fields();
+    let names: Vec<&str> = fields.iter().map(|field| field.name().as_str()).collect();
+    let is_number = |field: &Field| field.data_type().is_numeric();
+    let right: Vec<usize> = (0..fields.len()).filter(|&i| is_number(schema.field(i))).collect();
+    let mut block = table(&names, &right);
+    let columns = batch.columns().iter().map(cells).collect::<anyhow::Result<Vec<_>>>()?;
+    for row in 0..batch.num_rows() {
+        block.add_row(columns.iter().filter_map(|cells| cells.get(row)));
+    }
+    let text = block.to_string();
+    let shown =
+        if with_head { text.as_str() } else { text.split_once('\n').map_or("", |(_, r)| r) };
+    Ok(format!("{shown}\n"))
+}
+
+/// The cells of a column as a table shows them.
+fn cells(column: &ArrayRef) -> anyhow::Result<Vec<String>> {
+    let options = FormatOptions::new().with_null("");
+    match column.data_type() {
+        DataType::List(_) => (0..column.len())
+            .map(|row| {
+                let list = column.as_list::<i32>();
+                if list.is_valid(row) { abbreviated(&list.value(row)) } else { Ok(String::new()) }
+            })
+            .collect(),
+        DataType::LargeList(_) => (0..column.len())
+            .map(|row| {
+                let list = column.as_list::<i64>();
+                if list.is_valid(row) { abbreviated(&list.value(row)) } else { Ok(String::new()) }
+            })
+            .collect(),
+        _ => {
+            let cells = ArrayFormatter::try_new(column.as_ref(), &options)?;
+            (0..column.len()).map(|row| Ok(cells.value(row).try_to_string()?)).collect()
+        }
+    }
+}
+
+fn abbreviated(values: &ArrayRef) -> anyhow::Result<String> {
+    let options = FormatOptions::new().with_null("null");
+    let cells = ArrayFormatter::try_new(values.as_ref(), &options)?;
+    let shown = values.len().min(VALUES_SHOWN);
+    let mut texts =
+        (0..shown).map(|i| cells.value(i).try_to_string()).collect::<Result<Vec<_>, _>>()?;
+    if values.len() > shown {
+        texts.push(format!("… {} values", values.len()));
+    }
+    Ok(format!("[{}]", texts.join(", ")))
+}

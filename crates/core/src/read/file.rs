@@ -1,0 +1,163 @@
+//! Reading one file: row group by row group, first the question's columns, then the rest.
+
+use super::rows::{self, Test};
+use super::schema::Shape;
+use super::{Error, Source};
+use crate::guard::guard;
+use crate::predicate::Predicate;
+use crate::sky::Cone;
+use arrow::array::{BooleanArray, RecordBatch};
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::{
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader,
+    ParquetRecordBatchReaderBuilder, RowSelection,
+};
+use parquet::file::metadata::PageIndexPolicy;
+use std::fmt::Display;
+use std::fs::{File, Metadata};
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+/// Rows tested at once.
+const TEST_ROWS: usize = 8192;
+
+/// What is done with every file.
+pub(super) struct Plan {
+    pub(super) condition: Predicate,
+    pub(super) cone: Option<Cone>,
+    pub(super) shape: Shape,
+    pub(super) batch_bytes: usize,
+}
+
+/// A file and its decoded footer.
+pub(super) struct Opened {
+    file: File,
+    pub(super) metadata: ArrowReaderMetadata,
+}
+
+/// Opens a file and makes sure that it is the one that was resolved.
+pub(super) fn open(source: &Source) -> Result<Opened, Error> {
+    let path = &source.path;
+    let failed = |error: io::Error| match error.kind() {
+        io::ErrorKind::NotFound => Error::Vanished(path.clone()),
+        _ => Error::Io { path: path.clone(), source: error },
+    };
+    let file = File::open(path).map_err(failed)?;
+    if !is_resolved(source, &file.metadata().map_err(failed)?) {
+        return Err(Error::Changed(path.clone()));
+    }
+    let options = ArrowReaderOptions::new().with_offset_index_policy(PageIndexPolicy::Optional);
+    let metadata = guard(|| ArrowReaderMetadata::load(&file, options))
+        .map_err(|panicked| damaged(path)(panicked))?
+        .map_err(|error| damaged(path)(error))?;
+    let groups = metadata.metadata().num_row_groups();
+    if source.row_groups.iter().any(|group| *group >= groups) {
+        return Err(Error::Changed(path.clone()));
+    }
+    Ok(Opened { file, metadata })
+}
+
+/// Whether the file is as the registry knew it: its row groups were chosen by what it then held.
+fn is_resolved(source: &Source, now: &Metadata) -> bool {
+    let mtime_ns = i128::from(now.mtime()) * 1_000_000_000 + i128::from(now.mtime_nsec());
+    i128::from(now.size()) == i128::from(source.size_bytes)
+        && mtime_ns == i128::from(source.mtime_ns)
+}
+
+fn damaged<E: Display>(path: &Path) -> impl Fn(E) -> Error {
+    move |reason| Error::Damaged { path: path.to_owned(), reason: reason.to_string() }
+}
+
+impl Plan {
+    /// Reads what matches of a file and sends it off in batches; stops early when `send` says that
+    /// nobody wants more.
+    pub(super) fn read(
+        &self,
+        source: &Source,
+        mut send: impl FnMut(RecordBatch) -> bool,
+    ) -> Result<(), Error> {
+        let opened = open(source)?;
+        let tested =
+            rows::columns_of(&self.condition, self.cone.as_ref(), opened.metadata.schema());
+        let wanted = self.shape.columns_of(opened.metadata.schema());
+        for &group in &source.row_groups {
+            let Some(passed) = self.passed(&opened, source, group, &tested)? else { continue };
+            let rows = self.batch_rows(&opened, group, &wanted);
+            let reader = opened.reader(group, &wanted, rows, Some(passed), &source.path)?;
+            for batch in reader {
+                let batch = batch.and_then(|batch| self.shape.cast(&batch));
+                if !send(batch.map_err(damaged(&source.path))?) {
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Rows of a row group that match; `None` if there are none.
+    fn passed(
+        &self,
+        opened: &Opened,
+        source: &Source,
+        group: usize,
+        columns: &[usize],
+    ) -> Result<Option<RowSelection>, Error> {
+        let reader = opened.reader(group, columns, TEST_ROWS, None, &source.path)?;
+        let schema = arrow::array::RecordBatchReader::schema(&reader);
+        let test = Test::bind(&self.condition, self.cone, &schema)
+            .map_err(|error| Error::Comparison { path: source.path.clone(), source: error })?;
+        let mut passed: Vec<BooleanArray> = Vec::new();
+        for batch in reader {
+            passed.push(test.passes(&batch.map_err(damaged(&source.path))?));
+        }
+        let any = passed.iter().any(|rows| rows.values().count_set_bits() > 0);
+        Ok(any.then(|| RowSelection::from_filters(&passed)))
+    }
+
+    /// Rows that fill a batch, judged by what the footer says of the columns' sizes.
+    fn batch_rows(&self, opened: &Opened, group: usize, columns: &[usize]) -> usize {
+        let parquet = opened.metadata.metadata();
+        let mask = ProjectionMask::roots(parquet.file_metadata().schema_descr(), columns.to_vec());
+        let group = parquet.row_group(group);
+        let leaves =
+            group.columns().iter().enumerate().filter(|(leaf, _)| mask.leaf_included(*leaf));
+        let bytes: i64 = leaves.map(|(_, column)| column.uncompressed_size().max(0)).sum();
+        // encodings make small what is large when decoded: numbers of values tell better
+        let values = group
+            .columns()
+            .iter()
+            .enumerate()
+            .filter(|(leaf, _)| mask.leaf_included(*leaf))
+            .map(|(_, column)| column.num_values().max(0).saturating_mul(8))
+            .fold(0i64, i64::saturating_add);
+        let rows = u64::try_from(group.num_rows()).unwrap_or_default().max(1);
+        let row_bytes = u64::try_from(bytes.max(values)).unwrap_or(u64::MAX) / rows + 1;
+        (self.batch_bytes as u64 / row_bytes).clamp(1, TEST_ROWS as u64) as usize
+    }
+}
+
+impl Opened {
+    fn reader(
+        &self,
+        group: usize,
+        columns: &[usize],
+        batch_rows: usize,
+        selection: Option<RowSelection>,
+        path: &Path,
+    ) -> Result<ParquetRecordBatchReader, Error> {
+        let file = self.file.try_clone();
+        let file = file.map_err(|source| Error::Io { path: path.to_owned(), source })?;
+        let descriptor = self.metadata.metadata().file_metadata().schema_descr();
+        let mask = ProjectionMask::roots(descriptor, columns.to_vec());
+        let mut builder =
+            ParquetRecordBatchReaderBuilder::new_with_metadata(file, self.metadata.clone())
+                .with_row_groups(vec![group])
+                .with_projection(mask)
+                .with_batch_size(batch_rows);
+        if let Some(selection) = selection {
+            builder = builder.with_row_selection(selection);
+        }
+        builder.build().map_err(damaged(path))
+    }
+}

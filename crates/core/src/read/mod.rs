@@ -1,0 +1,286 @@
+//! Reading: from a resolution to rows, straight from the Parquet files.
+//!
+//! Only the chosen row groups are opened. In each, the columns of the question are read first and
+//! tested row by row ([`rows`]); the columns that were asked for, spectra among them, are decoded
+//! only for rows that passed ([`file`]). Files are read in parallel and delivered in order; a
+//! bounded number of batches is under way at any time.
+//!
+//! A file that cannot be read ends the reading with an error that names it: half an answer is a
+//! wrong answer. Only local files are opened so far; [`Source`] is where others will come in.
+
+mod file;
+mod rows;
+mod schema;
+
+pub use schema::COLUMNS_ALL;
+
+use crate::guard::guard;
+use crate::predicate;
+use crate::resolution::{Query, Resolution};
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use schema::Shape;
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+
+/// Batches that a file may have ready before they are fetched.
+const BATCHES_AHEAD: usize = 2;
+/// Files named in one error.
+const FILES_NAMED: usize = 20;
+
+/// How to read.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Columns to deliver, in this order; all by default.
+    pub columns: Option<Vec<String>>,
+    /// Rows to deliver at most.
+    pub limit: Option<u64>,
+    /// Files read at once.
+    pub threads: usize,
+    /// About how large a batch may become, decoded.
+    pub batch_bytes: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        let threads = thread::available_parallelism().map_or(1, usize::from);
+        Self { columns: None, limit: None, threads, batch_bytes: 8 << 20 }
+    }
+}
+
+/// Why rows cannot be delivered.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A column that no file has, or one that cannot be compared so.
+    #[error(transparent)]
+    Predicate(#[from] predicate::Error),
+    /// A column that cannot be compared so in one of the files.
+    #[error("{}: {source}", path.display())]
+    Comparison {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with the predicate.
+        source: predicate::Error,
+    },
+    /// Files on other machines.
+    #[error(
+        "{} files cannot be opened from here: {}; read them on their nodes, or mount them and register the prefix",
+        .0.len(), named(.0)
+    )]
+    Unreachable(Vec<String>),
+    /// The file went away after it was resolved.
+    #[error("{} is gone since it was registered: run `bifrost sync` and ask again", .0.display())]
+    Vanished(PathBuf),
+    /// The file is another one than was resolved.
+    #[error("{} has changed since it was registered: run `bifrost sync` and ask again", .0.display())]
+    Changed(PathBuf),
+    /// The system refused.
+    #[error("failed to open {}: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// The file's content cannot be decoded.
+    #[error("{} cannot be read ({reason}): restore it or move it out of the lake, run `bifrost sync` and ask again", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What the decoder said.
+        reason: String,
+    },
+    /// A column has types in two files that no common type can hold.
+    #[error("column '{column}' is {one} in some files and {other} in others ({}): leave it out with --columns, or ask for fewer files", path.display())]
+    Types {
+        /// The column.
+        column: String,
+        /// A type.
+        one: String,
+        /// Another.
+        other: String,
+        /// A file with the other.
+        path: PathBuf,
+    },
+    /// A thread ended without saying why.
+    #[error("failed to read {}: its reader ended early; this is a fault of the program", .0.display())]
+    Lost(PathBuf),
+}
+
+impl Error {
+    /// Whether the question is at fault.
+    #[must_use]
+    pub fn is_usage(&self) -> bool {
+        matches!(self, Self::Predicate(_) | Self::Comparison { .. } | Self::Types { .. })
+    }
+}
+
+fn named(files: &[String]) -> String {
+    let more = files.len().saturating_sub(FILES_NAMED);
+    let some = files.iter().take(FILES_NAMED).map(String::as_str).collect::<Vec<_>>().join(", ");
+    if more == 0 { some } else { format!("{some} and {more} more") }
+}
+
+/// A file to read: where it is, and what of it.
+#[derive(Debug, Clone)]
+struct Source {
+    path: PathBuf,
+    size_bytes: i64,
+    mtime_ns: i64,
+    row_groups: Vec<usize>,
+    schema_id: Option<i32>,
+}
+
+/// Rows that answer a question, as they come; ends after the first error.
+pub struct Reading {
+    schema: SchemaRef,
+    jobs: Option<Sender<Job>>,
+    waiting: VecDeque<Source>,
+    under_way: VecDeque<(PathBuf, Receiver<Delivery>)>,
+    window: usize,
+    rows_left: u64,
+}
+
+struct Job {
+    source: Source,
+    deliver: SyncSender<Delivery>,
+}
+
+enum Delivery {
+    Batch(RecordBatch),
+    End,
+    Failed(Error),
+}
+
+/// Starts reading what was resolved for a question.
+///
+/// # Errors
+/// [`Error`] for whatever can be told before a row is read.
+pub fn read(resolution: &Resolution, query: &Query, options: &Options) -> Result<Reading, Error> {
+    let sources = sources(resolution)?;
+    let shape = Shape::of(&sources, options.columns.as_deref())?;
+    let schema = shape.schema.clone();
+    let plan = Arc::new(file::Plan {
+        condition: query.condition(),
+        cone: query.cone,
+        shape,
+        batch_bytes: options.batch_bytes,
+    });
+    let threads = options.threads.clamp(1, sources.len().max(1));
+    let (jobs, todo) = channel();
+    let todo = Arc::new(Mutex::new(todo));
+    for _ in 0..threads {
+        let (plan, todo) = (plan.clone(), todo.clone());
+        thread::spawn(move || work(&plan, &todo));
+    }
+    Ok(Reading {
+        schema,
+        jobs: Some(jobs),
+        waiting: sources.into(),
+        under_way: VecDeque::new(),
+        window: threads * 2,
+        rows_left: options.limit.unwrap_or(u64::MAX),
+    })
+}
+
+fn sources(resolution: &Resolution) -> Result<Vec<Source>, Error> {
+    let mut unreachable = Vec::new();
+    let mut sources = Vec::new();
+    for file in &resolution.files {
+        match &file.uri {
+            Some(uri) if !uri.contains("://") => sources.push(Source {
+                path: uri.into(),
+                size_bytes: file.size_bytes,
+                mtime_ns: file.mtime_ns,
+                row_groups: file.row_groups.clone(),
+                schema_id: file.schema_id,
+            }),
+            _ => unreachable.push(format!("{}:{}", file.node, file.path.display())),
+        }
+    }
+    if unreachable.is_empty() { Ok(sources) } else { Err(Error::Unreachable(unreachable)) }
+}
+
+fn work(plan: &file::Plan, todo: &Mutex<Receiver<Job>>) {
+    loop {
+        let next = todo.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let Ok(Job { source, deliver }) = next else { return };
+        let path = source.path.clone();
+        let send = |batch| deliver.send(Delivery::Batch(batch)).is_ok();
+        let ended = guard(|| plan.read(&source, send))
+            .unwrap_or_else(|panicked| Err(Error::Damaged { path, reason: panicked.to_string() }));
+        // nobody may be listening any more
+        let _ = deliver.send(match ended {
+            Ok(()) => Delivery::End,
+            Err(error) => Delivery::Failed(error),
+        });
+    }
+}
+
+impl Reading {
+    /// Columns of every batch.
+    #[must_use]
+    pub fn schema(&self) -> SchemaRef {
+        self.schema.clone()
+    }
+
+    fn hand_out(&mut self) {
+        while self.under_way.len() < self.window
+            && let Some(jobs) = &self.jobs
+            && let Some(source) = self.waiting.pop_front()
+        {
+            let (deliver, receive) = sync_channel(BATCHES_AHEAD);
+            self.under_way.push_back((source.path.clone(), receive));
+            // without workers the receiver tells
+            let _ = jobs.send(Job { source, deliver });
+        }
+    }
+
+    /// Lets the threads end.
+    fn stop(&mut self) {
+        self.jobs = None;
+        self.waiting.clear();
+        self.under_way.clear();
+    }
+
+    fn limited(&mut self, batch: RecordBatch) -> RecordBatch {
+        let rows = batch.num_rows() as u64;
+        let taken = rows.min(self.rows_left);
+        self.rows_left -= taken;
+        if self.rows_left == 0 {
+            self.stop();
+        }
+        if taken == rows { batch } else { batch.slice(0, taken as usize) }
+    }
+}
+
+impl Iterator for Reading {
+    type Item = Result<RecordBatch, Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.rows_left == 0 {
+            self.stop();
+        }
+        loop {
+            self.hand_out();
+            let (path, receive) = self.under_way.front()?;
+            match receive.recv() {
+                Ok(Delivery::Batch(batch)) => return Some(Ok(self.limited(batch))),
+                Ok(Delivery::End) => drop(self.under_way.pop_front()),
+                Ok(Delivery::Failed(error)) => {
+                    self.stop();
+                    return Some(Err(error));
+                }
+                Err(_) => {
+                    let error = Error::Lost(path.clone());
+                    self.stop();
+                    return Some(Err(error));
+                }
+            }
+        }
+    }
+}
