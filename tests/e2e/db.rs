@@ -1,10 +1,11 @@
 //! The private Postgres: made, found again, killed, crowded, homeless.
 
-use crate::support::{Ended, Place, clean, leave_out};
+use crate::support::{Ended, Place, clean, leave_out, trials};
 use std::fs::Permissions;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 #[test]
 fn it_comes_up_stays_up_and_goes_down() {
@@ -50,9 +51,11 @@ fn it_comes_back_after_a_kill() {
 #[test]
 fn a_kill_in_the_middle_of_making_it_does_no_harm() {
     let place = Place::private();
-    for pause_ms in [50, 200, 500, 900] {
+    let kills = trials(4, 40);
+    for kill in 1..=kills {
         let mut up = place.start(["db", "up"]);
-        std::thread::sleep(std::time::Duration::from_millis(pause_ms));
+        // spread over the second or so that making it takes
+        std::thread::sleep(Duration::from_secs(1) * kill as u32 / kills as u32);
         up.kill().expect("it is ours");
         up.wait().expect("it ends");
     }

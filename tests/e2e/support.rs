@@ -156,6 +156,11 @@ pub fn shared(left_out: &str) -> Option<PathBuf> {
     present.then_some(folder)
 }
 
+/// How often to try: `short` as a rule, `long` in a soak (`BIFROST_SOAK`, see ops/soak).
+pub fn trials(short: usize, long: usize) -> usize {
+    if std::env::var_os("BIFROST_SOAK").is_some() { long } else { short }
+}
+
 /// Says which checks this machine does not allow.
 #[expect(clippy::print_stderr, reason = "the test runner shows it")]
 pub fn leave_out(why: &str) {
