@@ -15,6 +15,8 @@ pub const TILE: &str = "bifrost.tile";
 pub const INPUTS: &str = "bifrost.inputs";
 /// Fingerprint of the configuration that shaped the content (hex).
 pub const CONFIG: &str = "bifrost.config";
+/// That configuration itself, as JSON.
+pub const CONFIGURATION: &str = "bifrost.configuration";
 /// Hash of the TARGETIDs in row order (hex): products of one tile with equal hashes zip.
 pub const ORDER: &str = "bifrost.order";
 /// [`Content`] of the file, written as `blake3:HEX:LENGTH`.

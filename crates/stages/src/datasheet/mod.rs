@@ -170,7 +170,7 @@ fn render(facts: &Facts, access: &Access, generated_at: &str) -> Result<String, 
     environment.add_filter("grouped", |number: u64| spell::grouped(number));
     environment.add_filter("bytes", |number: u64| spell::size(number));
     environment.add_filter("cell", |text: String| spell::cell(&text));
-    environment.add_filter("known", |text: Option<String>| spell::known(text.as_deref()));
+    environment.add_filter("known", |text: Option<String>| spell::known(&text));
     environment.add_filter("quoted", |text: String| json(&text));
     environment.add_filter("shell", |text: String| spell::shell(&text));
     environment.add_filter("sql", |text: String| spell::sql(&text));

@@ -6,8 +6,8 @@ use chrono::{DateTime, Utc};
 pub(super) const UNKNOWN: &str = "unknown";
 
 /// A text, or `unknown` for none.
-pub(super) fn known(text: Option<&str>) -> String {
-    text.filter(|text| !text.is_empty()).unwrap_or(UNKNOWN).to_owned()
+pub(super) fn known(text: &Option<String>) -> String {
+    text.as_deref().filter(|text| !text.is_empty()).unwrap_or(UNKNOWN).to_owned()
 }
 
 /// `1234567` as `1,234,567`.
@@ -23,20 +23,16 @@ pub(super) fn grouped(number: u64) -> String {
     out
 }
 
-/// A size in the largest binary unit that leaves at least one: `512 B`, `2.3 MiB`.
+/// A size in the largest decimal unit that leaves at least one: `512 B`, `2.3 MB`.
 pub(super) fn size(bytes: u64) -> String {
-    const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
     let mut size = bytes as f64;
-    let mut unit = 0;
-    while size >= 1024.0 && unit + 1 < UNITS.len() {
-        size /= 1024.0;
-        unit += 1;
+    for unit in ["B", "kB", "MB", "GB"] {
+        if size < 999.5 {
+            return if unit == "B" { format!("{size} B") } else { format!("{size:.1} {unit}") };
+        }
+        size /= 1000.0;
     }
-    if unit == 0 || size >= 100.0 {
-        format!("{size:.0} {}", UNITS[unit])
-    } else {
-        format!("{size:.1} {}", UNITS[unit])
-    }
+    format!("{size:.1} TB")
 }
 
 /// A number of six significant digits, without trailing zeros; plain where that is short.
@@ -141,7 +137,8 @@ mod tests {
         }
         assert_eq!(grouped(12_207), "12,207");
         assert_eq!(grouped(999), "999");
-        assert_eq!(size(64 << 20), "64.0 MiB");
+        assert_eq!(size(64_000_000), "64.0 MB");
+        assert_eq!(size(999), "999 B");
         assert_eq!(share(999_999, 1_000_000), "99.99 %");
         assert_eq!(shell("/a b/it's"), "'/a b/it'\\''s'");
         assert_eq!(cell("a|b\nc<d"), "a\\|b c&lt;d");

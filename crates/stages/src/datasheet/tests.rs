@@ -164,8 +164,13 @@ fn makings() -> Vec<MakingRow> {
         "version": "0.1.0",
         "writer": "bifrost",
         "config": "c0ffee0123456789",
-        "configuration": {"precision": "decimals", "wave_min_angstrom": 3600, "where": null},
-        "headers": {"SPECPROD": "iron", "DESISPEC": "0.56.5"},
+        "configuration": {"precision": "decimals", "wave": [3600.0, 9800.0], "where": null},
+        "headers": {
+            "coadd.dependency.SPECPROD": "iron",
+            "redrock.RRVER": "0.17.0",
+            "redrock.TEMNAM00": "GALAXY",
+            "redrock.TEMVER00": "2.6",
+        },
     });
     let row = |files, document| MakingRow { product: "spectra".into(), files, rows: 0, document };
     vec![row(6, Some(ours)), row(1, None)]

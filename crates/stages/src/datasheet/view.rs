@@ -3,17 +3,19 @@
 //! Facts come in as the registry counts them; here they are summed, put into shares, ranges and
 //! groups of redshift, and everything that is not known becomes the word `unknown`.
 
+mod listed;
+
 use super::archive::{self, Production};
-use super::spell::{self, UNKNOWN};
+use super::spell::{self, UNKNOWN, known};
 use super::{Access, sky_map};
 use bifrost_core::layout::SPECTRA;
 use bifrost_core::registry::facts::{
-    ClassRow, Column, CommitRow, Facts, FileWrongRow, LakeRow, MakingRow, ProductRow, Range,
-    RedshiftRow, Schema, Survey, TargetRow, TileOutcomeRow, TileRow,
+    ClassRow, CommitRow, Facts, LakeRow, ProductRow, RedshiftRow, Survey, TargetRow, TileRow,
 };
 use bifrost_core::sky;
 use bifrost_core::tile::Pixel;
 use chrono::{DateTime, Utc};
+use listed::{MakingView, Named, OutcomeView, SchemaView, WrongView};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
@@ -141,63 +143,6 @@ struct ClassView {
 }
 
 #[derive(Debug, Serialize)]
-struct Named<T> {
-    rows: Vec<T>,
-    total: u64,
-    more: u64,
-}
-
-#[derive(Debug, Serialize)]
-struct OutcomeView {
-    tile: String,
-    node: String,
-    outcome: String,
-    reasons: String,
-    advice: String,
-    since: String,
-}
-
-#[derive(Debug, Serialize)]
-struct WrongView {
-    path: String,
-    node: String,
-    what: &'static str,
-    reason: String,
-    since: String,
-}
-
-#[derive(Debug, Serialize)]
-struct SchemaView {
-    product: String,
-    short: String,
-    files: i64,
-    rows: i64,
-    drift: bool,
-    columns: Vec<ColumnView>,
-}
-
-#[derive(Debug, Serialize)]
-struct ColumnView {
-    name: String,
-    arrow_type: String,
-    unit: String,
-    filled: String,
-    least: String,
-    greatest: String,
-    description: String,
-}
-
-#[derive(Debug, Serialize)]
-struct MakingView {
-    product: String,
-    files: i64,
-    writer: String,
-    config: String,
-    configuration: String,
-    pipeline: String,
-}
-
-#[derive(Debug, Serialize)]
 struct LakeView {
     node: String,
     root: String,
@@ -245,19 +190,19 @@ impl<'a> View<'a> {
             redshift_heads: REDSHIFT_GROUPS.map(|(_, head)| head).to_vec(),
             classes: classes(&facts.classes, &facts.redshifts),
             targets: &facts.targets,
-            tile_outcomes: outcomes(facts, node_of),
-            files_wrong: files_wrong(facts, node_of),
-            schemas: schemas(facts),
+            tile_outcomes: listed::outcomes(facts, node_of),
+            files_wrong: listed::files_wrong(facts, node_of),
+            schemas: listed::schemas(facts),
             citations: productions.iter().map(|p| p.citation).collect(),
             productions,
-            makings: makings(facts),
+            makings: listed::makings(facts),
             lakes: lake_views(facts),
             commits: facts.commits.iter().map(CommitView::from).collect(),
             totals,
             acknowledgement: archive::ACKNOWLEDGEMENT.trim_end(),
             access,
             glob: format!("{root}/{SPECTRA}/dataset/*/*/*/*.parquet"),
-            unreadable: unreadable(facts, root),
+            unreadable: listed::unreadable(facts, root),
             drift: facts.schemas.iter().filter(|s| s.product == SPECTRA).count() > 1,
             rust_example: include_str!("../../../core/examples/read_lake.rs"),
         }
@@ -417,147 +362,6 @@ fn classes(classes: &[ClassRow], redshifts: &[RedshiftRow]) -> Vec<ClassView> {
         }
     }
     views.into_values().collect()
-}
-
-fn known(name: &Option<String>) -> String {
-    spell::known(name.as_deref())
-}
-
-fn outcomes(facts: &Facts, node_of: impl Fn(Uuid) -> String) -> Named<OutcomeView> {
-    let view = |row: &TileOutcomeRow| OutcomeView {
-        tile: row.tile.clone(),
-        node: node_of(row.lake_id),
-        outcome: row.outcome.clone(),
-        reasons: row.reasons.join("; "),
-        advice: known(&row.advice),
-        since: spell::time(row.at),
-    };
-    named(facts.tile_outcomes.rows.iter().map(view).collect(), facts.tile_outcomes.total)
-}
-
-fn files_wrong(facts: &Facts, node_of: impl Fn(Uuid) -> String) -> Named<WrongView> {
-    let view = |row: &FileWrongRow| WrongView {
-        path: row.path.clone(),
-        node: node_of(row.lake_id),
-        what: match &*row.state {
-            "quarantined" => "unreadable",
-            "missing" => "vanished",
-            _ => "two of a tile",
-        },
-        reason: match (&row.reason, &*row.state) {
-            (None, "missing") => "was registered and is not there any more".to_owned(),
-            (reason, _) => known(reason),
-        },
-        since: row.since.map_or_else(|| UNKNOWN.to_owned(), spell::time),
-    };
-    named(facts.files_wrong.rows.iter().map(view).collect(), facts.files_wrong.total)
-}
-
-/// Spectra here that a reader of the whole folder must leave out.
-fn unreadable(facts: &Facts, root: &str) -> Vec<String> {
-    let in_spectra = |path: &str| path.split('/').next() == Some(SPECTRA);
-    let files = facts.files_wrong.rows.iter().filter(|row| {
-        row.lake_id == facts.here && row.state == "quarantined" && in_spectra(&row.path)
-    });
-    files.map(|row| format!("{root}/{}", row.path)).collect()
-}
-
-fn named<T>(rows: Vec<T>, total: u64) -> Named<T> {
-    Named { more: total.saturating_sub(rows.len() as u64), rows, total }
-}
-
-fn schemas(facts: &Facts) -> Vec<SchemaView> {
-    let count = |product: &str| facts.schemas.iter().filter(|s| s.product == product).count();
-    let view = |schema: &Schema| SchemaView {
-        product: schema.product.clone(),
-        short: schema.fingerprint.chars().take(12).collect(),
-        files: schema.files,
-        rows: schema.rows,
-        drift: count(&schema.product) > 1,
-        columns: schema.columns.iter().map(|column| column_view(column, schema.rows)).collect(),
-    };
-    facts.schemas.iter().map(view).collect()
-}
-
-fn column_view(column: &Column, rows: i64) -> ColumnView {
-    let (least, greatest) = match &column.range {
-        Some(Range::Int(low, high)) => (integer(*low), integer(*high)),
-        Some(Range::Float(low, high)) => (spell::float(*low), spell::float(*high)),
-        Some(Range::Text(low, high)) => (quoted(low), quoted(high)),
-        None => (UNKNOWN.to_owned(), UNKNOWN.to_owned()),
-    };
-    let nulls = column.nulls.map(i64::unsigned_abs);
-    let rows = rows.unsigned_abs();
-    let empty = rows > 0 && nulls == Some(rows);
-    let doubt = match (column.files_without_bounds, column.files_with_nan) {
-        (0, 0) => "",
-        (0, _) => " (also NaN)",
-        _ => " (some files do not say)",
-    };
-    let bound = |text: String| match &*text {
-        UNKNOWN if empty => "–".to_owned(),
-        UNKNOWN => text,
-        _ => format!("{text}{doubt}"),
-    };
-    ColumnView {
-        name: column.name.clone(),
-        arrow_type: column.arrow_type.clone(),
-        unit: column.unit.clone().unwrap_or_else(|| "–".to_owned()),
-        filled: nulls.map_or_else(
-            || UNKNOWN.to_owned(),
-            |nulls| spell::share(rows.saturating_sub(nulls), rows),
-        ),
-        least: bound(least),
-        greatest: bound(greatest),
-        description: known(&column.description),
-    }
-}
-
-fn integer(value: i64) -> String {
-    value.to_string().replace('-', "−")
-}
-
-fn quoted(text: &str) -> String {
-    const SHOWN: usize = 24;
-    let short: String = text.chars().take(SHOWN).collect();
-    let more = if text.chars().count() > SHOWN { "…" } else { "" };
-    format!("'{short}{more}'")
-}
-
-fn makings(facts: &Facts) -> Vec<MakingView> {
-    let view = |row: &MakingRow| {
-        let part = |key: &str| row.document.as_ref().and_then(|document| document.get(key));
-        let text = |key: &str| part(key).and_then(|value| value.as_str()).map(str::to_owned);
-        let writer = match (text("writer"), text("version")) {
-            (_, Some(version)) => Some(format!("bifrost {version}")),
-            (writer, None) => writer,
-        };
-        MakingView {
-            product: row.product.clone(),
-            files: row.files,
-            writer: known(&writer),
-            config: known(&text("config").map(|hex| hex.chars().take(12).collect())),
-            configuration: part("configuration").map_or_else(|| UNKNOWN.to_owned(), pairs),
-            pipeline: part("headers").map_or_else(|| UNKNOWN.to_owned(), pairs),
-        }
-    };
-    facts.makings.iter().map(view).collect()
-}
-
-/// A JSON object as `key value, key value`, in the order of its keys.
-fn pairs(value: &serde_json::Value) -> String {
-    use serde_json::Value;
-    match value {
-        Value::Object(map) if !map.is_empty() => {
-            let pair = |(key, value): (&String, &Value)| format!("{key} {}", pairs(value));
-            map.iter().map(pair).collect::<Vec<_>>().join(", ")
-        }
-        Value::Array(items) => items.iter().map(pairs).collect::<Vec<_>>().join(" "),
-        Value::String(text) => text.clone(),
-        Value::Null => "none".to_owned(),
-        Value::Object(_) => UNKNOWN.to_owned(),
-        other => other.to_string(),
-    }
 }
 
 fn lake_views(facts: &Facts) -> Vec<LakeView> {

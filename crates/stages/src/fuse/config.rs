@@ -96,18 +96,23 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Fingerprint of what shapes the content; hex.
+    /// What shapes the content.
     #[must_use]
-    pub fn fingerprint(&self) -> String {
-        let shape = serde_json::json!({
+    pub fn shape(&self) -> serde_json::Value {
+        serde_json::json!({
             "revision": REVISION,
             "keep": self.keep,
             "where": self.selection.as_ref().map(Predicate::to_string),
             "precision": self.precision.to_string(),
             "wave": [self.wave_angstrom.0, self.wave_angstrom.1],
             "layout": self.layout,
-        });
-        blake3::hash(shape.to_string().as_bytes()).to_hex()[..32].to_owned()
+        })
+    }
+
+    /// Fingerprint of what shapes the content; hex.
+    #[must_use]
+    pub fn fingerprint(&self) -> String {
+        blake3::hash(self.shape().to_string().as_bytes()).to_hex()[..32].to_owned()
     }
 }
 

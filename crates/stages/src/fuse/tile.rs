@@ -412,6 +412,7 @@ fn provenance(
         (metadata::TILE, serde_json::json!(tile).to_string()),
         (metadata::INPUTS, serde_json::json!(files).to_string()),
         (metadata::CONFIG, config.fingerprint()),
+        (metadata::CONFIGURATION, config.shape().to_string()),
         (metadata::ORDER, order_hash(tile, ids)),
         (metadata::HEADERS, serde_json::json!(inputs.headers()).to_string()),
         (metadata::NOTES, serde_json::json!(findings.notes()).to_string()),
