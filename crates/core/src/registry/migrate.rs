@@ -9,8 +9,10 @@ use refinery::{Migration, Runner};
 pub const LATEST: i32 = MIGRATIONS.len() as i32;
 
 /// Every migration in order: the version is the position, from 1.
-const MIGRATIONS: [(&str, &str); 1] =
-    [("V1__registry", include_str!("../../../../migrations/V1__registry.sql"))];
+const MIGRATIONS: [(&str, &str); 2] = [
+    ("V1__registry", include_str!("../../../../migrations/V1__registry.sql")),
+    ("V2__views", include_str!("../../../../migrations/V2__views.sql")),
+];
 
 impl Registry {
     /// Makes the tables, or brings them to [`LATEST`]; says which version it found before.
