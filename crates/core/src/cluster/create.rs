@@ -1,7 +1,7 @@
 //! Makes a cluster: complete or not at all, by rename.
 
 use super::programs::Programs;
-use super::{Cluster, DATABASE, Error, at, tuning};
+use super::{Cluster, DATABASE, Error, at, place, tuning};
 use rustix::fs::OFlags;
 use std::fs::{File, OpenOptions};
 use std::io::Write;
@@ -12,11 +12,13 @@ use std::process::{Command, Stdio};
 const DRAFT: &str = "draft-";
 
 impl Cluster {
-    /// Makes the data folder; the lock is held by the caller's caller.
+    /// Makes the data folder; the lock is held.
     ///
     /// A run that was killed may have left a program that still writes into its own draft: each
     /// draft has a name of its own, and what remains of others is swept away.
     pub(super) fn create(&self, programs: &Programs) -> Result<(), Error> {
+        // a run that was cut short may have made the folder and not given it away
+        place::give(&self.folder, &self.owner).map_err(at(&self.folder))?;
         self.sweep_drafts()?;
         let draft = self.folder.join(format!("{DRAFT}{}", uuid::Uuid::new_v4()));
         let mut initdb = self.owner.command(&programs.initdb(), &self.folder);

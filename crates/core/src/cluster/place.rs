@@ -103,7 +103,7 @@ fn make_parent(folder: &Path) -> io::Result<()> {
 }
 
 /// Gives the folder to the server's user; never follows a link that somebody put in its place.
-fn give(folder: &Path, owner: &Owner) -> io::Result<()> {
+pub(super) fn give(folder: &Path, owner: &Owner) -> io::Result<()> {
     let flags = (OFlags::DIRECTORY | OFlags::NOFOLLOW).bits();
     let folder = OpenOptions::new().read(true).custom_flags(flags.cast_signed()).open(folder)?;
     if effective() == 0 {

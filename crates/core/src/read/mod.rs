@@ -23,7 +23,7 @@ use schema::Shape;
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
@@ -138,7 +138,7 @@ struct Source {
 /// Rows that answer a question, as they come; ends after the first error.
 pub struct Reading {
     schema: SchemaRef,
-    jobs: Option<Sender<Job>>,
+    jobs: Option<SyncSender<Job>>,
     waiting: VecDeque<Source>,
     under_way: VecDeque<(PathBuf, Receiver<Delivery>)>,
     window: usize,
@@ -171,7 +171,8 @@ pub fn read(resolution: &Resolution, query: &Query, options: &Options) -> Result
         batch_bytes: options.batch_bytes,
     });
     let threads = options.threads.clamp(1, sources.len().max(1));
-    let (jobs, todo) = channel();
+    let window = threads * 2;
+    let (jobs, todo) = sync_channel(window);
     let todo = Arc::new(Mutex::new(todo));
     for _ in 0..threads {
         let (plan, todo) = (plan.clone(), todo.clone());
@@ -182,7 +183,7 @@ pub fn read(resolution: &Resolution, query: &Query, options: &Options) -> Result
         jobs: Some(jobs),
         waiting: sources.into(),
         under_way: VecDeque::new(),
-        window: threads * 2,
+        window,
         rows_left: options.limit.unwrap_or(u64::MAX),
     })
 }
