@@ -1,0 +1,83 @@
+"""A place of its own for every test: a temporary folder with a lake, and a database.
+
+BIFROST_BIN names the program. The database is one of the server that BIFROST_TEST_DATABASE_URL
+names; without that variable it is the lake's own private server.
+"""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+import uuid
+from pathlib import Path
+
+import psycopg
+import pytest
+
+
+class Place:
+    """A temporary folder with a lake, and the program set to it."""
+
+    def __init__(self, folder, database_url):
+        self.folder = folder
+        self.lake = folder / "lake"
+        self.environment = {k: v for k, v in os.environ.items() if not k.startswith("BIFROST_")}
+        self.environment.update(
+            BIFROST_LAKE=str(self.lake), HOME=str(folder), XDG_STATE_HOME=str(folder / "state")
+        )
+        if database_url:
+            self.environment["BIFROST_DATABASE_URL"] = database_url
+        self._database_url = database_url
+
+    def run(self, *arguments, code=0):
+        """Runs the program; its exit code must be the expected one."""
+        command = [os.environ["BIFROST_BIN"], *map(str, arguments)]
+        ended = subprocess.run(
+            command, capture_output=True, text=True, cwd=self.folder, env=self.environment
+        )
+        assert ended.returncode == code, f"{command}\n{ended.stdout}\n{ended.stderr}"
+        return ended
+
+    def json(self, *arguments, code=0):
+        """What the program prints with --json."""
+        return json.loads(self.run(*arguments, "--json", code=code).stdout)
+
+    @property
+    def database_url(self):
+        """Where the registry is; starts the private server if that is the one."""
+        if not self._database_url:
+            self.run("db", "up")
+            self._database_url = self.json("db", "status")["url"]
+        return self._database_url
+
+    def sql(self, query, *parameters):
+        """Rows that a query gives."""
+        with psycopg.connect(self.database_url) as connection:
+            return connection.execute(query, parameters or None).fetchall()
+
+
+def with_database(url, name):
+    """The URL with another database: postgresql://HOST/DATABASE?OPTIONS."""
+    return re.sub(r"^(\w+://[^/?]*)(/[^?]*)?", rf"\1/{name}", url)
+
+
+@pytest.fixture
+def place():
+    assert os.environ.get("BIFROST_BIN"), "set BIFROST_BIN to the bifrost program"
+    server = os.environ.get("BIFROST_TEST_DATABASE_URL")
+    folder = Path(tempfile.mkdtemp(prefix="bifrost-"))
+    folder.chmod(0o755)  # root's server runs as another user, who must get in
+    name = f"bifrost_test_{uuid.uuid4().hex}"
+    if server:
+        with psycopg.connect(server, autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {name} TEMPLATE template0")
+    place = Place(folder, server and with_database(server, name))
+    yield place
+    if server:
+        with psycopg.connect(server, autocommit=True) as connection:
+            connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    elif (place.lake / ".bifrost").exists():
+        place.run("db", "down")
+    shutil.rmtree(folder)
