@@ -119,6 +119,24 @@ fn a_newer_schema_is_left_alone() {
 }
 
 #[test]
+fn a_folder_may_have_any_name() {
+    let place = Place::private();
+    for name in ["a b\"c'&?%é", "a, b"] {
+        let lake = place.path(name);
+        let run = |args: &[&str]| -> Ended {
+            let mut command = place.command(args);
+            Ended::from(command.env("BIFROST_LAKE", &lake).output().expect("it runs"))
+        };
+        run(&["db", "up"]).expect(0);
+        assert_eq!(run(&["db", "psql", "-Atc", "SELECT 6 * 7"]).expect(0).stdout, "42\n");
+        let status = run(&["db", "status", "--json"]).expect(0).json();
+        let url = status["url"].as_str().expect("a URL");
+        run(&["db", "status", "--database-url", url]).expect(0);
+        run(&["db", "down"]).expect(0);
+    }
+}
+
+#[test]
 fn a_long_path_sends_it_to_the_state_folder() {
     let place = Place::private();
     let lake = place.path(&"deep/".repeat(20)).join("lake");

@@ -2,8 +2,9 @@
 //!
 //! First choice is `LAKE/.bifrost/postgres`. A folder will not do if it cannot be made, if the
 //! user who runs the server cannot enter it (a lake below a home that only root may search), or if
-//! its socket's path would be longer than the system allows. Then a folder of state is taken,
-//! named after the lake's identity, and `LAKE/.bifrost/postgres.json` says which.
+//! its socket's path would be longer than the system allows or none that clients understand. Then
+//! a folder of state is taken, named after the lake's identity, and `LAKE/.bifrost/postgres.json`
+//! says which.
 
 use super::owner::{Owner, effective};
 use super::programs::Programs;
@@ -71,12 +72,7 @@ fn in_state(lake: &Lake, around: &Surroundings) -> impl Iterator<Item = PathBuf>
 
 /// Makes an empty folder that the server's user owns, can reach and can put a socket into.
 fn make(folder: &Path, owner: &Owner, programs: &Programs) -> Result<(), String> {
-    let socket_length = folder.join(SOCKET).as_os_str().as_bytes().len();
-    if socket_length > SOCKET_PATH_MAX {
-        return Err(format!(
-            "is too long a path for a socket ({socket_length} bytes, at most {SOCKET_PATH_MAX})"
-        ));
-    }
+    check_socket(&folder.join(SOCKET))?;
     let refused = |e: io::Error| format!("cannot be made ({e})");
     make_parent(folder).map_err(refused)?;
     match std::fs::DirBuilder::new().mode(0o700).create(folder) {
@@ -90,6 +86,21 @@ fn make(folder: &Path, owner: &Owner, programs: &Programs) -> Result<(), String>
         return Err(format!("is out of reach for user {}, who runs the server ({e})", owner.name));
     }
     Ok(())
+}
+
+/// Whether clients can be told of a socket and the system can make it.
+fn check_socket(socket: &Path) -> Result<(), String> {
+    let length = socket.as_os_str().as_bytes().len();
+    match socket.to_str() {
+        _ if length > SOCKET_PATH_MAX => Err(format!(
+            "is too long a path for a socket ({length} bytes, at most {SOCKET_PATH_MAX})"
+        )),
+        None => Err("is no text in UTF-8, as Postgres' clients need".into()),
+        Some(path) if path.contains(',') => {
+            Err("has a comma, which Postgres' clients take for the end of a host".into())
+        }
+        Some(_) => Ok(()),
+    }
 }
 
 /// Makes the folder of all state; open to search, as the server's user may be another.
