@@ -3,5 +3,6 @@
 
 mod convert;
 mod db;
+mod statements;
 mod support;
 mod tidy;

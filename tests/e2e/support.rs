@@ -74,6 +74,15 @@ impl Place {
         command
     }
 
+    /// Where the registry is; starts the private server if that is the one.
+    pub fn database_url(&self) -> String {
+        if let Some(database) = &self.database {
+            return database.url.clone();
+        }
+        self.bifrost(["db", "up"]).expect(0);
+        self.json(["db", "status"])["url"].as_str().expect("a URL").to_owned()
+    }
+
     /// What a query says: columns separated by `|`, rows by newlines.
     pub fn sql(&self, query: &str) -> String {
         let ended = self.bifrost(["db", "psql", "-AtXq", "-v", "ON_ERROR_STOP=1", "-c", query]);
