@@ -1,7 +1,7 @@
 //! `bifrost convert`: how every edge ends, alone and in pairs; what is made again and what is not;
 //! what stays when the program is killed.
 
-use crate::support::{Ended, Place, shared};
+use crate::support::{Ended, Place, shared, trials};
 use arrow::array::{AsArray, RecordBatch};
 use arrow::compute::concat_batches;
 use arrow::datatypes::{Float32Type, Int64Type};
@@ -420,7 +420,7 @@ fn a_killed_run_leaves_nothing_half_made() {
     }
     let archive = place.path("archive");
     let archive = archive.to_str().expect("text");
-    for trial in 0..12u64 {
+    for trial in 0..trials(12, 100) as u64 {
         // tiles are replaced in every other trial, so that kills meet replacements too
         let precision = if trial % 2 == 0 { "exact" } else { "decimals" };
         let mut run = place.start(["convert", archive, "--precision", precision, "--force"]);
