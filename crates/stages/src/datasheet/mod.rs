@@ -134,10 +134,16 @@ pub fn regenerate(lake: &Lake, facts: &Facts, access: &Access) -> Result<Regener
     })
 }
 
-/// Whether the lake has its datasheet and all that belongs to it.
+/// The commit that a lake's datasheet is as of; `None` where the sheet, or anything that belongs to
+/// it, is not there or does not say.
 #[must_use]
-pub fn is_there(lake: &Lake) -> bool {
-    [SHEET, SKY, REDSHIFT, CROISSANT].iter().all(|name| lake.root().join(name).is_file())
+pub fn as_of(lake: &Lake) -> Option<i64> {
+    let beside = [SKY, REDSHIFT, CROISSANT];
+    if !beside.iter().all(|name| lake.root().join(name).is_file()) {
+        return None;
+    }
+    let sheet = store::read(lake, SHEET).ok()??;
+    front_matter(&String::from_utf8_lossy(&sheet), "commit")?.parse().ok()
 }
 
 /// The new sheet with the curated words of the one that is there; that one itself, where nothing
@@ -148,7 +154,8 @@ fn sheet(facts: &Facts, access: &Access, existing: Option<&[u8]>) -> Result<Merg
         return Ok(Merged { text: render(facts, access, &now)?, damage: Vec::new() });
     };
     let existing = String::from_utf8_lossy(bytes);
-    if let Some(then) = generated_at(&existing) {
+    let then = front_matter(&existing, "generated_at").map(|time| time.trim_matches('"'));
+    if let Some(then) = then {
         let as_then = curated::merge(&render(facts, access, then)?, &existing);
         if as_then.text.as_bytes() == bytes {
             return Ok(as_then);
@@ -187,10 +194,10 @@ fn json(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 
-/// The time in a sheet's front matter.
-fn generated_at(sheet: &str) -> Option<&str> {
-    let line = sheet.lines().find_map(|line| line.strip_prefix("generated_at: "))?;
-    line.strip_prefix('"')?.strip_suffix('"')
+/// A value in a sheet's front matter.
+fn front_matter<'a>(sheet: &'a str, key: &str) -> Option<&'a str> {
+    let mut lines = sheet.lines().skip(1).take_while(|line| *line != "---");
+    lines.find_map(|line| line.strip_prefix(key)?.strip_prefix(": "))
 }
 
 fn sky_figure(facts: &Facts) -> Result<String, figure::Error> {

@@ -1,7 +1,7 @@
 //! A sheet from facts that are written down here, against the sheet that is committed.
 
 use super::{
-    Access, CROISSANT, REDSHIFT, Regenerated, SHEET, SKY, is_there, regenerate, render, spell,
+    Access, CROISSANT, REDSHIFT, Regenerated, SHEET, SKY, as_of, regenerate, render, spell,
 };
 use bifrost_core::layout::Lake;
 use bifrost_core::registry::facts::{
@@ -276,11 +276,11 @@ fn access() -> Access {
     Access::new(&variables, true)
 }
 
-/// Compares with the committed text; `BIFROST_UPDATE_SNAPSHOTS=1` writes it instead.
+/// Compares with the committed text; `BIFROST_BLESS=1` writes it instead.
 fn assert_snapshot(name: &str, text: &str) {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/datasheet/snapshots");
     let path = format!("{folder}/{name}");
-    if std::env::var_os("BIFROST_UPDATE_SNAPSHOTS").is_some() {
+    if std::env::var_os("BIFROST_BLESS").is_some() {
         fs::write(&path, text).expect("the snapshot can be written");
     }
     let committed = fs::read_to_string(&path).expect("the snapshot is committed");
@@ -342,9 +342,9 @@ fn files_are_written_only_when_their_content_changed() {
     assert_eq!(regenerate(&lake, &changed, &access()).expect("made"), Regenerated::Written);
     assert!(String::from_utf8_lossy(&read(SHEET)).contains("generated_at: \"2026-03-14 23:15:09"));
     fs::remove_file(lake.root().join(SKY)).expect("removed");
-    assert!(!is_there(&lake));
+    assert_eq!(as_of(&lake), None);
     assert_eq!(regenerate(&lake, &changed, &access()).expect("made"), Regenerated::Written);
-    assert!(is_there(&lake));
+    assert_eq!(as_of(&lake), Some(8));
 }
 
 #[test]

@@ -346,4 +346,15 @@ impl Registry {
         let here = lake.identity().lake_id;
         gather::all(&snapshot, here).await.map_err(doing(PURPOSE))
     }
+
+    /// The latest commit of a lake; `None` before its first.
+    ///
+    /// # Errors
+    /// Those of reaching the registry and of reading it.
+    pub async fn last_commit(&self, lake: &Lake) -> Result<Option<i64>, Error> {
+        let sql = include_str!("../../../../../sql/facts_last_commit.sql");
+        let row = self.client().await?.query_opt(sql, &[&lake.identity().lake_id]).await;
+        let number = row.and_then(|row| row.map_or(Ok(None), |row| row.try_get(0)));
+        number.map_err(doing("look the lake's latest commit up"))
+    }
 }
