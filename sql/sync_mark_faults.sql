@@ -1,9 +1,9 @@
 -- Names, over all lakes, the live files that share their tile with another of their product, and
--- takes the name off those that do no longer.
+-- takes the name off those that do no longer. Looks at the tiles of pixels $1; NULL = at all.
 WITH shared AS (
     SELECT product, release, survey, program, healpix
     FROM file_registry
-    WHERE state = 'live' AND healpix IS NOT NULL
+    WHERE state = 'live' AND healpix IS NOT NULL AND ($1::int4[] IS NULL OR healpix = ANY ($1))
     GROUP BY product, release, survey, program, healpix
     HAVING count(*) > 1),
 named AS (
@@ -20,6 +20,7 @@ named AS (
 UPDATE file_registry AS f SET fault = judged.fault
 FROM (SELECT file_id, named.fault
       FROM named FULL JOIN (SELECT file_id FROM file_registry
-                            WHERE state = 'live' AND fault IS NOT NULL) AS was USING (file_id)
+                            WHERE state = 'live' AND fault IS NOT NULL
+                              AND ($1 IS NULL OR healpix = ANY ($1))) AS was USING (file_id)
      ) AS judged
 WHERE f.file_id = judged.file_id AND f.fault IS DISTINCT FROM judged.fault

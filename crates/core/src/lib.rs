@@ -22,6 +22,7 @@ pub mod redshift;
 pub mod registry;
 pub mod resolution;
 pub mod sky;
+pub mod sync;
 pub mod tile;
 
 /// This version of Bifrost, as written into every file it makes.

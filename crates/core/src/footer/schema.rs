@@ -234,10 +234,11 @@ fn decode(footer: &[u8], bytes: &[u8], arrow: Option<&str>) -> Result<Schema, Er
             schema.leaves.push(Leaf { scalar, nullable: element.repetition != REQUIRED });
         }
         let field = arrow.as_ref().and_then(|a| a.fields().get(usize::try_from(index).ok()?));
-        let text = |key| field.and_then(|f| f.metadata().get(key).cloned());
+        let text = |key| field.and_then(|f| f.metadata().get(key).map(|t| without_nul(t)));
         schema.columns.push(Column {
-            name: element.name.to_owned(),
-            data_type: field.map_or_else(|| "unknown".to_owned(), |f| f.data_type().to_string()),
+            name: without_nul(element.name),
+            data_type: field
+                .map_or_else(|| "unknown".to_owned(), |f| without_nul(&f.data_type().to_string())),
             kind: scalar.map_or(Kind::Other, |s| s.encoding.kind()),
             slot: scalar.map(|s| s.slot + 1),
             position: scalar.map(|s| s.position + 1),
@@ -253,6 +254,11 @@ fn decode(footer: &[u8], bytes: &[u8], arrow: Option<&str>) -> Result<Schema, Er
     let columns = serde_json::to_vec(&schema.columns).unwrap_or_default();
     schema.fingerprint = blake3::hash(&columns).to_hex().to_string();
     Ok(schema)
+}
+
+/// Postgres holds no NUL.
+fn without_nul(text: &str) -> String {
+    text.replace('\0', "\u{fffd}")
 }
 
 const REQUIRED: i64 = 0;

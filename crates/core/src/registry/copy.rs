@@ -84,16 +84,20 @@ impl Rows {
         self.bytes.put_u8(u8::from(value));
     }
 
-    /// Text or bytes. Text must hold no NUL.
     #[inline]
     pub(crate) fn bytes(&mut self, value: &[u8]) {
         self.bytes.put_i32(value.len() as i32);
         self.bytes.put_slice(value);
     }
 
+    /// Text; a NUL, which Postgres refuses, becomes U+FFFD.
     #[inline]
     pub(crate) fn text(&mut self, value: &str) {
-        self.bytes(value.as_bytes());
+        if value.as_bytes().contains(&0) {
+            self.bytes(value.replace('\0', "\u{fffd}").as_bytes());
+        } else {
+            self.bytes(value.as_bytes());
+        }
     }
 
     /// A value, or NULL.

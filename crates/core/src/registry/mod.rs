@@ -3,13 +3,22 @@
 //! The only module that speaks SQL. Each statement is a file under `/sql` and one function here;
 //! the tables are made by the files under `/migrations`.
 
+mod commits;
 mod connect;
+mod copy;
 pub mod facts;
+mod lakes;
 mod migrate;
 pub(crate) mod resolve;
+mod rows;
 
+pub use commits::Changes;
+pub(crate) use commits::{Commit, ContestedRow, End, Table};
 pub use connect::{Registry, psql_variables};
+pub(crate) use copy::Rows;
+pub(crate) use lakes::{CurrentRow, LakeRow, LakeSession, OutcomeRow};
 pub use migrate::LATEST;
+pub(crate) use rows::{ClassRow, FactsRow, FileRow, ReadRow};
 
 /// Why the registry could not do what was asked.
 #[derive(Debug, thiserror::Error)]

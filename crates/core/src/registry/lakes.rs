@@ -1,0 +1,151 @@
+//! What the registry knows of one lake, and the right to change it.
+
+use super::commits::Commit;
+use super::{Error, Registry, doing};
+use chrono::{DateTime, Utc};
+use futures::{Stream, TryStreamExt};
+use tokio_postgres::Row;
+use uuid::Uuid;
+
+/// The sole right to sync a lake: while it lives, no other sync of that lake runs anywhere.
+pub(crate) struct LakeSession {
+    client: deadpool_postgres::ClientWrapper,
+    lake_id: Uuid,
+}
+
+/// A lake as the registry knows it.
+#[derive(Debug, Clone)]
+pub(crate) struct LakeRow {
+    pub(crate) node: String,
+    pub(crate) root: String,
+    pub(crate) listing_digest: Option<Vec<u8>>,
+    pub(crate) catalog_digest: Option<Vec<u8>>,
+}
+
+/// A file that the registry believes to be in the lake.
+#[derive(Debug, Clone)]
+pub(crate) struct CurrentRow {
+    pub(crate) file_id: i64,
+    pub(crate) path: String,
+    pub(crate) product: String,
+    pub(crate) size_bytes: i64,
+    pub(crate) mtime_ns: i64,
+    pub(crate) inode: i64,
+    pub(crate) num_rows: Option<i64>,
+    pub(crate) is_live: bool,
+    pub(crate) in_catalog: bool,
+}
+
+/// A tile that could not be made.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct OutcomeRow {
+    pub(crate) tile: String,
+    pub(crate) outcome: String,
+    pub(crate) reasons: Vec<String>,
+    pub(crate) advice: Option<String>,
+    pub(crate) at: DateTime<Utc>,
+}
+
+impl Registry {
+    /// Waits until no other sync of the lake is under way, and keeps others waiting.
+    pub(crate) async fn lock_lake(&self, lake_id: Uuid) -> Result<LakeSession, Error> {
+        // outside the pool: the lock goes with the connection, however this ends
+        let client = deadpool_postgres::Client::take(self.client().await?);
+        let sql = include_str!("../../../../sql/sync_lock_lake.sql");
+        client.query_one(sql, &[&lake_id]).await.map_err(doing("wait for the lake's turn"))?;
+        Ok(LakeSession { client, lake_id })
+    }
+}
+
+impl LakeSession {
+    /// What is known of the lake; nothing before its first commit.
+    pub(crate) async fn lake(&self) -> Result<Option<LakeRow>, Error> {
+        let sql = include_str!("../../../../sql/sync_lake.sql");
+        let row = self.client.query_opt(sql, &[&self.lake_id]).await;
+        row.and_then(|row| row.map(|r| LakeRow::of(&r)).transpose())
+            .map_err(doing("look the lake up"))
+    }
+
+    /// Notes that the node lives; its URI prefixes are replaced where some are given.
+    pub(crate) async fn see_node(
+        &self,
+        node: &str,
+        uri_prefixes: Option<&[String]>,
+    ) -> Result<(), Error> {
+        let sql = include_str!("../../../../sql/sync_see_node.sql");
+        let done = self.client.execute(sql, &[&node, &uri_prefixes]).await;
+        done.map(drop).map_err(doing("note that the node lives"))
+    }
+
+    /// The files that the registry believes to be in the lake, by path.
+    pub(crate) async fn current_files(
+        &self,
+    ) -> Result<impl Stream<Item = Result<CurrentRow, Error>> + use<>, Error> {
+        const DOING: &str = "list the lake's files";
+        let sql = include_str!("../../../../sql/sync_current_files.sql");
+        let rows = self.client.query_raw(sql, [&self.lake_id]).await.map_err(doing(DOING))?;
+        Ok(rows
+            .and_then(|row| std::future::ready(CurrentRow::of(&row)))
+            .map_err(|source| doing(DOING)(source)))
+    }
+
+    /// The tiles of the lake that could not be made, as far as the registry was told.
+    pub(crate) async fn outcomes(&self) -> Result<Vec<OutcomeRow>, Error> {
+        let sql = include_str!("../../../../sql/sync_outcomes.sql");
+        let rows = self.client.query(sql, &[&self.lake_id]).await;
+        rows.and_then(|rows| rows.iter().map(OutcomeRow::of).collect())
+            .map_err(doing("list the outcomes of tiles"))
+    }
+
+    /// Live files with which something is wrong: path and fault.
+    pub(crate) async fn faults(&self) -> Result<Vec<(String, String)>, Error> {
+        let sql = include_str!("../../../../sql/sync_faults.sql");
+        let rows = self.client.query(sql, &[&self.lake_id]).await;
+        let pair = |row: &Row| Ok((row.try_get(0)?, row.try_get(1)?));
+        rows.and_then(|rows| rows.iter().map(pair).collect()).map_err(doing("list faults"))
+    }
+
+    /// Begins a commit: waits until no other is under way in the whole registry.
+    pub(crate) async fn begin_commit(&mut self) -> Result<Commit<'_>, Error> {
+        Commit::begin(&mut self.client, self.lake_id).await
+    }
+}
+
+impl LakeRow {
+    fn of(row: &Row) -> Result<Self, tokio_postgres::Error> {
+        Ok(Self {
+            node: row.try_get(0)?,
+            root: row.try_get(1)?,
+            listing_digest: row.try_get(2)?,
+            catalog_digest: row.try_get(3)?,
+        })
+    }
+}
+
+impl CurrentRow {
+    fn of(row: &Row) -> Result<Self, tokio_postgres::Error> {
+        Ok(Self {
+            file_id: row.try_get(0)?,
+            path: row.try_get(1)?,
+            product: row.try_get(2)?,
+            size_bytes: row.try_get(3)?,
+            mtime_ns: row.try_get(4)?,
+            inode: row.try_get(5)?,
+            num_rows: row.try_get(6)?,
+            is_live: row.try_get(7)?,
+            in_catalog: row.try_get(8)?,
+        })
+    }
+}
+
+impl OutcomeRow {
+    fn of(row: &Row) -> Result<Self, tokio_postgres::Error> {
+        Ok(Self {
+            tile: row.try_get(0)?,
+            outcome: row.try_get(1)?,
+            reasons: row.try_get(2)?,
+            advice: row.try_get(3)?,
+            at: row.try_get(4)?,
+        })
+    }
+}

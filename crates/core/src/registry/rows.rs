@@ -1,0 +1,172 @@
+//! Rows about one file, as COPY wants them: values in the order of `sql/sync_copy_….sql`.
+
+use super::copy::Rows;
+use crate::footer::Packed;
+use crate::tile::Tile;
+use std::ops::Range;
+use uuid::Uuid;
+
+/// A version of a file.
+#[derive(Debug, Clone)]
+pub(crate) struct FileRow<'a> {
+    pub(crate) file_id: i64,
+    pub(crate) lake_id: Uuid,
+    pub(crate) added_commit: i64,
+    pub(crate) size_bytes: i64,
+    pub(crate) mtime_ns: i64,
+    pub(crate) inode: i64,
+    pub(crate) node: &'a str,
+    pub(crate) product: &'a str,
+    pub(crate) path: &'a str,
+    pub(crate) tile: Option<&'a Tile>,
+    pub(crate) sky: Option<Range<i64>>,
+    pub(crate) content: Result<ReadRow<'a>, &'a str>,
+}
+
+/// What was found in a file that could be read; otherwise there is a reason.
+#[derive(Debug, Clone)]
+pub(crate) struct ReadRow<'a> {
+    pub(crate) num_rows: i64,
+    pub(crate) num_row_groups: i32,
+    pub(crate) schema_id: i32,
+    pub(crate) making_id: i32,
+    pub(crate) in_catalog: bool,
+    pub(crate) z: (Option<f64>, Option<f64>),
+    pub(crate) deltachi2: (Option<f64>, Option<f64>),
+    pub(crate) zwarn: (Option<i64>, Option<i64>),
+    pub(crate) target_id: (Option<i64>, Option<i64>),
+    pub(crate) ra: (Option<f64>, Option<f64>),
+    pub(crate) dec: (Option<f64>, Option<f64>),
+    pub(crate) spectype: (Option<&'a str>, Option<&'a str>),
+    pub(crate) footer_hash: &'a [u8],
+    pub(crate) content: Option<&'a str>,
+    pub(crate) order_hash: Option<&'a str>,
+}
+
+impl Rows {
+    /// A row of `file_registry`.
+    pub(crate) fn file(&mut self, file: &FileRow<'_>) {
+        let read = file.content.as_ref().ok();
+        self.begin(38);
+        self.int8(file.file_id);
+        self.bytes(file.lake_id.as_bytes());
+        self.int8(file.added_commit);
+        self.int8(file.size_bytes);
+        self.int8(file.mtime_ns);
+        self.int8(file.inode);
+        self.maybe(read.map(|r| r.num_rows), Self::int8);
+        self.maybe(read.map(|r| r.num_row_groups), Self::int4);
+        self.maybe(read.map(|r| r.schema_id), Self::int4);
+        self.maybe(read.map(|r| r.making_id), Self::int4);
+        self.maybe(file.tile.map(|t| t.pixel.get() as i32), Self::int4);
+        self.bool(read.is_some_and(|r| r.in_catalog));
+        self.range(read.map(|r| r.z), Self::float8);
+        self.range(read.map(|r| r.deltachi2), Self::float8);
+        self.range(read.map(|r| r.zwarn), Self::int8);
+        self.range(read.map(|r| r.target_id), Self::int8);
+        self.range(read.map(|r| r.ra), Self::float8);
+        self.range(read.map(|r| r.dec), Self::float8);
+        self.maybe(file.sky.as_ref(), Self::int8range);
+        self.text(if read.is_some() { "live" } else { "quarantined" });
+        self.text(file.node);
+        self.text(file.product);
+        self.text(file.path);
+        self.maybe(file.tile.map(|t| t.release.as_str()), Self::text);
+        self.maybe(file.tile.map(|t| t.survey.as_str()), Self::text);
+        self.maybe(file.tile.map(|t| t.program.as_str()), Self::text);
+        self.range(read.map(|r| r.spectype), Self::text);
+        self.maybe(read.map(|r| r.footer_hash), Self::bytes);
+        self.maybe(read.and_then(|r| r.content), Self::text);
+        self.maybe(read.and_then(|r| r.order_hash), Self::text);
+        self.maybe(file.content.as_ref().err().copied(), Self::text);
+    }
+
+    fn range<T>(
+        &mut self,
+        range: Option<(Option<T>, Option<T>)>,
+        mut put: impl FnMut(&mut Self, T),
+    ) {
+        let (min, max) = range.unwrap_or((None, None));
+        self.maybe(min, &mut put);
+        self.maybe(max, &mut put);
+    }
+
+    /// A row of `file_bounds`: of the whole file (`row_group` -1) or of a row group.
+    pub(crate) fn bounds(
+        &mut self,
+        file_id: i64,
+        row_group: i32,
+        bounds: &Packed,
+        holds_no_nan: bool,
+    ) {
+        self.begin(12);
+        self.int8(file_id);
+        self.int4(row_group);
+        self.int8(bounds.num_rows);
+        self.int4s(&bounds.null_count);
+        self.int8s(&bounds.int_min);
+        self.int8s(&bounds.int_max);
+        self.float8s(&bounds.float_min);
+        self.float8s(&bounds.float_max);
+        let no_nan = holds_no_nan.then(|| vec![false; bounds.float_min.len()]);
+        self.maybe(no_nan, |rows, flags| rows.bools(&flags));
+        self.texts(&bounds.text_min);
+        self.texts(&bounds.text_max);
+        self.bools(&bounds.text_exact);
+    }
+}
+
+/// Rows of one class in one file.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct ClassRow {
+    pub(crate) spectype: Option<String>,
+    pub(crate) zwarn_zero: bool,
+    pub(crate) num_rows: i64,
+    pub(crate) z_min: Option<f64>,
+    pub(crate) z_max: Option<f64>,
+    pub(crate) z_bins: Vec<i16>,
+    pub(crate) z_counts: Vec<Option<i32>>,
+}
+
+impl Rows {
+    /// A row of `file_classes`.
+    pub(crate) fn class(&mut self, file_id: i64, class: &ClassRow) {
+        self.begin(8);
+        self.int8(file_id);
+        self.int8(class.num_rows);
+        self.maybe(class.z_min, Self::float8);
+        self.maybe(class.z_max, Self::float8);
+        self.bool(class.zwarn_zero);
+        self.maybe(class.spectype.as_deref(), Self::text);
+        self.int2s(&class.z_bins);
+        self.int4s(&class.z_counts);
+    }
+}
+
+/// Counts over the rows of one file.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct FactsRow {
+    pub(crate) num_rows: i64,
+    pub(crate) zwarn_zero: i64,
+    pub(crate) negative_ids: i64,
+    pub(crate) without_position: i64,
+    pub(crate) good_fibers: i64,
+    /// All, and those with zwarn = 0, of bgs, lrg, elg, qso, mws, scnd, other.
+    pub(crate) targets: [[i64; 2]; 7],
+}
+
+impl Rows {
+    /// A row of `file_facts`.
+    pub(crate) fn facts(&mut self, file_id: i64, facts: &FactsRow) {
+        self.begin(20);
+        self.int8(file_id);
+        self.int8(facts.num_rows);
+        self.int8(facts.zwarn_zero);
+        self.int8(facts.negative_ids);
+        self.int8(facts.without_position);
+        self.int8(facts.good_fibers);
+        for count in facts.targets.iter().flatten() {
+            self.int8(*count);
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! One file: what the registry will know of it.
+
+use super::walk::Seen;
+use crate::footer::{Column, Footer, Kind, Packed, Schemas};
+use crate::guard::guard;
+use crate::layout::{self, DATASET};
+use crate::tile::{FileName, Tile};
+use crate::{metadata, sky};
+use std::fs::File;
+use std::io;
+use std::ops::Range;
+use std::path::Path;
+
+/// What became of reading a file's footer.
+pub(super) enum Inspected {
+    Read(Box<Found>),
+    /// It is there, and this is why it cannot be read.
+    Unreadable(String),
+    /// It changed or went while it was being read: the next sync will see.
+    Unsettled,
+}
+
+/// What was found in a footer.
+pub(super) struct Found {
+    pub(super) footer: Footer,
+    pub(super) bounds: Packed,
+    pub(super) tile: Option<Tile>,
+    pub(super) sky: Option<Range<i64>>,
+    pub(super) making: Making,
+}
+
+/// How a file was made, as far as its footer tells.
+pub(super) struct Making {
+    pub(super) fingerprint: blake3::Hash,
+    pub(super) document: serde_json::Value,
+}
+
+/// Reads a file's footer.
+pub(super) fn inspect(root: &Path, seen: &Seen, schemas: &Schemas) -> Inspected {
+    if let Some(problem) = seen.problem {
+        return Inspected::Unreadable(problem.to_owned());
+    }
+    let file = match File::open(root.join(&seen.path)) {
+        Ok(file) => file,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Inspected::Unsettled,
+        Err(e) => return Inspected::Unreadable(crate::footer::Error::Io(e).to_string()),
+    };
+    let size_bytes = u64::try_from(seen.size_bytes).unwrap_or(0);
+    let footer = guard(|| Footer::read(&file, size_bytes, schemas));
+    if !file.metadata().is_ok_and(|now| seen.is(&now)) {
+        return Inspected::Unsettled;
+    }
+    match footer {
+        Ok(Ok(footer)) => Inspected::Read(Box::new(Found::new(seen, footer))),
+        Ok(Err(e)) => Inspected::Unreadable(e.to_string()),
+        Err(e) => Inspected::Unreadable(e.to_string()),
+    }
+}
+
+impl Found {
+    fn new(seen: &Seen, footer: Footer) -> Self {
+        let bounds = footer.bounds();
+        let tile = tile(seen, &footer);
+        let sky = sky(seen, &footer, &bounds);
+        let making = Making::of(&footer);
+        Self { footer, bounds, tile, sky, making }
+    }
+
+    /// Bounds of a floating-point column.
+    pub(super) fn floats(&self, name: &str) -> (Option<f64>, Option<f64>) {
+        match self.slot(name, Kind::Float) {
+            Some(slot) => (self.bounds.float_min[slot], self.bounds.float_max[slot]),
+            None => (None, None),
+        }
+    }
+
+    /// Bounds of an integer column.
+    pub(super) fn ints(&self, name: &str) -> (Option<i64>, Option<i64>) {
+        match self.slot(name, Kind::Int) {
+            Some(slot) => (self.bounds.int_min[slot], self.bounds.int_max[slot]),
+            None => (None, None),
+        }
+    }
+
+    /// Bounds of a text column.
+    pub(super) fn texts(&self, name: &str) -> (Option<&str>, Option<&str>) {
+        match self.slot(name, Kind::Text) {
+            Some(slot) => {
+                (self.bounds.text_min[slot].as_deref(), self.bounds.text_max[slot].as_deref())
+            }
+            None => (None, None),
+        }
+    }
+
+    fn slot(&self, name: &str, kind: Kind) -> Option<usize> {
+        slot(self.footer.schema.column(name)?, kind)
+    }
+}
+
+fn slot(column: &Column, kind: Kind) -> Option<usize> {
+    column.slot.filter(|_| column.kind == kind)?.checked_sub(1)
+}
+
+/// The tile as our own files state it, else as the file's name does.
+fn tile(seen: &Seen, footer: &Footer) -> Option<Tile> {
+    let stated = footer.value(metadata::TILE).filter(|_| footer.is_ours());
+    let name = seen.path.rsplit('/').next()?;
+    stated
+        .and_then(|json| serde_json::from_str(json).ok())
+        .or_else(|| name.parse::<FileName>().ok().map(|n| n.tile))
+}
+
+/// The part of the sky of a HATS partition. Rows that say to lie beyond it widen it.
+fn sky(seen: &Seen, footer: &Footer, bounds: &Packed) -> Option<Range<i64>> {
+    let (_, below) = seen.path.split_once('/')?;
+    let relative = below.strip_prefix(DATASET)?;
+    let (order, pixel) = layout::partition_of(Path::new(relative.trim_start_matches('/')))?;
+    let mut range = sky::range_of(order, pixel);
+    if let Some(slot) = footer.schema.column("_healpix_29").and_then(|c| slot(c, Kind::Int)) {
+        range.start = bounds.int_min[slot].map_or(range.start, |min| min.min(range.start));
+        range.end = bounds.int_max[slot].map_or(range.end, |max| max.saturating_add(1).max(range.end));
+    }
+    Some(range)
+}
+
+impl Making {
+    fn of(footer: &Footer) -> Self {
+        let mut document = serde_json::Map::new();
+        document.extend(footer.writer.as_deref().map(|w| ("writer".to_owned(), w.into())));
+        if footer.is_ours() {
+            for key in [metadata::VERSION, metadata::CONFIG, metadata::CONFIGURATION] {
+                let value = footer.value(key).map(value_of);
+                document.extend(value.map(|v| (key.trim_start_matches("bifrost.").to_owned(), v)));
+            }
+            let headers = footer.value(metadata::HEADERS).map(lasting_headers);
+            document.extend(headers.map(|h| ("headers".to_owned(), h.into())));
+        }
+        let mut text = serde_json::Value::Object(document).to_string();
+        if text.contains("\\u0000") {
+            // Postgres refuses NUL, and nothing good is told with one
+            text = "{}".to_owned();
+        }
+        let document = serde_json::from_str(&text).unwrap_or_default();
+        Self { fingerprint: blake3::hash(text.as_bytes()), document }
+    }
+}
+
+/// A value of the footer: an object where it is one in JSON, else text.
+fn value_of(text: &str) -> serde_json::Value {
+    match serde_json::from_str(text) {
+        Ok(object @ serde_json::Value::Object(_)) => object,
+        _ => text.into(),
+    }
+}
+
+/// The header cards that do not vary from tile to tile: versions of programs and templates.
+fn lasting_headers(json: &str) -> serde_json::Map<String, serde_json::Value> {
+    let serde_json::Value::Object(cards) = value_of(json) else { return serde_json::Map::new() };
+    let is_lasting = |key: &str| {
+        let card = key.split_once('.').map_or(key, |(_, card)| card);
+        ["dependency.", "RRVER", "TEMNAM", "TEMVER"].iter().any(|prefix| card.starts_with(prefix))
+    };
+    cards.into_iter().filter(|(key, _)| is_lasting(key)).collect()
+}

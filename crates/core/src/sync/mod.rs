@@ -1,0 +1,457 @@
+//! Sync: the registry learns what is in a lake.
+//!
+//! Walk the lake, compare with the registry, read the footers of what is new, fill the catalog: all
+//! that changed is one numbered commit, one transaction, so that whoever reads the registry sees
+//! the lake before or after and a crash anywhere leaves it before. Where nothing changed, no file
+//! is opened and nothing is written but the time at which the node was seen.
+//!
+//! Two locks keep order. Syncs of one lake take turns (a lock of the database, held by the
+//! session). Commits of all lakes take turns (a lock held by the transaction), because they are
+//! numbered in the order in which they become visible and because objects are shared by lakes.
+
+mod catalog;
+mod difference;
+mod inspect;
+mod register;
+mod walk;
+
+use crate::layout::Lake;
+use crate::quarantine::{self, Record};
+use crate::registry::{self, Changes, Commit, End, LakeRow, LakeSession, OutcomeRow, Registry};
+use crate::{VERSION, publish};
+use difference::{Difference, Gone};
+use register::Registrar;
+use serde::Serialize;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+use walk::Listing;
+
+/// More changed tiles than this are not looked at one by one.
+const FEW_PIXELS: usize = 1000;
+
+/// What a sync is asked to do.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// Name of the machine.
+    pub node: String,
+    /// Products whose rows belong into the catalog; `None` leaves the catalog to a later sync.
+    pub catalog: Option<Vec<String>>,
+    /// How the node's files can be opened from elsewhere; `None` leaves it as it is.
+    pub uri_prefixes: Option<Vec<String>>,
+    /// Say what would be done, and do nothing.
+    pub dry_run: bool,
+}
+
+/// How far a sync is.
+#[derive(Debug, Clone, Copy)]
+pub enum Step {
+    /// Footers read.
+    Files {
+        /// So many.
+        done: u64,
+        /// Of so many.
+        total: u64,
+    },
+    /// Rows cataloged.
+    Rows {
+        /// So many.
+        done: u64,
+        /// Of so many.
+        total: u64,
+    },
+}
+
+/// Is told how far a sync is.
+pub type Progress = Arc<dyn Fn(Step) + Send + Sync>;
+
+/// A file that was set aside.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Quarantined {
+    /// Relative to the lake.
+    pub path: String,
+    /// What is wrong with it, and what to do.
+    pub reason: String,
+}
+
+/// What a sync did.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Report {
+    /// Version of this report's form.
+    pub version: u32,
+    /// Number of the commit; none where nothing changed.
+    pub commit: Option<i64>,
+    /// The lake.
+    pub lake_id: uuid::Uuid,
+    /// The node.
+    pub node: String,
+    /// Whether nothing was written.
+    pub dry_run: bool,
+    /// Files in the lake.
+    pub files: u64,
+    /// Footers that were read.
+    pub files_opened: u64,
+    /// What changed.
+    #[serde(flatten)]
+    pub changes: Changes,
+    /// Files that this run set aside.
+    pub quarantined: Vec<Quarantined>,
+    /// Files set aside by earlier runs that are still as they were.
+    pub still_quarantined: u64,
+    /// Files that changed while they were read; the next sync takes them.
+    pub unsettled: Vec<String>,
+    /// Folders that could not be read; what is known of them stays as it was.
+    pub unread: Vec<String>,
+    /// Live files with which something is wrong.
+    pub faults: Vec<Fault>,
+    /// How long it took.
+    pub seconds: f64,
+}
+
+/// A live file with which something is wrong.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Fault {
+    /// Relative to the lake.
+    pub path: String,
+    /// What is wrong.
+    pub fault: String,
+}
+
+/// Why a sync failed. What it had begun is undone.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The lake's folder cannot be listed.
+    #[error("failed to walk {}: {source}", path.display())]
+    Walk {
+        /// The folder.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// Publications of dead processes cannot be finished.
+    #[error(transparent)]
+    Publish(#[from] publish::Error),
+    /// The quarantine cannot be read.
+    #[error(transparent)]
+    Quarantine(#[from] quarantine::Error),
+    /// The registry refused.
+    #[error(transparent)]
+    Registry(#[from] registry::Error),
+}
+
+/// Brings the registry up to date with a lake.
+///
+/// # Errors
+/// [`Error`]; the registry is then as it was before.
+pub async fn run(
+    registry: &Registry,
+    lake: &Lake,
+    options: &Options,
+    progress: Progress,
+) -> Result<Report, Error> {
+    let start = Instant::now();
+    let lake_id = lake.identity().lake_id;
+    let mut session = registry.lock_lake(lake_id).await?;
+    let (listing, outcomes_digest) = look(lake).await?;
+    let mut report = Report {
+        version: 1,
+        lake_id,
+        node: options.node.clone(),
+        dry_run: options.dry_run,
+        files: listing.files.len() as u64,
+        unread: listing.unread.iter().map(|(folder, why)| format!("{folder}: {why}")).collect(),
+        ..Report::default()
+    };
+    let digests = Digests::of(&listing, &outcomes_digest, options);
+    let known = session.lake().await?;
+    let root = lake.root().to_string_lossy();
+    let has_moved = known.as_ref().is_some_and(|k| k.node != options.node || k.root != root);
+    let is_same = known.as_ref().is_some_and(|k| digests.agree(k)) && !has_moved;
+    if !is_same {
+        let update = Update { lake, options, progress, known, digests, has_moved };
+        update.compare(&mut session, listing, &mut report).await?;
+    }
+    if !options.dry_run {
+        session.see_node(&options.node, options.uri_prefixes.as_deref()).await?;
+    }
+    let faults = session.faults().await?;
+    report.faults = faults.into_iter().map(|(path, fault)| Fault { path, fault }).collect();
+    report.seconds = start.elapsed().as_secs_f64();
+    Ok(report)
+}
+
+/// Walks the lake while nothing is being published.
+async fn look(lake: &Lake) -> Result<(Listing, [u8; 32]), Error> {
+    let lake = lake.clone();
+    run_blocking(move || {
+        let _quiet = publish::recover(&lake)?;
+        Ok((walk::walk(&lake)?, walk::quarantine_digest(&lake)))
+    })
+    .await
+}
+
+/// Digests that tell without a comparison whether anything changed; none where it is not known.
+struct Digests {
+    listing: Option<[u8; 32]>,
+    /// None where the catalog is left alone.
+    catalog: Option<[u8; 32]>,
+    leaves_catalog: bool,
+}
+
+impl Digests {
+    fn of(listing: &Listing, outcomes: &[u8], options: &Options) -> Self {
+        let listing = listing.digest(outcomes);
+        let with = |products: &Vec<String>| {
+            let mut hasher = blake3::Hasher::new();
+            hasher.update(listing.as_ref()?);
+            let mut products = products.clone();
+            products.sort();
+            products.iter().for_each(|p| drop(hasher.update(p.as_bytes()).update(b"\n")));
+            Some(*hasher.finalize().as_bytes())
+        };
+        let catalog = options.catalog.as_ref().and_then(with);
+        Self { listing, catalog, leaves_catalog: options.catalog.is_none() }
+    }
+
+    /// Whether the registry knows this state of the lake, and the catalog too where it matters.
+    fn agree(&self, known: &LakeRow) -> bool {
+        let same = |new: Option<[u8; 32]>, old: &Option<Vec<u8>>| {
+            new.is_some_and(|new| old.as_deref() == Some(new.as_slice()))
+        };
+        same(self.listing, &known.listing_digest)
+            && (self.leaves_catalog || same(self.catalog, &known.catalog_digest))
+    }
+}
+
+/// A sync that found the lake changed.
+struct Update<'a> {
+    lake: &'a Lake,
+    options: &'a Options,
+    progress: Progress,
+    known: Option<LakeRow>,
+    digests: Digests,
+    has_moved: bool,
+}
+
+impl Update<'_> {
+    async fn compare(
+        self,
+        session: &mut LakeSession,
+        mut listing: Listing,
+        report: &mut Report,
+    ) -> Result<(), Error> {
+        listing.sort();
+        let products = self.options.catalog.as_deref();
+        let current = session.current_files().await?;
+        let difference = Difference::find(&listing, current, products).await?;
+        report.still_quarantined = difference.still_quarantined;
+        let outcomes = Outcomes::of(self.lake)?;
+        let has_outcomes_changed = outcomes.rows() != session.outcomes().await?;
+        if self.options.dry_run {
+            report.changes = planned(&difference);
+            return Ok(());
+        }
+        let is_first = self.known.is_none() && !listing.files.is_empty();
+        if difference.is_empty() && !has_outcomes_changed && !self.has_moved && !is_first {
+            return Ok(());
+        }
+        let commit = session.begin_commit().await?;
+        self.write(commit, difference, outcomes, report).await
+    }
+
+    async fn write(
+        &self,
+        commit: Commit<'_>,
+        difference: Difference,
+        outcomes: Outcomes,
+        report: &mut Report,
+    ) -> Result<(), Error> {
+        let mut changes = planned(&difference);
+        changes.catalog_removed = self.take_out(&commit, &difference).await?;
+        let root = self.lake.root().to_owned();
+        let lake_id = self.lake.identity().lake_id;
+        let products = self.options.catalog.as_deref();
+        let node = self.options.node.as_str();
+        let mut registrar =
+            Registrar::new(&commit, lake_id, node, root.clone(), products, &self.progress);
+        report.files_opened = (difference.fresh.len() + difference.backlog.len()) as u64;
+        registrar.register(difference.fresh).await?;
+        registrar.look_again(difference.backlog).await?;
+        let mut registered = registrar.registered;
+        let candidates = std::mem::take(&mut registered.candidates);
+        let filled = catalog::fill(&commit, root, candidates, &self.progress).await?;
+        self.mark(&commit, &filled, &mut registered).await?;
+        changes.rows_added += registered.rows;
+        changes.bytes_added += registered.bytes;
+        changes.catalog_added = filled.rows;
+        changes.files_quarantined = registered.quarantined.len() as i64;
+        let pixels = Some(registered.pixels.as_slice()).filter(|p| p.len() <= FEW_PIXELS);
+        commit.mark_faults(pixels).await?;
+        let replaced = commit.mark_replaced().await?;
+        changes.files_missing -= replaced;
+        changes.files_replaced += replaced;
+        outcomes.write(&commit).await?;
+        let is_settled = registered.unsettled.is_empty();
+        let number = commit.number();
+        self.finish(commit, changes, is_settled).await?;
+        report.commit = Some(number);
+        report.changes = changes;
+        report.quarantined = registered.quarantined;
+        report.unsettled = registered.unsettled;
+        Ok(())
+    }
+
+    /// Takes out what is there no longer, and counts the rows that the catalog lost.
+    async fn take_out(&self, commit: &Commit<'_>, found: &Difference) -> Result<i64, Error> {
+        let changed = found.fresh.iter().filter_map(|f| f.predecessor);
+        let gone: Vec<(Gone, &str)> = changed
+            .map(|gone| (gone, "replaced"))
+            .chain(found.vanished.iter().map(|gone| (*gone, "missing")))
+            .collect();
+        if gone.is_empty() && found.unwanted.is_empty() {
+            return Ok(0);
+        }
+        let ids: Vec<i64> = gone.iter().map(|(gone, _)| gone.file_id).collect();
+        let states: Vec<&str> = gone.iter().map(|(_, state)| *state).collect();
+        let mut cataloged: Vec<i64> =
+            gone.iter().filter(|(gone, _)| gone.in_catalog).map(|(gone, _)| gone.file_id).collect();
+        commit.remove_files(&ids, &states).await?;
+        commit.delete_bounds(&ids).await?;
+        if !found.unwanted.is_empty() {
+            commit.mark_cataloged(&found.unwanted, false).await?;
+            cataloged.extend(&found.unwanted);
+        }
+        if cataloged.is_empty() {
+            return Ok(0);
+        }
+        commit.delete_facts(&cataloged).await?;
+        Ok(commit.uncatalog(&cataloged).await?)
+    }
+
+    /// Marks what came of filling the catalog.
+    async fn mark(
+        &self,
+        commit: &Commit<'_>,
+        filled: &catalog::Outcome,
+        registered: &mut register::Tally,
+    ) -> Result<(), Error> {
+        for (candidate, reason) in &filled.unreadable {
+            commit.quarantine(candidate.file_id, reason).await?;
+            let path = candidate.seen.path.clone();
+            registered.quarantined.push(Quarantined { path, reason: reason.clone() });
+            if candidate.is_fresh {
+                registered.rows -= candidate.num_rows;
+                registered.bytes -= candidate.seen.size_bytes;
+            }
+        }
+        if !filled.unsettled.is_empty() {
+            let ids: Vec<i64> = filled.unsettled.iter().map(|c| c.file_id).collect();
+            commit.mark_cataloged(&ids, false).await?;
+            registered.unsettled.extend(filled.unsettled.iter().map(|c| c.seen.path.clone()));
+        }
+        if !filled.caught_up.is_empty() {
+            commit.mark_cataloged(&filled.caught_up, true).await?;
+        }
+        Ok(())
+    }
+
+    async fn finish(
+        &self,
+        commit: Commit<'_>,
+        changes: Changes,
+        is_settled: bool,
+    ) -> Result<(), Error> {
+        let digest = |digest: &Option<[u8; 32]>| digest.filter(|_| is_settled);
+        let (listing, catalog) = (digest(&self.digests.listing), digest(&self.digests.catalog));
+        let root = self.lake.root().to_string_lossy();
+        let end = End {
+            node: &self.options.node,
+            root: &root,
+            program: &format!("bifrost {VERSION}"),
+            has_moved: self.has_moved,
+            changes,
+            listing_digest: listing.as_ref().map(<[u8; 32]>::as_slice),
+            catalog_digest: catalog.as_ref().map(<[u8; 32]>::as_slice),
+        };
+        Ok(commit.finish(&end).await?)
+    }
+}
+
+/// What a difference amounts to before any file was read.
+fn planned(found: &Difference) -> Changes {
+    let predecessors = || found.fresh.iter().filter_map(|f| f.predecessor);
+    let gone = || predecessors().chain(found.vanished.iter().copied()).filter(|gone| gone.was_live);
+    let changed = predecessors().count();
+    Changes {
+        files_added: (found.fresh.len() - changed) as i64,
+        files_changed: changed as i64,
+        files_missing: found.vanished.len() as i64,
+        rows_removed: gone().map(|gone| gone.num_rows).sum(),
+        bytes_removed: gone().map(|gone| gone.size_bytes).sum(),
+        ..Changes::default()
+    }
+}
+
+/// The lake's quarantine, as the registry will know it.
+struct Outcomes(Vec<(Record, OutcomeRow)>);
+
+impl Outcomes {
+    fn of(lake: &Lake) -> Result<Self, Error> {
+        let mut outcomes: Vec<_> = quarantine::list(lake)?
+            .into_iter()
+            .map(|record| {
+                let row = outcome_row(&record);
+                (record, row)
+            })
+            .collect();
+        outcomes.sort_by(|a, b| a.1.tile.cmp(&b.1.tile));
+        outcomes.dedup_by(|a, b| a.1.tile == b.1.tile);
+        Ok(Self(outcomes))
+    }
+
+    fn rows(&self) -> Vec<OutcomeRow> {
+        self.0.iter().map(|(_, row)| row.clone()).collect()
+    }
+
+    async fn write(&self, commit: &Commit<'_>) -> Result<(), registry::Error> {
+        let tiles: Vec<&str> = self.0.iter().map(|(_, row)| row.tile.as_str()).collect();
+        commit.keep_outcomes(&tiles).await?;
+        for (record, row) in &self.0 {
+            commit.put_outcome(row, record.tile.as_ref()).await?;
+        }
+        Ok(())
+    }
+}
+
+fn outcome_row(record: &Record) -> OutcomeRow {
+    let tile = match &record.tile {
+        Some(tile) => tile.to_string(),
+        None => {
+            let names = record.sources.iter().map(|s| s.to_string_lossy());
+            names.collect::<Vec<_>>().join(" ")
+        }
+    };
+    let clean = |text: &String| text.replace('\0', "\u{fffd}");
+    OutcomeRow {
+        tile: clean(&tile),
+        outcome: record.outcome.to_string(),
+        reasons: record.reasons.iter().map(clean).collect(),
+        advice: record.advice.as_ref().map(clean),
+        // as exact as Postgres keeps it
+        at: chrono::DateTime::from_timestamp_micros(record.at.timestamp_micros())
+            .unwrap_or(record.at),
+    }
+}
+
+/// Runs work that keeps a core busy or waits for disks; a panic in it goes on here.
+async fn run_blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done,
+        Err(e) => match e.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            // blocking tasks are not cancelled once they run, and this one is waited for
+            Err(_) => std::future::pending().await,
+        },
+    }
+}

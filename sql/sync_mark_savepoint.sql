@@ -1,0 +1,2 @@
+-- What follows can be undone without losing what went before.
+SAVEPOINT catalog_slice
