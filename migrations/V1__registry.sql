@@ -178,7 +178,7 @@ COMMENT ON COLUMN file_registry.ra_max IS 'Greatest right ascension, degrees';
 COMMENT ON COLUMN file_registry.dec_min IS 'Least declination, degrees';
 COMMENT ON COLUMN file_registry.dec_max IS 'Greatest declination, degrees';
 COMMENT ON COLUMN file_registry.sky IS 'HEALPix order-29 NESTED numbers that its rows may have, [from, to); NULL = anywhere';
-COMMENT ON COLUMN file_registry.state IS 'live: may be read; quarantined: there, but cannot be read (see reason); missing: vanished; replaced: a newer version or another file of the tile took its place';
+COMMENT ON COLUMN file_registry.state IS 'live: may be read; quarantined: there, but cannot be read (see reason); missing: vanished; replaced: a newer version or another file of the tile took its place, or nobody misses it because it could not be read';
 COMMENT ON COLUMN file_registry.node IS 'Node where its bytes are local';
 COMMENT ON COLUMN file_registry.product IS 'First folder of its path';
 COMMENT ON COLUMN file_registry.path IS 'Path relative to the root of its lake';

@@ -17,6 +17,7 @@ use clap::Parser;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    bifrost_core::guard::keep_quiet();
     let cli = args::Cli::parse();
     let ended = context::Context::new(cli.global).and_then(|ctx| commands::run(&ctx, cli.command));
     exit::code(ended)

@@ -27,6 +27,8 @@ pub struct Settings {
     pub verbose: u8,
     /// Options of `bifrost convert`.
     pub convert: crate::commands::convert::Options,
+    /// Options of `bifrost sync`.
+    pub sync: crate::commands::sync::Options,
 }
 
 impl Settings {

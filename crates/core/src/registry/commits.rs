@@ -267,7 +267,8 @@ impl<'a> Commit<'a> {
     ) -> Result<(), Error> {
         let sql = include_str!("../../../../sql/sync_put_outcome.sql");
         let (release, survey) = (tile.map(|t| t.release.as_str()), tile.map(|t| t.survey.as_str()));
-        let (program, pixel) = (tile.map(|t| t.program.as_str()), tile.map(|t| t.pixel.get() as i32));
+        let (program, pixel) =
+            (tile.map(|t| t.program.as_str()), tile.map(|t| t.pixel.get() as i32));
         let values: [&(dyn ToSql + Sync); 11] = [
             &self.lake_id,
             &outcome.tile,

@@ -32,6 +32,7 @@ pub(crate) struct CurrentRow {
     pub(crate) mtime_ns: i64,
     pub(crate) inode: i64,
     pub(crate) num_rows: Option<i64>,
+    pub(crate) healpix: Option<i32>,
     pub(crate) is_live: bool,
     pub(crate) in_catalog: bool,
 }
@@ -105,6 +106,19 @@ impl LakeSession {
         rows.and_then(|rows| rows.iter().map(pair).collect()).map_err(doing("list faults"))
     }
 
+    /// Notes the digests of a lake that was compared file by file and found unchanged, so that the
+    /// next sync need not.
+    pub(crate) async fn agree(
+        &self,
+        listing_digest: Option<&[u8]>,
+        catalog_digest: Option<&[u8]>,
+    ) -> Result<(), Error> {
+        let sql = include_str!("../../../../sql/sync_agree.sql");
+        let done =
+            self.client.execute(sql, &[&self.lake_id, &listing_digest, &catalog_digest]).await;
+        done.map(drop).map_err(doing("note that the lake is unchanged"))
+    }
+
     /// Begins a commit: waits until no other is under way in the whole registry.
     pub(crate) async fn begin_commit(&mut self) -> Result<Commit<'_>, Error> {
         Commit::begin(&mut self.client, self.lake_id).await
@@ -132,8 +146,9 @@ impl CurrentRow {
             mtime_ns: row.try_get(4)?,
             inode: row.try_get(5)?,
             num_rows: row.try_get(6)?,
-            is_live: row.try_get(7)?,
-            in_catalog: row.try_get(8)?,
+            healpix: row.try_get(7)?,
+            is_live: row.try_get(8)?,
+            in_catalog: row.try_get(9)?,
         })
     }
 }

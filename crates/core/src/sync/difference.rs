@@ -42,6 +42,7 @@ pub(super) struct Gone {
     pub(super) file_id: i64,
     pub(super) num_rows: i64,
     pub(super) size_bytes: i64,
+    pub(super) pixel: Option<i32>,
     pub(super) was_live: bool,
     pub(super) in_catalog: bool,
 }
@@ -53,6 +54,12 @@ impl Difference {
             && self.vanished.is_empty()
             && self.backlog.is_empty()
             && self.unwanted.is_empty()
+    }
+
+    /// Versions that are there no longer: first those that changed, then those that vanished.
+    pub(super) fn gone(&self) -> impl Iterator<Item = Gone> {
+        let changed = self.fresh.iter().filter_map(|f| f.predecessor);
+        changed.chain(self.vanished.iter().copied())
     }
 
     /// Compares a sorted listing with the registry's files, which come in the same order.
@@ -107,6 +114,7 @@ impl From<&CurrentRow> for Gone {
             file_id: row.file_id,
             num_rows: row.num_rows.unwrap_or(0),
             size_bytes: row.size_bytes,
+            pixel: row.healpix,
             was_live: row.is_live,
             in_catalog: row.in_catalog,
         }
@@ -140,6 +148,7 @@ mod tests {
             mtime_ns: 1,
             inode: 1,
             num_rows: Some(5),
+            healpix: None,
             is_live: file_id != 9,
             in_catalog: file_id % 2 == 0,
         }
@@ -152,14 +161,33 @@ mod tests {
 
     #[test]
     fn every_kind_of_difference_is_found() {
-        let files =
-            [("a/1", 10), ("a/3", 10), ("a/4", 99), ("b/1", 10), ("s/1", 10), ("s/2", 10), ("t/2", 10)];
+        let files = [
+            ("a/1", 10),
+            ("a/3", 10),
+            ("a/4", 99),
+            ("b/1", 10),
+            ("s/1", 10),
+            ("s/2", 10),
+            ("t/2", 10),
+        ];
         let listing =
             Listing { files: files.map(|(p, s)| seen(p, s)).to_vec(), ..Listing::default() };
-        let rows = vec![row(1, "a/2"), row(3, "a/3"), row(5, "a/4"), row(9, "b/1"), row(11, "s/1"), row(12, "s/2"), row(14, "t/2"), row(16, "u/2")];
+        let rows = vec![
+            row(1, "a/2"),
+            row(3, "a/3"),
+            row(5, "a/4"),
+            row(9, "b/1"),
+            row(11, "s/1"),
+            row(12, "s/2"),
+            row(14, "t/2"),
+            row(16, "u/2"),
+        ];
         let found = find(&listing, rows.clone(), Some(&["s".to_owned()]));
-        let fresh: Vec<_> =
-            found.fresh.iter().map(|f| (f.seen.path.as_str(), f.predecessor.map(|p| p.file_id))).collect();
+        let fresh: Vec<_> = found
+            .fresh
+            .iter()
+            .map(|f| (f.seen.path.as_str(), f.predecessor.map(|p| p.file_id)))
+            .collect();
         assert_eq!(fresh, [("a/1", None), ("a/4", Some(5))]);
         assert_eq!(found.vanished.iter().map(|g| g.file_id).collect::<Vec<_>>(), [1, 16]);
         assert_eq!(found.backlog.iter().map(|r| r.file_id).collect::<Vec<_>>(), [11]);

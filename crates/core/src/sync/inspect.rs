@@ -118,7 +118,8 @@ fn sky(seen: &Seen, footer: &Footer, bounds: &Packed) -> Option<Range<i64>> {
     let mut range = sky::range_of(order, pixel);
     if let Some(slot) = footer.schema.column("_healpix_29").and_then(|c| slot(c, Kind::Int)) {
         range.start = bounds.int_min[slot].map_or(range.start, |min| min.min(range.start));
-        range.end = bounds.int_max[slot].map_or(range.end, |max| max.saturating_add(1).max(range.end));
+        range.end =
+            bounds.int_max[slot].map_or(range.end, |max| max.saturating_add(1).max(range.end));
     }
     Some(range)
 }

@@ -164,6 +164,9 @@ pub async fn run(
         ..Report::default()
     };
     let digests = Digests::of(&listing, &outcomes_digest, options);
+    if !options.dry_run {
+        session.see_node(&options.node, options.uri_prefixes.as_deref()).await?;
+    }
     let known = session.lake().await?;
     let root = lake.root().to_string_lossy();
     let has_moved = known.as_ref().is_some_and(|k| k.node != options.node || k.root != root);
@@ -171,9 +174,6 @@ pub async fn run(
     if !is_same {
         let update = Update { lake, options, progress, known, digests, has_moved };
         update.compare(&mut session, listing, &mut report).await?;
-    }
-    if !options.dry_run {
-        session.see_node(&options.node, options.uri_prefixes.as_deref()).await?;
     }
     let faults = session.faults().await?;
     report.faults = faults.into_iter().map(|(path, fault)| Fault { path, fault }).collect();
@@ -207,11 +207,18 @@ impl Digests {
             hasher.update(listing.as_ref()?);
             let mut products = products.clone();
             products.sort();
-            products.iter().for_each(|p| drop(hasher.update(p.as_bytes()).update(b"\n")));
+            for product in &products {
+                hasher.update(product.as_bytes()).update(b"\n");
+            }
             Some(*hasher.finalize().as_bytes())
         };
         let catalog = options.catalog.as_ref().and_then(with);
         Self { listing, catalog, leaves_catalog: options.catalog.is_none() }
+    }
+
+    /// Those that are known, as the registry keeps them.
+    fn known(&self) -> (Option<&[u8]>, Option<&[u8]>) {
+        (self.listing.as_ref().map(|d| &d[..]), self.catalog.as_ref().map(|d| &d[..]))
     }
 
     /// Whether the registry knows this state of the lake, and the catalog too where it matters.
@@ -252,9 +259,10 @@ impl Update<'_> {
             report.changes = planned(&difference);
             return Ok(());
         }
-        let is_first = self.known.is_none() && !listing.files.is_empty();
-        if difference.is_empty() && !has_outcomes_changed && !self.has_moved && !is_first {
-            return Ok(());
+        let is_known = self.known.is_some() && !self.has_moved;
+        if difference.is_empty() && !has_outcomes_changed && is_known {
+            let (listing, catalog) = self.digests.known();
+            return Ok(session.agree(listing, catalog).await?);
         }
         let commit = session.begin_commit().await?;
         self.write(commit, difference, outcomes, report).await
@@ -268,6 +276,7 @@ impl Update<'_> {
         report: &mut Report,
     ) -> Result<(), Error> {
         let mut changes = planned(&difference);
+        let mut pixels: Vec<i32> = difference.gone().filter_map(|gone| gone.pixel).collect();
         changes.catalog_removed = self.take_out(&commit, &difference).await?;
         let root = self.lake.root().to_owned();
         let lake_id = self.lake.identity().lake_id;
@@ -286,8 +295,8 @@ impl Update<'_> {
         changes.bytes_added += registered.bytes;
         changes.catalog_added = filled.rows;
         changes.files_quarantined = registered.quarantined.len() as i64;
-        let pixels = Some(registered.pixels.as_slice()).filter(|p| p.len() <= FEW_PIXELS);
-        commit.mark_faults(pixels).await?;
+        pixels.append(&mut registered.pixels);
+        commit.mark_faults(Some(&pixels[..]).filter(|p| p.len() <= FEW_PIXELS)).await?;
         let replaced = commit.mark_replaced().await?;
         changes.files_missing -= replaced;
         changes.files_replaced += replaced;
@@ -304,18 +313,18 @@ impl Update<'_> {
 
     /// Takes out what is there no longer, and counts the rows that the catalog lost.
     async fn take_out(&self, commit: &Commit<'_>, found: &Difference) -> Result<i64, Error> {
-        let changed = found.fresh.iter().filter_map(|f| f.predecessor);
-        let gone: Vec<(Gone, &str)> = changed
-            .map(|gone| (gone, "replaced"))
-            .chain(found.vanished.iter().map(|gone| (*gone, "missing")))
-            .collect();
+        let gone: Vec<Gone> = found.gone().collect();
         if gone.is_empty() && found.unwanted.is_empty() {
             return Ok(0);
         }
-        let ids: Vec<i64> = gone.iter().map(|(gone, _)| gone.file_id).collect();
-        let states: Vec<&str> = gone.iter().map(|(_, state)| *state).collect();
+        let ids: Vec<i64> = gone.iter().map(|gone| gone.file_id).collect();
+        let changed = found.fresh.iter().filter(|f| f.predecessor.is_some()).map(|_| "replaced");
+        // a file that could not be read and went is not missed
+        let vanished =
+            found.vanished.iter().map(|g| if g.was_live { "missing" } else { "replaced" });
+        let states: Vec<&str> = changed.chain(vanished).collect();
         let mut cataloged: Vec<i64> =
-            gone.iter().filter(|(gone, _)| gone.in_catalog).map(|(gone, _)| gone.file_id).collect();
+            gone.iter().filter(|gone| gone.in_catalog).map(|gone| gone.file_id).collect();
         commit.remove_files(&ids, &states).await?;
         commit.delete_bounds(&ids).await?;
         if !found.unwanted.is_empty() {
@@ -362,8 +371,7 @@ impl Update<'_> {
         changes: Changes,
         is_settled: bool,
     ) -> Result<(), Error> {
-        let digest = |digest: &Option<[u8; 32]>| digest.filter(|_| is_settled);
-        let (listing, catalog) = (digest(&self.digests.listing), digest(&self.digests.catalog));
+        let (listing, catalog) = if is_settled { self.digests.known() } else { (None, None) };
         let root = self.lake.root().to_string_lossy();
         let end = End {
             node: &self.options.node,
@@ -371,8 +379,8 @@ impl Update<'_> {
             program: &format!("bifrost {VERSION}"),
             has_moved: self.has_moved,
             changes,
-            listing_digest: listing.as_ref().map(<[u8; 32]>::as_slice),
-            catalog_digest: catalog.as_ref().map(<[u8; 32]>::as_slice),
+            listing_digest: listing,
+            catalog_digest: catalog,
         };
         Ok(commit.finish(&end).await?)
     }
@@ -380,15 +388,16 @@ impl Update<'_> {
 
 /// What a difference amounts to before any file was read.
 fn planned(found: &Difference) -> Changes {
-    let predecessors = || found.fresh.iter().filter_map(|f| f.predecessor);
-    let gone = || predecessors().chain(found.vanished.iter().copied()).filter(|gone| gone.was_live);
-    let changed = predecessors().count();
+    let changed = found.fresh.iter().filter(|f| f.predecessor.is_some()).count();
+    let missing = found.vanished.iter().filter(|gone| gone.was_live).count();
+    let were_live = || found.gone().filter(|gone| gone.was_live);
     Changes {
         files_added: (found.fresh.len() - changed) as i64,
         files_changed: changed as i64,
-        files_missing: found.vanished.len() as i64,
-        rows_removed: gone().map(|gone| gone.num_rows).sum(),
-        bytes_removed: gone().map(|gone| gone.size_bytes).sum(),
+        files_missing: missing as i64,
+        files_replaced: (found.vanished.len() - missing) as i64,
+        rows_removed: were_live().map(|gone| gone.num_rows).sum(),
+        bytes_removed: were_live().map(|gone| gone.size_bytes).sum(),
         ..Changes::default()
     }
 }
@@ -444,14 +453,20 @@ fn outcome_row(record: &Record) -> OutcomeRow {
     }
 }
 
-/// Runs work that keeps a core busy or waits for disks; a panic in it goes on here.
-async fn run_blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(done) => done,
-        Err(e) => match e.try_into_panic() {
-            Ok(panic) => std::panic::resume_unwind(panic),
-            // blocking tasks are not cancelled once they run, and this one is waited for
-            Err(_) => std::future::pending().await,
-        },
+/// Runs work that keeps a core busy or waits for disks, from now on; a panic in it goes on where
+/// it is awaited.
+fn run_blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> impl Future<Output = T> {
+    let running = tokio::task::spawn_blocking(work);
+    async {
+        match running.await {
+            Ok(done) => done,
+            Err(e) => match e.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                // blocking tasks are not cancelled once they run, and this one is waited for
+                Err(_) => std::future::pending().await,
+            },
+        }
     }
 }

@@ -58,7 +58,8 @@ impl Digest {
 
 impl Seen {
     fn new(path: String, about: &Metadata, problem: Option<&'static str>) -> Self {
-        let nanoseconds = i128::from(about.mtime()) * 1_000_000_000 + i128::from(about.mtime_nsec());
+        let nanoseconds =
+            i128::from(about.mtime()) * 1_000_000_000 + i128::from(about.mtime_nsec());
         Self {
             path,
             size_bytes: i64::try_from(about.size()).unwrap_or(i64::MAX),
@@ -117,8 +118,8 @@ impl Listing {
 pub(super) fn walk(lake: &Lake) -> Result<Listing, Error> {
     let root = lake.root();
     // a lake that cannot be listed at all is no empty lake
-    let entries = std::fs::read_dir(root)
-        .map_err(|source| Error::Walk { path: root.to_owned(), source })?;
+    let entries =
+        std::fs::read_dir(root).map_err(|source| Error::Walk { path: root.to_owned(), source })?;
     let walk = Walk { root, found: Mutex::default() };
     rayon::scope(|scope| walk.folder(scope, "", entries, Place::Root, 0));
     Ok(walk.found.into_inner().unwrap_or_else(PoisonError::into_inner))
@@ -230,7 +231,8 @@ impl Walk<'_> {
     ) {
         let name = entry.file_name();
         let text = name.to_string_lossy();
-        let path = if relative.is_empty() { text.to_string() } else { format!("{relative}/{text}") };
+        let path =
+            if relative.is_empty() { text.to_string() } else { format!("{relative}/{text}") };
         let seen = entry.file_type().and_then(|kind| match kind {
             kind if kind.is_dir() => Ok(None),
             kind if kind.is_symlink() => self.linked(relative, &path),
@@ -260,7 +262,11 @@ impl Walk<'_> {
     fn linked(&self, relative: &str, path: &str) -> io::Result<Option<Metadata>> {
         let about = std::fs::metadata(self.root.join(path))?;
         if !about.is_dir() {
-            return if about.is_file() { Ok(Some(about)) } else { Err(io::ErrorKind::NotFound.into()) };
+            return if about.is_file() {
+                Ok(Some(about))
+            } else {
+                Err(io::ErrorKind::NotFound.into())
+            };
         }
         let identity = |about: &Metadata| (about.dev(), about.ino());
         let holder = self.root.join(relative);

@@ -72,7 +72,8 @@ impl Batch {
     /// A column, whatever its case; `targetid` is `target_id`. None where there are several.
     fn column(&self, name: &str) -> Option<&ArrayRef> {
         let schema = self.batch.schema_ref();
-        let mut named = (0..schema.fields().len()).filter(|&i| is_named(schema.field(i).name(), name));
+        let mut named =
+            (0..schema.fields().len()).filter(|&i| is_named(schema.field(i).name(), name));
         named.next().filter(|_| named.next().is_none()).map(|index| self.batch.column(index))
     }
 
@@ -130,7 +131,9 @@ pub(super) fn read<T: Default>(
     names: &[&str],
     mut take: impl FnMut(&mut T, &Batch, usize),
 ) -> Result<T, Failure> {
-    let unreadable = |e: &dyn std::fmt::Display| Failure::Unreadable(format!("has unreadable rows ({e}); copy or write it again"));
+    let unreadable = |e: &dyn std::fmt::Display| {
+        Failure::Unreadable(format!("has unreadable rows ({e}); copy or write it again"))
+    };
     let file = match File::open(root.join(&candidate.seen.path)) {
         Ok(file) => file,
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Err(Failure::Unsettled),

@@ -58,9 +58,8 @@ impl Tally {
     }
 
     fn class(&mut self, spectype: Option<&str>, zwarn_zero: bool) -> &mut Class {
-        let is_it = |c: &Class| {
-            c.row.zwarn_zero == zwarn_zero && c.row.spectype.as_deref() == spectype
-        };
+        let is_it =
+            |c: &Class| c.row.zwarn_zero == zwarn_zero && c.row.spectype.as_deref() == spectype;
         let index = self.classes.iter().position(is_it).unwrap_or_else(|| {
             self.classes.push(Class::new(spectype, zwarn_zero));
             self.classes.len() - 1
@@ -76,7 +75,8 @@ impl Tally {
 
 impl Class {
     fn new(spectype: Option<&str>, zwarn_zero: bool) -> Self {
-        let row = ClassRow { spectype: spectype.map(str::to_owned), zwarn_zero, ..ClassRow::default() };
+        let row =
+            ClassRow { spectype: spectype.map(str::to_owned), zwarn_zero, ..ClassRow::default() };
         Self { row, bins: vec![0; (LAST_BIN - FIRST_BIN) as usize + 1] }
     }
 

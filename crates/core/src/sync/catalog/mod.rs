@@ -44,8 +44,12 @@ pub(super) struct Candidate {
 }
 
 /// What a tile is sorted by where rows are equally good; unknown comes last.
-type TileOrder<'a> =
-    ((bool, Option<&'a str>), (bool, Option<&'a str>), (bool, Option<&'a str>), (bool, Option<i32>));
+type TileOrder<'a> = (
+    (bool, Option<&'a str>),
+    (bool, Option<&'a str>),
+    (bool, Option<&'a str>),
+    (bool, Option<i32>),
+);
 
 impl Candidate {
     fn tile_order(&self) -> TileOrder<'_> {
@@ -109,7 +113,11 @@ pub(super) async fn fill(
 
 impl Outcome {
     /// Parts the files that failed from those that may still succeed.
-    fn set_aside(&mut self, slice: Vec<Candidate>, failures: Vec<(usize, Failure)>) -> Vec<Candidate> {
+    fn set_aside(
+        &mut self,
+        slice: Vec<Candidate>,
+        failures: Vec<(usize, Failure)>,
+    ) -> Vec<Candidate> {
         let failed: HashSet<usize> = failures.iter().map(|(index, _)| *index).collect();
         for (index, failure) in failures {
             let Some(candidate) = slice.get(index).cloned() else { continue };

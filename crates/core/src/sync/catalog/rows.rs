@@ -18,21 +18,22 @@ pub(super) fn encode(
     candidate: &Candidate,
     is_primary: impl Fn(usize) -> bool,
 ) -> Result<(Rows, Tally), Failure> {
-    let made = columns::read(root, candidate, &wanted(candidate), |made: &mut Made, batch, first| {
-        let made = made.get_or_insert_with(|| {
-            let rows = usize::try_from(candidate.num_rows).unwrap_or(0);
-            (Rows::with_capacity(rows.min(1 << 20) * ROW_BYTES), Tally::default())
-        });
-        let columns = Columns::of(batch);
-        for row in 0..batch.num_rows() {
-            let object = columns.object(row);
-            made.1.add(&object.observed());
-            if let Some(target_id) = object.target_id {
-                let index = first + row;
-                put(&mut made.0, candidate, &object, target_id, index, is_primary(index));
+    let made =
+        columns::read(root, candidate, &wanted(candidate), |made: &mut Made, batch, first| {
+            let made = made.get_or_insert_with(|| {
+                let rows = usize::try_from(candidate.num_rows).unwrap_or(0);
+                (Rows::with_capacity(rows.min(1 << 20) * ROW_BYTES), Tally::default())
+            });
+            let columns = Columns::of(batch);
+            for row in 0..batch.num_rows() {
+                let object = columns.object(row);
+                made.1.add(&object.observed());
+                if let Some(target_id) = object.target_id {
+                    let index = first + row;
+                    put(&mut made.0, candidate, &object, target_id, index, is_primary(index));
+                }
             }
-        }
-    })?;
+        })?;
     Ok(made.unwrap_or_default())
 }
 
