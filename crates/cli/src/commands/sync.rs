@@ -34,7 +34,7 @@ pub struct Options {
     no_datasheet: Option<bool>,
     /// What to put before a file's absolute path to open it from elsewhere: a mount point, a URL
     #[arg(long, value_name = "PREFIX", value_delimiter = ',')]
-    uri_prefixes: Option<Vec<String>>,
+    uri_prefix: Option<Vec<String>>,
 }
 
 impl Options {
@@ -45,7 +45,7 @@ impl Options {
             catalog: self.catalog.or(those.catalog),
             no_catalog: self.no_catalog.or(those.no_catalog),
             no_datasheet: self.no_datasheet.or(those.no_datasheet),
-            uri_prefixes: self.uri_prefixes.or(those.uri_prefixes),
+            uri_prefix: self.uri_prefix.or(those.uri_prefix),
         }
     }
 
@@ -62,7 +62,7 @@ pub fn run(ctx: &Context, args: &Args) -> anyhow::Result<Exit> {
     let asked = sync::Options {
         node: ctx.node(&lake),
         catalog: options.products(),
-        uri_prefixes: options.uri_prefixes,
+        uri_prefixes: options.uri_prefix,
         dry_run: args.dry_run,
     };
     let bars = Bars::new(ctx.printer);

@@ -170,8 +170,8 @@ mod tests {
             ("s/2", 10),
             ("t/2", 10),
         ];
-        let listing =
-            Listing { files: files.map(|(p, s)| seen(p, s)).to_vec(), ..Listing::default() };
+        let mut listing = Listing::default();
+        listing.files = files.map(|(p, s)| seen(p, s)).to_vec();
         let rows = vec![
             row(1, "a/2"),
             row(3, "a/3"),
@@ -200,7 +200,8 @@ mod tests {
     #[test]
     fn what_could_not_be_looked_into_has_not_vanished() {
         let unread = vec![("a/x".to_owned(), "denied".to_owned())];
-        let listing = Listing { unread, ..Listing::default() };
+        let mut listing = Listing::default();
+        listing.unread = unread;
         let rows = vec![row(1, "a/x"), row(2, "a/x/1"), row(3, "a/xy"), row(4, "b")];
         let found = find(&listing, rows, None);
         assert_eq!(found.vanished.iter().map(|g| g.file_id).collect::<Vec<_>>(), [3, 4]);
