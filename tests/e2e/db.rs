@@ -49,6 +49,20 @@ fn it_comes_back_after_a_kill() {
 }
 
 #[test]
+fn workers_that_outlive_the_server_do_not_hold_it_up() {
+    let place = Place::private();
+    place.bifrost(["db", "up"]).expect(0);
+    let mut busy = place.start(["db", "psql", "-c", "DO 'BEGIN LOOP END LOOP; END'"]);
+    while place.sql("SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'DO %'") == "0" {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    kill(&pid(&place));
+    place.bifrost(["db", "up"]).expect(0);
+    assert_eq!(place.sql("SELECT 6 * 7"), "42");
+    assert!(!busy.wait().expect("it ends").success());
+}
+
+#[test]
 fn a_kill_in_the_middle_of_making_it_does_no_harm() {
     let place = Place::private();
     let kills = trials(4, 40);
