@@ -11,6 +11,8 @@
 mod file;
 mod rows;
 mod schema;
+#[cfg(test)]
+mod tests;
 
 pub use schema::COLUMNS_ALL;
 

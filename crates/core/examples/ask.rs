@@ -1,0 +1,72 @@
+//! Many questions in one process: each line of standard input is a question in JSON, each line of
+//! standard output its answer. For tests and benchmarks, where starting the program would take
+//! longer than the answer, and as an example of the library.
+//!
+//! ```text
+//! ask DATABASE_URL
+//! {"predicate": "z > 2.5", "cone": "150,2,1", "target_ids": [1, 2], "product": "spectra", "columns": ["target_id"]}
+//! ```
+//!
+//! Without `columns` the question is only resolved.
+
+use arrow::json::LineDelimitedWriter;
+use bifrost_core::predicate::Predicate;
+use bifrost_core::read::{self, Options};
+use bifrost_core::registry::Registry;
+use bifrost_core::resolution::{self, Query};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::error::Error;
+use std::io::{self, BufRead, Write};
+use std::time::Instant;
+
+#[derive(Deserialize)]
+struct Question {
+    predicate: Option<String>,
+    cone: Option<String>,
+    target_ids: Option<Vec<i64>>,
+    product: Option<String>,
+    columns: Option<Vec<String>>,
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let url = std::env::args().nth(1).ok_or("usage: ask DATABASE_URL")?;
+    let registry = Registry::connect(&url).await?;
+    let mut out = io::stdout().lock();
+    for line in io::stdin().lock().lines() {
+        let answer = match answer(&registry, &serde_json::from_str(&line?)?).await {
+            Ok(answer) => answer,
+            Err(error) => json!({ "error": error.to_string() }),
+        };
+        writeln!(out, "{answer}")?;
+        out.flush()?;
+    }
+    Ok(())
+}
+
+async fn answer(registry: &Registry, question: &Question) -> Result<Value, Box<dyn Error>> {
+    let query = Query {
+        predicate: question.predicate.as_deref().map(Predicate::parse).transpose()?,
+        cone: question.cone.as_deref().map(str::parse).transpose()?,
+        target_ids: question.target_ids.clone(),
+        product: question.product.clone(),
+    };
+    let started = Instant::now();
+    let resolution = resolution::resolve(registry, &query, false).await?;
+    let resolved_us = started.elapsed().as_micros() as u64;
+    let mut answer = json!({ "resolution": resolution, "resolved_us": resolved_us });
+    if let Some(columns) = &question.columns {
+        let options = Options { columns: Some(columns.clone()), ..Options::default() };
+        let mut lines = Vec::new();
+        let mut writer = LineDelimitedWriter::new(&mut lines);
+        for batch in read::read(&resolution, &query, &options)? {
+            writer.write(&batch?)?;
+        }
+        writer.finish()?;
+        let rows = String::from_utf8(lines)?;
+        let rows = rows.lines().map(serde_json::from_str).collect::<Result<Vec<Value>, _>>()?;
+        answer["rows"] = rows.into();
+    }
+    Ok(answer)
+}
