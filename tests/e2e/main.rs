@@ -3,6 +3,7 @@
 
 mod convert;
 mod db;
+mod resolve;
 mod statements;
 mod support;
 mod tidy;

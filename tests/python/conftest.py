@@ -4,6 +4,7 @@ BIFROST_BIN names the program. The database is one of the server that BIFROST_TE
 names; without that variable it is the lake's own private server.
 """
 
+import contextlib
 import json
 import os
 import re
@@ -65,6 +66,13 @@ def with_database(url, name):
 
 @pytest.fixture
 def place():
+    with new_place() as place:
+        yield place
+
+
+@contextlib.contextmanager
+def new_place():
+    """A place that is gone afterwards."""
     assert os.environ.get("BIFROST_BIN"), "set BIFROST_BIN to the bifrost program"
     server = os.environ.get("BIFROST_TEST_DATABASE_URL")
     folder = Path(tempfile.mkdtemp(prefix="bifrost-"))

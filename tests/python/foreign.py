@@ -76,7 +76,7 @@ def write(folder, seed):
     put("some_statistics", make(), write_statistics=["row_id", "zwarn"])
     put("first_version", make(), version="1.0", use_dictionary=False)
     put("upper_case", renamed(make(), z="Z", target_id="TARGETID", spectype="SpecType"))
-    put("narrow", make(z=pa.float32(), ra=pa.float32(), zwarn=pa.int16() if False else pa.int64()))
+    put("narrow", make(z=pa.float32(), ra=pa.float32()))
     put("whole_z", make(z=pa.int64()))
     put("dictionary", make(spectype=pa.dictionary(pa.int32(), pa.string())))
     put("large_text", make(spectype=pa.large_string(), fiber=pa.uint32()))

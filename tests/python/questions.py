@@ -23,13 +23,13 @@ class Leaf:
             name = random.choice(["targetid", "TARGETID", "Target_ID"])
         return self.template.format(name)
 
-    def duck(self, names):
-        """The same for a table whose columns are `names`: folded name to name."""
-        name = names.get(self.column.name)
-        if name is None:
+    def duck(self, columns):
+        """The same for a table with `columns`: folded name to name and type."""
+        if self.column.name not in columns:
             return self.template.format(f"CAST(NULL AS {self.column.duck_type})")
+        name, kind = columns[self.column.name]
         text = self.template.format(f'"{name}"')
-        if self.column.kind == "float" and "IS NULL" not in self.template and "IS NOT NULL" not in self.template:
+        if kind in ("FLOAT", "DOUBLE") and not self.template.endswith("NULL"):
             return f'CASE WHEN isnan("{name}") THEN NULL ELSE ({text}) END'
         return f"({text})"
 
@@ -41,8 +41,8 @@ class Branch:
     def ours(self):
         return self.template.format(*(p.ours() for p in self.parts))
 
-    def duck(self, names):
-        return self.template.format(*(p.duck(names) for p in self.parts))
+    def duck(self, columns):
+        return self.template.format(*(p.duck(columns) for p in self.parts))
 
 
 def leaf(rng, columns):

@@ -10,89 +10,70 @@ BIFROST_SOAK=1 asks 2,000 questions instead of 200.
 
 import json
 import os
-import random
 import subprocess
-import uuid
 from pathlib import Path
 
 import duckdb
-import psycopg
-import pytest
-
 import foreign
+import pytest
 import questions
+from conftest import new_place
 from questions import Column
 
 QUESTIONS = 2000 if os.environ.get("BIFROST_SOAK") else 200
-BIFROST = os.environ.get("BIFROST_BIN", "bifrost")
-ASK = Path(BIFROST).parent / "examples" / "ask"
+KEYS = {"spectra": ["program", "healpix", "target_id"], "foreign": ["row_id"]}
 
+# one lake for all of them: one process
 pytestmark = pytest.mark.xdist_group("resolution")
 
 
-def run(*arguments, check=True, env=None):
-    done = subprocess.run([BIFROST, *map(str, arguments)], capture_output=True, text=True, env=env)
-    assert not check or done.returncode == 0, done.stderr
-    return done
+def fold(name):
+    return "target_id" if name.lower() == "targetid" else name.lower()
+
+
+def sql_name(columns, name):
+    return f'"{columns[name][0]}"' if name in columns else "NULL::DOUBLE"
 
 
 class Lake:
     """A synced lake, its registry, and its files as DuckDB tables."""
 
-    def __init__(self, root):
-        self.root = root / "lake"
-        self.url = None
-        server = os.environ.get("BIFROST_TEST_DATABASE_URL")
-        self.env = {k: v for k, v in os.environ.items() if not k.startswith("BIFROST_")}
-        self.env["BIFROST_LAKE"] = str(self.root)
-        if server:
-            name = f"resolution_{uuid.uuid4().hex}"
-            with psycopg.connect(server, autocommit=True) as connection:
-                connection.execute(f"CREATE DATABASE {name}")
-            head, _, options = server.partition("?")
-            self.url = f"{head.rsplit('/', 1)[0]}/{name}?{options}"
-            self.env["BIFROST_DATABASE_URL"] = self.url
-            self.drop = (server, name)
-        root.chmod(0o755)
+    def __init__(self, place):
+        self.place = place
+        archive = place.folder / "archive"
         for seed, program in enumerate(["dark", "bright"]):
-            run("mock", "--out", root / "archive", "--tiles", 10, "--objects", 40, "--seed", seed,
-                "--program", program, "--rrdetails", "small", "--no-resolution")
-        self.bifrost("convert", root / "archive", "--group-rows", 16)
-        foreign.write(self.root / "foreign", 7)
-        self.bifrost("sync")
-        if self.url is None:
-            self.url = json.loads(self.bifrost("db", "status", "--json").stdout)["url"]
+            small = ["--rrdetails", "small", "--no-resolution"]
+            tiles = ["--tiles", 10, "--objects", 40, "--seed", seed, "--program", program]
+            place.run("mock", "--out", archive, *tiles, *small)
+        place.run("convert", archive, "--group-rows", 16)
+        foreign.write(place.lake / "foreign", 7)
+        place.run("sync")
         self.duck = duckdb.connect()
         self.tables = {}
-        for product, key in (("spectra", "*"), ("foreign", "*")):
-            paths = sorted((self.root / product).rglob("*.parquet"))
+        for product in KEYS:
+            paths = sorted((place.lake / product).rglob("*.parquet"))
             self.tables[product] = [self.load(i, product, path) for i, path in enumerate(paths)]
 
     def load(self, number, product, path):
-        """A table of the file's scalar columns, types as in the file, and the columns' names."""
+        """A table of the file's scalar columns, types as in the file, and its columns."""
         name = f"{product}_{number}"
         described = self.duck.execute(f"DESCRIBE SELECT * FROM read_parquet('{path}')").fetchall()
-        scalars = [c for c, kind, *_ in described if not kind.endswith("[]") and "STRUCT" not in kind]
+        scalars = {c: kind for c, kind, *_ in described if kind[-1] != "]" and "STRUCT" not in kind}
         columns = ", ".join(f'"{c}"' for c in scalars)
         self.duck.execute(f"CREATE TABLE {name} AS SELECT {columns} FROM read_parquet('{path}')")
-        fold = lambda n: "target_id" if n.lower() == "targetid" else n.lower()
-        return name, str(path), {fold(c): c for c in scalars}
-
-    def bifrost(self, *arguments, check=True):
-        return run(*arguments, check=check, env=self.env)
+        return name, str(path), {fold(c): (c, kind) for c, kind in scalars.items()}
 
     def brute(self, product, key, condition=None, cone=None, ids=None):
         """Rows by file that match, as DuckDB finds them."""
         selects = []
-        for number, (name, _, names) in enumerate(self.tables[product]):
+        for number, (name, _, known) in enumerate(self.tables[product]):
             tests = []
             if condition is not None:
-                tests.append(condition.duck(names))
+                tests.append(condition.duck(known))
             if cone is not None:
-                ra, dec = (f'"{names[c]}"' if c in names else "NULL::DOUBLE" for c in ("ra", "dec"))
-                tests.append(questions.inside(cone, ra, dec))
+                tests.append(questions.inside(cone, *(sql_name(known, c) for c in ("ra", "dec"))))
             if ids is not None:
-                tests.append(f'"{names["target_id"]}" IN ({", ".join(map(str, ids))})')
+                tests.append(f'{sql_name(known, "target_id")} IN ({", ".join(map(str, ids))})')
             columns = ", ".join(f'"{c}"' for c in key)
             selects.append(f"SELECT {number}, {columns} FROM {name} WHERE {' AND '.join(tests) or 'true'}")
         found = {}
@@ -100,26 +81,19 @@ class Lake:
             found.setdefault(self.tables[product][number][1], []).append(tuple(row))
         return found
 
-    def close(self):
-        if hasattr(self, "drop"):
-            server, name = self.drop
-            with psycopg.connect(server, autocommit=True) as connection:
-                connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
-        else:
-            self.bifrost("db", "down")
-
 
 @pytest.fixture(scope="module")
-def lake(tmp_path_factory):
-    lake = Lake(tmp_path_factory.mktemp("resolution"))
-    yield lake
-    lake.close()
+def lake():
+    with new_place() as place:
+        yield Lake(place)
 
 
 @pytest.fixture(scope="module")
 def ask(lake):
     """Asks the library, in one process for all questions."""
-    process = subprocess.Popen([str(ASK), lake.url], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    program = Path(os.environ["BIFROST_BIN"]).parent / "examples" / "ask"
+    command = [str(program), lake.place.database_url]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def ask(**question):
         process.stdin.write(json.dumps(question) + "\n")
@@ -128,66 +102,68 @@ def ask(lake):
 
     yield ask
     process.stdin.close()
-    process.wait()
+    assert process.wait() == 0
 
 
 def columns_of(lake, product, rng):
     """Columns to ask about, with literals from the data."""
 
-    def values(column, share=12):
+    def values(column):
         selects = [
-            f'SELECT "{names[column]}" AS v FROM {name}'
-            for name, _, names in lake.tables[product]
-            if column in names
+            f"SELECT {sql_name(known, column)}::VARCHAR AS v FROM {name}"
+            for name, _, known in lake.tables[product]
+            if column in known
         ]
-        rows = lake.duck.execute(f"SELECT DISTINCT v::VARCHAR FROM ({' UNION ALL '.join(selects)}) WHERE v IS NOT NULL").fetchall()
-        return rng.sample([r[0] for r in rows], min(share, len(rows)))
+        union = " UNION ".join(selects)
+        rows = lake.duck.execute(f"SELECT v FROM ({union}) WHERE v IS NOT NULL ORDER BY v").fetchall()
+        return rng.sample([r[0] for r in rows], min(12, len(rows)))
 
     def column(name, kind, duck_type):
-        if kind in ("float", "int"):
-            seen = [float(v) if kind == "float" else int(float(v)) if "." in v else int(v) for v in values(name)]
-            seen = [v for v in seen if v == v and abs(v) < 2**62]
-            literals = questions.number_texts(rng, seen, kind) + ["0", "-1", "2.5", "1e30", "99999999999999999999"]
+        seen = values(name)
+        if kind in ("int", "float"):
+            numbers = [int(float(v)) if "." in v else int(v) for v in seen] if kind == "int" else [float(v) for v in seen]
+            numbers = [v for v in numbers if v == v and abs(v) < 2**62]
+            literals = questions.number_texts(rng, numbers, kind)
+            literals += ["0", "-1", "2.5", "1e30", "99999999999999999999"]
         elif kind == "text":
-            literals = ["'" + v.replace("'", "''") + "'" for v in values(name)] + ["''", "'M'", "'zz'"]
+            literals = ["'" + v.replace("'", "''") + "'" for v in seen] + ["''", "'M'", "'zz'"]
         elif kind == "date":
-            literals = [f"'{v}'" for v in values(name)] + ["'2021-05-31'"]
+            literals = [f"'{v}'" for v in seen] + ["'2021-05-31'"]
         else:
             literals = ["TRUE", "FALSE"]
         return Column(name, kind, literals, duck_type)
 
     common = [
-        column("z", "float", "DOUBLE"),
-        column("z", "float", "DOUBLE"),
-        column("spectype", "text", "VARCHAR"),
-        column("spectype", "text", "VARCHAR"),
-        column("zwarn", "int", "BIGINT"),
-        column("deltachi2", "float", "FLOAT"),
-        column("target_id", "int", "BIGINT"),
-        column("dec", "float", "DOUBLE"),
+        ("z", "float", "DOUBLE"),
+        ("z", "float", "DOUBLE"),
+        ("spectype", "text", "VARCHAR"),
+        ("spectype", "text", "VARCHAR"),
+        ("zwarn", "int", "BIGINT"),
+        ("deltachi2", "float", "FLOAT"),
+        ("target_id", "int", "BIGINT"),
+        ("dec", "float", "DOUBLE"),
     ]
-    if product == "foreign":
-        return common + [
-            column("good", "bool", "BOOLEAN"),
-            column("fiber", "int", "UTINYINT"),
-            column("night", "date", "DATE"),
-        ]
-    return common + [
-        column("program", "text", "VARCHAR"),
-        column("survey", "text", "VARCHAR"),
-        column("healpix", "int", "INTEGER"),
-        column("ebv", "float", "FLOAT"),
-        column("flux_r", "float", "FLOAT"),
-        column("has_emline", "bool", "BOOLEAN"),
-        column("oiii_flux", "float", "FLOAT"),
-        column("coadd_fiberstatus", "int", "INTEGER"),
-    ]
+    others = {
+        "foreign": [
+            ("good", "bool", "BOOLEAN"),
+            ("fiber", "int", "UTINYINT"),
+            ("night", "date", "DATE"),
+        ],
+        "spectra": [
+            ("program", "text", "VARCHAR"),
+            ("survey", "text", "VARCHAR"),
+            ("healpix", "int", "INTEGER"),
+            ("ebv", "float", "FLOAT"),
+            ("flux_r", "float", "FLOAT"),
+            ("has_emline", "bool", "BOOLEAN"),
+            ("oiii_flux", "float", "FLOAT"),
+            ("coadd_fiberstatus", "int", "INTEGER"),
+        ],
+    }
+    return [column(*c) for c in common + others[product]]
 
 
-KEYS = {"spectra": ["program", "healpix", "target_id"], "foreign": ["row_id"]}
-
-
-def random_question(lake, product, columns, positions, ids, rng):
+def random_question(columns, positions, ids, rng):
     shape = rng.random()
     condition = questions.tree(rng, columns, rng.choice([0, 1, 1, 2, 3])) if shape < 0.85 else None
     cone = questions.cone(rng, positions) if shape > 0.7 else None
@@ -200,9 +176,8 @@ def test_no_file_is_missed_and_rows_are_duckdbs(lake, ask, product):
     rng = questions.seeded(11)
     columns = columns_of(lake, product, rng)
     everything = " UNION ALL ".join(
-        f'SELECT "{names["target_id"]}", "{names["ra"]}"::DOUBLE, "{names["dec"]}"::DOUBLE FROM {name}'
-        for name, _, names in lake.tables[product]
-        if "ra" in names
+        f"SELECT {sql_name(known, 'target_id')}, {sql_name(known, 'ra')}::DOUBLE, {sql_name(known, 'dec')}::DOUBLE FROM {name}"
+        for name, _, known in lake.tables[product]
     )
     rows = lake.duck.execute(everything).fetchall()
     ids = sorted({r[0] for r in rows if r[0] is not None})
@@ -210,7 +185,7 @@ def test_no_file_is_missed_and_rows_are_duckdbs(lake, ask, product):
 
     listed = holding = matched = empty = 0
     for number in range(QUESTIONS // 2):
-        condition, cone, wanted = random_question(lake, product, columns, positions, ids, rng)
+        condition, cone, wanted = random_question(columns, positions, ids, rng)
         text = condition and condition.ours()
         question = {
             "predicate": text,
@@ -235,3 +210,96 @@ def test_no_file_is_missed_and_rows_are_duckdbs(lake, ask, product):
     assert matched > QUESTIONS and empty > QUESTIONS // 50
     assert holding <= listed < total
     print(f"{product}: {listed} of {total} files listed, {holding} held rows")
+
+
+def spectra(lake):
+    """All rows and columns of `spectra`, in DuckDB, with their NaN where they are."""
+    return f"read_parquet('{lake.place.lake}/spectra/**/*.parquet', hive_partitioning = false)"
+
+
+@pytest.mark.parametrize("form", ["parquet", "json", "csv"])
+def test_the_program_delivers_whole_rows(lake, form):
+    """Spectra included, through the command line, in every format."""
+    condition = "z > 1 AND spectype = 'QSO' AND zwarn = 0"
+    target = lake.place.folder / f"found.{form}"
+    lake.place.run("read", condition, "--format", form, "-o", target)
+    truth = f"SELECT * FROM {spectra(lake)} WHERE {condition}"
+    if form == "parquet":
+        found = f"SELECT * FROM read_parquet('{target}')"
+        # IEEE: infinities stay, NaN is in no array
+        for one, other in ((found, truth), (truth, found)):
+            assert lake.duck.execute(f"SELECT count(*) FROM ({one} EXCEPT ALL {other})").fetchall() == [(0,)]
+        assert lake.duck.execute(f"SELECT count(*) FROM ({found})").fetchall()[0][0] > 10
+        return
+    columns = "target_id, program, z, flux_r, len(flux) AS n, list_sum(flux)::FLOAT AS total"
+    if form == "json":
+        found = f"SELECT {columns} FROM read_json('{target}', format = 'newline_delimited')"
+    else:
+        found = f"SELECT {columns} FROM (SELECT * REPLACE (flux::FLOAT[] AS flux) FROM read_csv('{target}', header = true, all_varchar = true))"
+    rows = lake.duck.execute(f"SELECT * FROM ({found}) ORDER BY 2, 1").fetchall()
+    wanted = lake.duck.execute(f"SELECT * FROM (SELECT {columns} FROM ({truth})) ORDER BY 2, 1").fetchall()
+    assert [tuple(map(str, row[:2])) for row in rows] == [tuple(map(str, row[:2])) for row in wanted]
+    for row, want in zip(rows, wanted, strict=True):
+        assert [float(v) for v in row[2:]] == pytest.approx([float(v) for v in want[2:]], rel=1e-6)
+
+
+def test_the_program_agrees_with_the_library(lake, ask):
+    rng = questions.seeded(3)
+    for product in KEYS:
+        columns = columns_of(lake, product, rng)
+        for _ in range(6):
+            text = questions.tree(rng, columns, 2).ours()
+            answer = ask(predicate=text, product=product)["resolution"]
+            code = 0 if answer["files"] else 4
+            assert lake.place.json("resolve", "--product", product, "--", text, code=code) == answer
+
+
+def test_psql_answers_the_same_question(lake):
+    """The examples of the README, with the program's own answers beside them."""
+    sql, run = lake.place.sql, lake.place.json
+    ra, dec = sql("SELECT ra, dec FROM objects WHERE spectype = 'QSO' ORDER BY target_id LIMIT 1")[0]
+
+    listed = {r[0] for r in sql("SELECT path FROM files_with(z => '[2.5,)', spectype => '{QSO}', zwarn => '[0,0]')")}
+    resolved = run("resolve", "z >= 2.5 AND spectype = 'QSO' AND zwarn = 0")
+    assert {f["path"] for f in resolved["files"]} <= listed < {r[0] for r in sql("SELECT path FROM files")}
+
+    cone = f"{ra},{dec},0.3"
+    resolved = {f["path"] for f in run("resolve", "--cone", cone)["files"]}
+    listed = {r[0] for r in sql("SELECT path FROM files_in_cone(%s, %s, 0.3)", ra, dec)}
+    assert resolved <= listed
+
+    objects = sql("SELECT target_id, program, path FROM objects_in_cone(%s, %s, 0.3)", ra, dec)
+    rows = lake.place.run("read", "--cone", cone, "--json", "--columns", "target_id,program").stdout
+    rows = [json.loads(line) for line in rows.splitlines()]
+    assert sorted(o[:2] for o in objects) == sorted((r["target_id"], r["program"]) for r in rows)
+    assert {o[2] for o in objects} <= listed
+
+    groups = sql(
+        "SELECT path, row_group FROM column_bounds"
+        " WHERE column_name = 'ebv' AND float_max >= 0.1 AND row_group IS NOT NULL AND product = 'spectra'"
+    )
+    resolved = run("resolve", "ebv >= 0.1")["files"]
+    assert {(f["path"], g) for f in resolved for g in f["row_groups"]} == set(groups)
+    total = sql("SELECT sum(num_rows) FROM row_groups WHERE product = 'spectra'")[0][0]
+    assert total == lake.duck.execute(f"SELECT count(*) FROM {spectra(lake)}").fetchall()[0][0]
+
+
+def test_psql_functions_miss_no_file(lake):
+    rng = questions.seeded(5)
+    positions = lake.place.sql("SELECT ra, dec FROM objects WHERE ra IS NOT NULL ORDER BY target_id")
+    for _ in range(QUESTIONS // 4):
+        cone = questions.cone(rng, positions)
+        listed = {r[0] for r in lake.place.sql("SELECT path FROM files_in_cone(%s, %s, %s)", *cone)}
+        assert set(lake.brute("spectra", ["target_id"], cone=cone)) <= listed
+        first = round(rng.uniform(-0.1, 3), 2)
+        last = round(first + rng.choice([0.01, 0.3, 5]), 2)
+        classes = rng.sample(["GALAXY", "QSO", "STAR"], rng.randint(1, 2))
+        zwarn = rng.choice(["[0,0]", "[1,)", None])
+        listed = lake.place.sql(
+            "SELECT path FROM files_with(z => numrange(%s, %s, '[]'), spectype => %s, zwarn => %s)",
+            first, last, classes, zwarn,
+        )  # fmt: skip
+        text = f"z BETWEEN {first} AND {last} AND spectype IN ({', '.join(repr(c) for c in classes)})"
+        text += {"[0,0]": " AND zwarn = 0", "[1,)": " AND zwarn >= 1", None: ""}[zwarn]
+        truth = lake.duck.execute(f"SELECT DISTINCT filename FROM {spectra(lake)[:-1]}, filename = true) WHERE {text}")
+        assert {r[0] for r in truth.fetchall()} <= {r[0] for r in listed}, text
