@@ -23,6 +23,7 @@ fn lake() -> Place {
 #[test]
 fn an_empty_registry_has_no_answer_and_says_why() {
     let place = Place::new();
+    std::fs::create_dir(place.lake()).expect("a folder");
     place.bifrost(["sync"]).expect(0);
     let ended = place.bifrost(["resolve", "z > 1"]).expect(4);
     assert!(ended.stderr.contains("bifrost sync"), "{}", ended.stderr);
@@ -82,25 +83,27 @@ fn every_format_names_the_same_files() {
 #[test]
 fn a_database_url_is_enough() {
     let place = lake();
-    let mut command = place.command(["resolve", "z > 0", "--json"]);
-    command.env_remove("BIFROST_LAKE").current_dir("/");
-    let url = place.json(["db", "status"])["url"].as_str().map(str::to_owned);
-    let answer = Ended::from(
-        command.env("BIFROST_DATABASE_URL", url.expect("a URL")).output().expect("it runs"),
-    );
+    let answer = without_lake(&place)(&["resolve", "z > 0", "--json"]);
     assert_eq!(answer.expect(0).json()["files"].as_array().map(Vec::len), Some(4));
+}
+
+/// Runs the program elsewhere, with the database's URL and no lake.
+fn without_lake(place: &Place) -> impl Fn(&[&str]) -> Ended {
+    // a private server's URL; that of another is in the environment already
+    let url = place.json(["db", "status"])["url"].as_str().map(str::to_owned);
+    move |args| {
+        let mut command = place.command(args);
+        command.env_remove("BIFROST_LAKE").current_dir("/");
+        command.envs(url.iter().map(|url| ("BIFROST_DATABASE_URL", url)));
+        Ended::from(command.output().expect("the program runs"))
+    }
 }
 
 #[test]
 fn files_out_of_reach_are_named() {
     let place = lake();
-    let url = place.json(["db", "status"])["url"].as_str().expect("a URL").to_owned();
+    let away = without_lake(&place);
     std::fs::rename(place.lake(), place.path("elsewhere")).expect("moved away");
-    let away = |args: &[&str]| {
-        let mut command = place.command(args);
-        command.env("BIFROST_DATABASE_URL", &url).env_remove("BIFROST_LAKE");
-        Ended::from(command.output().expect("it runs"))
-    };
     let resolved = away(&["resolve", "z > 0", "--format", "paths"]).expect(0);
     assert_eq!(resolved.stdout, "");
     assert!(resolved.stderr.contains("iron-main-dark-"), "{}", resolved.stderr);
