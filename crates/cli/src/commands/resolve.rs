@@ -138,13 +138,13 @@ fn runs(numbers: &[usize]) -> String {
 
 fn summary(answer: &Resolution) -> String {
     let pruned = &answer.pruned;
-    if pruned.live_files == 0 {
+    if pruned.live_files == Some(0) {
         return "the registry has no files yet: run `bifrost sync`".into();
     }
+    let live = pruned.live_files.map_or("more than 100000".into(), |files| files.to_string());
     format!(
-        "{} of {} files, {} of their {} row groups, at most {} rows (commit {})",
+        "{} of {live} files, {} of their {} row groups, at most {} rows (commit {})",
         pruned.files,
-        pruned.live_files,
         pruned.row_groups,
         pruned.row_groups_in_files,
         pruned.rows_at_most,

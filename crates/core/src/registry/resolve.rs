@@ -217,9 +217,11 @@ impl Snapshot<'_> {
         self.each(sql, &[], read).await
     }
 
-    /// How many files of a product are live.
-    pub(crate) async fn product_files(&self, product: &str) -> Result<i64, Error> {
-        self.number(include_str!("../../../../sql/resolve_product_files.sql"), &[&product]).await
+    /// How many files of a product are live; `None` for more than 100,000.
+    pub(crate) async fn product_files(&self, product: &str) -> Result<Option<i64>, Error> {
+        let sql = include_str!("../../../../sql/resolve_product_files.sql");
+        let counted = self.number(sql, &[&product]).await?;
+        Ok((counted <= 100_000).then_some(counted))
     }
 
     /// Every product that has live files.

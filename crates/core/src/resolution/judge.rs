@@ -36,8 +36,8 @@ struct Question<'a> {
 }
 
 struct Judge {
-    /// The columns that the question is about, by their folded names.
-    asked: BTreeMap<String, ColumnRow>,
+    /// The columns that the question is about, with their folded names.
+    asked: Vec<(String, ColumnRow)>,
     slices: Slices,
 }
 
@@ -69,14 +69,13 @@ impl<'a> Judges<'a> {
 
     /// Whether some candidate has a column.
     pub(super) fn has(&self, name: &str) -> bool {
-        self.by_schema.values().any(|judge| judge.asked.contains_key(&column::fold(name)))
+        self.by_schema.values().any(|judge| judge.column(name).is_some())
     }
 
     /// Finds a literal that its column can be compared with in none of the candidates.
     pub(super) fn check_types(&self, condition: &Predicate) -> Result<(), predicate::Error> {
         condition.literals().into_iter().try_for_each(|(name, literal)| {
-            let folded = column::fold(name);
-            let holders = || self.by_schema.values().filter_map(|judge| judge.asked.get(&folded));
+            let holders = || self.by_schema.values().filter_map(|judge| judge.column(name));
             match holders().next() {
                 Some(first) if !holders().any(|held| held.kind.compares_with(&literal)) => {
                     Err(predicate::Error::Type {
@@ -133,7 +132,7 @@ fn whole(file: &CandidateRow) -> Judged<'_> {
 
 impl Judge {
     fn new(columns: &[ColumnRow], names: &BTreeSet<String>) -> Self {
-        let asked: BTreeMap<String, ColumnRow> = names
+        let asked: Vec<(String, ColumnRow)> = names
             .iter()
             .filter_map(|name| {
                 let found = column::find(columns.iter().map(|c| c.name.as_str()), name)?;
@@ -141,11 +140,8 @@ impl Judge {
             })
             .collect();
         let hull = |slot: &dyn Fn(&ColumnRow) -> Option<i32>| {
-            let slots: Vec<i32> = asked.values().filter_map(slot).collect();
-            match (slots.iter().min(), slots.iter().max()) {
-                (Some(first), Some(last)) => (*first, *last),
-                _ => (1, 0),
-            }
+            let slots = || asked.iter().filter_map(|(_, column)| slot(column));
+            slots().min().zip(slots().max()).unwrap_or((1, 0))
         };
         let of_kind = |kinds: &'static [Kind]| {
             move |c: &ColumnRow| c.slot.filter(|_| kinds.contains(&c.kind))
@@ -157,6 +153,11 @@ impl Judge {
             text: hull(&of_kind(&[Kind::Text])),
         };
         Self { asked, slices }
+    }
+
+    fn column(&self, name: &str) -> Option<&ColumnRow> {
+        let folded = column::fold(name);
+        self.asked.iter().find(|(known, _)| *known == folded).map(|(_, column)| column)
     }
 }
 
@@ -234,20 +235,19 @@ impl Bench<'_> {
     }
 
     fn may_match(&self, row: &BoundsRow) -> bool {
-        let bounds: BTreeMap<&str, Bounds> = self
-            .judge
-            .asked
-            .iter()
-            .map(|(name, column)| (name.as_str(), row.of(column, &self.judge.slices)))
-            .collect();
-        let known = |name: &str| match bounds.get(column::fold(name).as_str()) {
+        let asked = &self.judge.asked;
+        let bounds: Vec<Bounds> =
+            asked.iter().map(|(_, column)| row.of(column, &self.judge.slices)).collect();
+        // names in conditions are folded
+        let place = |name: &str| asked.iter().position(|(known, _)| known == name);
+        let known = |name: &str| match place(name).and_then(|index| bounds.get(index)) {
             Some(bounds) => Known::Bounds(bounds),
             None => Known::Absent,
         };
         let rows = u64::try_from(row.num_rows).unwrap_or(u64::MAX);
         let may = |predicate: &Predicate| judge(predicate, rows, &known) != Verdict::Never;
-        let in_ranges = match (&self.question.ranges, bounds.get(HEALPIX_29)) {
-            (Some(ranges), Some(bounds)) => cone::may_meet(ranges, bounds),
+        let in_ranges = match (&self.question.ranges, known(HEALPIX_29)) {
+            (Some(ranges), Known::Bounds(bounds)) => cone::may_meet(ranges, bounds),
             _ => true,
         };
         in_ranges && may(self.question.condition) && self.question.band.as_ref().is_none_or(may)

@@ -96,8 +96,8 @@ pub struct ResolvedFile {
 /// Counts of what was left out, and what remains.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Pruned {
-    /// Live files of the product.
-    pub live_files: i64,
+    /// Live files of the product; `None`: more than 100,000.
+    pub live_files: Option<i64>,
     /// Files left by the registry's indexes.
     pub indexed_files: usize,
     /// Files left by all bounds: those of the answer.
@@ -173,7 +173,7 @@ pub async fn resolve(
     let snapshot = resolver.snapshot().await?;
     let live_files = snapshot.product_files(query.product()).await?;
     let mut pruned = Pruned { live_files, ..Pruned::default() };
-    if live_files == 0 {
+    if live_files == Some(0) {
         check_product(&snapshot, query.product()).await?;
     }
     let condition = query.condition();
@@ -293,7 +293,10 @@ async fn explained(
     pruned: &Pruned,
     judged: &[Judged<'_>],
 ) -> Result<Explained, Error> {
-    let mut steps = vec![Step { by: "live files of the product", files: pruned.live_files }];
+    let mut steps = Vec::new();
+    if let Some(files) = pruned.live_files {
+        steps.push(Step { by: "live files of the product", files });
+    }
     for (by, demands) in demands::steps(demands) {
         let files = snapshot.candidates(&demands).await?.len();
         steps.push(Step { by, files: i64::try_from(files).unwrap_or(i64::MAX) });
