@@ -7,6 +7,7 @@
 mod args;
 mod commands;
 mod context;
+mod datasheet;
 mod exit;
 mod printer;
 mod progress;

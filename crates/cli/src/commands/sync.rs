@@ -2,7 +2,7 @@
 
 use crate::context::Context;
 use crate::exit::{Exit, Usage};
-use crate::{printer, progress};
+use crate::{datasheet, printer, progress};
 use bifrost_core::layout::{Lake, SPECTRA};
 use bifrost_core::sync::{self, Progress, Report, Step};
 use indicatif::ProgressBar;
@@ -59,6 +59,7 @@ pub fn run(ctx: &Context, args: &Args) -> anyhow::Result<Exit> {
     let options = args.options.clone().or(&ctx.settings.sync);
     let lake = lake(ctx)?;
     let registry = ctx.registry()?;
+    let sheet_wanted = !args.dry_run && !options.no_datasheet.unwrap_or(false);
     let asked = sync::Options {
         node: ctx.node(&lake),
         catalog: options.products(),
@@ -69,6 +70,9 @@ pub fn run(ctx: &Context, args: &Args) -> anyhow::Result<Exit> {
     let report = ctx.block_on(sync::run(&registry, &lake, &asked, bars.progress()))?;
     bars.clear();
     ctx.printer.data(&report, summary)?;
+    if sheet_wanted {
+        datasheet::refresh(ctx, &registry, &lake)?;
+    }
     Ok(if report.quarantined.is_empty() { Exit::Ok } else { Exit::Quarantined })
 }
 

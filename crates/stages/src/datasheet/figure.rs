@@ -14,6 +14,9 @@ const SCALE: i32 = 4;
 /// A drawing area that writes SVG.
 pub(super) type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 
+/// What became of a part of a figure.
+pub(super) type Figure = Result<(), DrawingAreaErrorKind<std::io::Error>>;
+
 /// Why a figure cannot be drawn: the plotting library's own words.
 #[derive(Debug, thiserror::Error)]
 #[error("failed to draw {figure}: {reason}")]

@@ -8,6 +8,7 @@ mod archive;
 mod croissant;
 mod curated;
 mod figure;
+mod inset;
 mod redshift;
 mod sky_map;
 mod spell;

@@ -1,6 +1,6 @@
 //! How many objects lie at which redshift, by class: a histogram on a logarithmic scale.
 
-use super::figure::{self, FAINT_INK, FONT, GRID, INK, drawn};
+use super::figure::{self, FAINT_INK, FONT, Figure, GRID, INK, drawn};
 use super::spell::grouped;
 use plotters::prelude::*;
 use plotters::style::text_anchor::HPos;
@@ -40,9 +40,7 @@ pub fn draw(bins: &[Bin]) -> Result<String, figure::Error> {
     })
 }
 
-type Drawn = Result<(), DrawingAreaErrorKind<std::io::Error>>;
-
-fn draw_chart(area: &figure::Area<'_>, classes: &BTreeMap<&str, BTreeMap<i16, u64>>) -> Drawn {
+fn draw_chart(area: &figure::Area<'_>, classes: &BTreeMap<&str, BTreeMap<i16, u64>>) -> Figure {
     let bins = || classes.values().flat_map(|bins| bins.iter());
     let last = bins().map(|(bin, _)| *bin).max().unwrap_or(0);
     let first = bins().map(|(bin, _)| *bin).min().unwrap_or(0);
@@ -111,7 +109,7 @@ fn outline(bins: &BTreeMap<i16, u64>, from: i16, to: i16) -> Vec<(f64, f64)> {
     steps
 }
 
-fn draw_legend(area: &figure::Area<'_>, classes: &BTreeMap<&str, BTreeMap<i16, u64>>) -> Drawn {
+fn draw_legend(area: &figure::Area<'_>, classes: &BTreeMap<&str, BTreeMap<i16, u64>>) -> Figure {
     for (i, (class, bins)) in classes.iter().enumerate() {
         let (x, y) = (730, 40 + 24 * i as i32);
         let colour = class_colour(class);

@@ -5,7 +5,8 @@
 //! Milky Way and cuts neither galactic cap. Tiles of one shade are drawn as the fewest HEALPix
 //! cells that make them up.
 
-use super::figure::{self, Area, FAINT_INK, GRID, INK, PAPER, drawn, point};
+use super::figure::{self, Area, FAINT_INK, Figure, GRID, INK, PAPER, drawn, point};
+use super::inset;
 use super::spell::{self, grouped};
 use bifrost_core::sky;
 use bifrost_core::tile::Pixel;
@@ -69,9 +70,7 @@ pub fn draw(tiles: &[PixelRows]) -> Result<String, figure::Error> {
     })
 }
 
-type Drawn = Result<(), DrawingAreaErrorKind<std::io::Error>>;
-
-fn draw_main_map(area: &Area<'_>, rows_of: &BTreeMap<Pixel, u64>) -> Drawn {
+fn draw_main_map(area: &Area<'_>, rows_of: &BTreeMap<Pixel, u64>) -> Figure {
     let map = Mollweide { x: 480.0, y: 218.0, half_width: 400.0 };
     map.draw_land(area)?;
     let shades = rows_of.iter().map(|(pixel, rows)| (*pixel, shade(*rows))).collect();
@@ -84,6 +83,9 @@ fn draw_main_map(area: &Area<'_>, rows_of: &BTreeMap<Pixel, u64>) -> Drawn {
         for (pixel, rows) in rows_of {
             map.draw_ring(area, *pixel, SHADES[shade(*rows)])?;
         }
+        let tiles: Vec<(Pixel, RGBColor)> =
+            rows_of.iter().map(|(pixel, rows)| (*pixel, SHADES[shade(*rows)])).collect();
+        inset::draw(area, &tiles)?;
     }
     map.draw_labels(area)
 }
@@ -117,7 +119,7 @@ fn merged(pixels: Vec<(Pixel, usize)>) -> Vec<(u8, u64, usize)> {
     done
 }
 
-fn draw_legend(area: &Area<'_>) -> Drawn {
+fn draw_legend(area: &Area<'_>) -> Figure {
     let (left, top, step, height) = (268, 446, 56, 12);
     let caption = figure::text(13, &INK, HPos::Right);
     area.draw_text("rows per tile", &caption, (drawn(left - 74), drawn(top + height / 2)))?;
@@ -157,7 +159,7 @@ fn fill(
     (x, y): (i32, i32),
     (width, height): (i32, i32),
     colour: RGBColor,
-) -> Drawn {
+) -> Figure {
     area.draw(&Rectangle::new([(x, y), (x + width, y + height)], colour.filled()))
 }
 
@@ -166,7 +168,7 @@ fn galactic() -> ShapeStyle {
 }
 
 /// One small map a program, side by side.
-fn draw_footprints(area: &Area<'_>, pixels_of: &BTreeMap<&str, BTreeSet<Pixel>>) -> Drawn {
+fn draw_footprints(area: &Area<'_>, pixels_of: &BTreeMap<&str, BTreeSet<Pixel>>) -> Figure {
     let count = pixels_of.len().max(1) as f64;
     let cell = 920.0 / count.max(3.0);
     let left = 480.0 - cell * (count - 1.0) / 2.0;
@@ -237,16 +239,16 @@ impl Mollweide {
         up.chain(down).map(point).collect()
     }
 
-    fn draw_land(&self, area: &Area<'_>) -> Drawn {
+    fn draw_land(&self, area: &Area<'_>) -> Figure {
         area.draw(&Polygon::new(self.rim(), LAND))
     }
 
-    fn draw_rim(&self, area: &Area<'_>) -> Drawn {
+    fn draw_rim(&self, area: &Area<'_>) -> Figure {
         area.draw(&PathElement::new(self.rim(), FAINT_INK.stroke_width(4)))
     }
 
     /// Fills a cell; one that lies across the seam is drawn at both rims.
-    fn draw_cell(&self, area: &Area<'_>, order: u8, cell: u64, colour: RGBColor) -> Drawn {
+    fn draw_cell(&self, area: &Area<'_>, order: u8, cell: u64, colour: RGBColor) -> Figure {
         let segments = 1 << Pixel::ORDER.saturating_sub(order);
         let outline: Vec<(f64, f64)> = unwrapped(&sky::outline(order, cell, segments));
         let (west, east) = outline
@@ -264,18 +266,18 @@ impl Mollweide {
         Ok(())
     }
 
-    fn draw_ring(&self, area: &Area<'_>, pixel: Pixel, colour: RGBColor) -> Drawn {
+    fn draw_ring(&self, area: &Area<'_>, pixel: Pixel, colour: RGBColor) -> Figure {
         let (ra, dec) = sky::centre(Pixel::ORDER, u64::from(pixel.get()));
         let style = colour.stroke_width(drawn(1).unsigned_abs() + 2);
         area.draw(&Circle::new(point(self.at(ra, dec)), drawn(5), style))
     }
 
-    fn draw_dot(&self, area: &Area<'_>, pixel: Pixel, colour: RGBColor) -> Drawn {
+    fn draw_dot(&self, area: &Area<'_>, pixel: Pixel, colour: RGBColor) -> Figure {
         let (ra, dec) = sky::centre(Pixel::ORDER, u64::from(pixel.get()));
         area.draw(&Circle::new(point(self.at(ra, dec)), drawn(2), colour.filled()))
     }
 
-    fn draw_graticule(&self, area: &Area<'_>) -> Drawn {
+    fn draw_graticule(&self, area: &Area<'_>) -> Figure {
         let line = |points: Vec<(i32, i32)>| PathElement::new(points, GRID.stroke_width(3));
         for dec in (-60..=60).step_by(30) {
             let ends = [-180.0, 180.0].map(|east| point(self.project(east, f64::from(dec))));
@@ -291,7 +293,7 @@ impl Mollweide {
     }
 
     /// The galactic plane, dashed.
-    fn draw_milky_way(&self, area: &Area<'_>) -> Drawn {
+    fn draw_milky_way(&self, area: &Area<'_>) -> Figure {
         for start in (0..360).step_by(4) {
             let ends = [0.0, 2.4].map(|more| galactic_plane(f64::from(start) + more));
             let [(ra1, dec1), (ra2, dec2)] = ends;
@@ -303,7 +305,7 @@ impl Mollweide {
         Ok(())
     }
 
-    fn draw_labels(&self, area: &Area<'_>) -> Drawn {
+    fn draw_labels(&self, area: &Area<'_>) -> Figure {
         let middle = figure::text(11, &FAINT_INK, HPos::Center);
         for ra in [180, 240, 60, 0, 120] {
             let (x, y) = self.at(f64::from(ra), 0.0);

@@ -37,7 +37,10 @@ pub(super) fn size(bytes: u64) -> String {
 
 /// A number of six significant digits, without trailing zeros; plain where that is short.
 pub(super) fn float(value: f64) -> String {
-    if value == 0.0 || !value.is_finite() {
+    if value == 0.0 {
+        return "0".to_owned();
+    }
+    if !value.is_finite() {
         return value.to_string().replace("inf", "∞").replace('-', "−");
     }
     let magnitude = value.abs().log10().floor() as i32;
@@ -124,6 +127,7 @@ mod tests {
     fn numbers_are_spelled_short() {
         let spelled = [
             (0.0, "0"),
+            (-0.0, "0"),
             (-0.005, "−0.005"),
             (3600.0, "3600"),
             (123.456_789, "123.457"),

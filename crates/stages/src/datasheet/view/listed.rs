@@ -145,7 +145,7 @@ fn column_view(column: &Column, rows: i64) -> ColumnView {
     };
     ColumnView {
         name: column.name.clone(),
-        arrow_type: column.arrow_type.clone(),
+        arrow_type: type_name(&column.arrow_type),
         unit: column.unit.clone().unwrap_or_else(|| "–".to_owned()),
         filled: nulls.map_or_else(
             || UNKNOWN.to_owned(),
@@ -154,6 +154,17 @@ fn column_view(column: &Column, rows: i64) -> ColumnView {
         least: bound(least),
         greatest: bound(greatest),
         description: known(&column.description),
+    }
+}
+
+/// Arrow's name of a type, a list's shortened to what it is a list of.
+fn type_name(arrow_type: &str) -> String {
+    let list = arrow_type.strip_prefix("List(").and_then(|rest| rest.split(',').next());
+    match list {
+        Some(item) => {
+            format!("list of {}", item.trim_start_matches("non-null ").trim_end_matches(')'))
+        }
+        None => arrow_type.to_owned(),
     }
 }
 
