@@ -211,8 +211,7 @@ fn sky_figure(facts: &Facts) -> Result<String, figure::Error> {
 }
 
 fn redshift_figure(facts: &Facts) -> Result<String, figure::Error> {
-    let good = facts.redshifts.iter().filter(|row| row.zwarn_zero);
-    let bins = good.map(|row| redshift::Bin {
+    let bins = facts.redshifts.iter().map(|row| redshift::Bin {
         class: row.spectype.clone().unwrap_or_else(|| "unknown".to_owned()),
         z_bin: row.z_bin,
         objects: row.objects.unsigned_abs(),

@@ -86,7 +86,6 @@ fn redshifts() -> Vec<RedshiftRow> {
     let row = |program: &str, spectype: &str, z_bin, objects| RedshiftRow {
         survey: survey(program),
         spectype: Some(spectype.into()),
-        zwarn_zero: true,
         z_bin,
         objects,
     };

@@ -354,7 +354,7 @@ fn classes(classes: &[ClassRow], redshifts: &[RedshiftRow]) -> Vec<ClassView> {
         view.all += row.objects;
         view.good += if row.zwarn_zero { row.objects } else { 0 };
     }
-    for row in redshifts.iter().filter(|row| row.zwarn_zero) {
+    for row in redshifts {
         let group = REDSHIFT_GROUPS.partition_point(|(end, _)| *end <= row.z_bin);
         let view = views.get_mut(&key(&row.survey, &row.spectype));
         if let Some(count) = view.and_then(|view| view.counts.get_mut(group)) {

@@ -147,7 +147,6 @@ async fn redshifts(db: &Transaction<'_>) -> Answer<Vec<RedshiftRow>> {
         Ok(RedshiftRow {
             survey: survey(row)?,
             spectype: row.try_get("spectype")?,
-            zwarn_zero: row.try_get("zwarn_zero")?,
             z_bin: row.try_get("z_bin")?,
             objects: row.try_get("objects")?,
         })

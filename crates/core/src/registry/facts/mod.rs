@@ -37,7 +37,7 @@ pub struct Facts {
     pub tiles: Vec<TileRow>,
     /// Objects by survey, class and quality.
     pub classes: Vec<ClassRow>,
-    /// The same by bin of redshift, for objects that have one.
+    /// Those with `zwarn = 0` by bin of redshift.
     pub redshifts: Vec<RedshiftRow>,
     /// Objects by survey and target class.
     pub targets: Vec<TargetRow>,
@@ -178,15 +178,13 @@ pub struct ClassRow {
     pub z_max: Option<f64>,
 }
 
-/// Objects of one class in one bin of redshift, of [`crate::redshift`].
+/// Objects with `zwarn = 0` of one class in one bin of redshift, of [`crate::redshift`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RedshiftRow {
     /// Of which survey.
     pub survey: Survey,
     /// Redrock's class.
     pub spectype: Option<String>,
-    /// Whether these are the objects with `zwarn = 0`.
-    pub zwarn_zero: bool,
     /// Its number: bin b is `0.05 b <= z < 0.05 (b + 1)`.
     pub z_bin: i16,
     /// How many.
