@@ -6,4 +6,5 @@ mod db;
 mod resolve;
 mod statements;
 mod support;
+mod sync;
 mod tidy;

@@ -1,32 +1,50 @@
-//! Bytes of a footer to [`Footer`]: find the parts first, then decode each.
+//! Bytes of a footer to [`Footer`], in one pass where its schema is known.
 
 use super::packed::{Packed, Statistics};
-use super::schema::{Leaf, Schemas};
+use super::schema::{Schema, Schemas};
 use super::thrift::{Kind, Reader};
 use super::{Error, Footer};
 
 type Result<T> = std::result::Result<T, Error>;
 
-/// The fields of `FileMetaData` that matter, found but not yet decoded.
+/// The fields of `FileMetaData` that matter.
 #[derive(Default)]
 struct Parts<'a> {
     schema: Option<&'a [u8]>,
     num_rows: Option<i64>,
-    groups: Option<&'a [u8]>,
+    groups: Groups<'a>,
     key_values: Option<&'a [u8]>,
     writer: Option<String>,
     orders: Option<&'a [u8]>,
 }
 
+/// The list of row groups. Its meaning depends on the schema, which mostly was met before in
+/// another file and stands before it in this one: then it is decoded as it comes.
+enum Groups<'a> {
+    Encoded(&'a [u8]),
+    Decoded(Vec<Packed>),
+}
+
+impl Default for Groups<'_> {
+    fn default() -> Self {
+        Self::Decoded(Vec::new())
+    }
+}
+
 impl<'a> Parts<'a> {
-    fn find(bytes: &'a [u8]) -> Result<Self> {
+    fn find(bytes: &'a [u8], schemas: &Schemas) -> Result<Self> {
         let (mut reader, mut id) = (Reader::new(bytes), 0);
         let mut parts = Self::default();
         while let Some((field, kind)) = reader.field(&mut id)? {
             match (field, kind) {
                 (2, Kind::List) => parts.schema = Some(reader.span(kind)?),
                 (3, Kind::Int) => parts.num_rows = Some(reader.int()?),
-                (4, Kind::List) => parts.groups = Some(reader.span(kind)?),
+                (4, Kind::List) => {
+                    parts.groups = match parts.schema.and_then(|s| schemas.with_tree(s)) {
+                        Some(schema) => Groups::Decoded(row_groups(&mut reader, &schema)?),
+                        None => Groups::Encoded(reader.span(kind)?),
+                    };
+                }
                 (5, Kind::List) => parts.key_values = Some(reader.span(kind)?),
                 (6, Kind::Binary) => {
                     parts.writer = Some(String::from_utf8_lossy(reader.binary()?).into_owned());
@@ -41,22 +59,36 @@ impl<'a> Parts<'a> {
 
 /// Decodes a footer.
 pub(super) fn footer(bytes: &[u8], schemas: &Schemas) -> Result<Footer> {
-    let parts = Parts::find(bytes)?;
+    let parts = Parts::find(bytes, schemas)?;
     let schema_bytes = parts.schema.ok_or(Error::Nonsense("it has no schema"))?;
     let num_rows = parts.num_rows.ok_or(Error::Nonsense("it has no row count"))?;
     let pairs = parts.key_values.map(key_values).transpose()?.unwrap_or_default();
     let arrow = pairs.iter().find(|(key, _)| *key == "ARROW:schema").map(|(_, value)| *value);
     let schema = schemas.get(bytes, schema_bytes, arrow)?;
-    let ordered = parts.orders.map(all_type_ordered).transpose()?.unwrap_or(false);
-    let groups = row_groups(parts.groups.unwrap_or(&[0]), schema.leaves(), ordered, &schema)?;
+    let mut groups = match parts.groups {
+        Groups::Decoded(groups) => groups,
+        Groups::Encoded(bytes) => row_groups(&mut Reader::new(bytes), &schema)?,
+    };
     if groups.iter().try_fold(0i64, |sum, g| sum.checked_add(g.num_rows)) != Some(num_rows) {
         return Err(Error::Nonsense("its row groups do not add up to its row count"));
     }
+    if !parts.orders.map(all_type_ordered).transpose()?.unwrap_or(false) {
+        groups.iter_mut().for_each(|group| group.forget_unordered(&schema));
+    }
+    let num_row_groups = groups.len();
+    let bounds = match groups.pop() {
+        Some(only) if groups.is_empty() => only,
+        last => {
+            groups.extend(last);
+            Packed::merged(&schema, &groups)
+        }
+    };
     let hash = blake3::hash(bytes);
     let (hash, _) = hash.as_bytes().split_first_chunk().expect("a BLAKE3 hash has 32 bytes");
     Ok(Footer {
         schema,
-        num_rows,
+        num_row_groups,
+        bounds,
         groups,
         writer: parts.writer,
         key_values: pairs
@@ -101,37 +133,26 @@ fn all_type_ordered(bytes: &[u8]) -> Result<bool> {
     Ok(all)
 }
 
-fn row_groups(
-    bytes: &[u8],
-    leaves: &[Leaf],
-    ordered: bool,
-    schema: &super::Schema,
-) -> Result<Vec<Packed>> {
-    let mut reader = Reader::new(bytes);
+fn row_groups(reader: &mut Reader<'_>, schema: &Schema) -> Result<Vec<Packed>> {
     let count = reader.structs()?;
     let mut groups = Vec::new();
     for _ in 0..count {
-        groups.push(row_group(&mut reader, leaves, ordered, schema)?);
+        groups.push(row_group(reader, schema)?);
     }
     Ok(groups)
 }
 
-fn row_group(
-    reader: &mut Reader<'_>,
-    leaves: &[Leaf],
-    ordered: bool,
-    schema: &super::Schema,
-) -> Result<Packed> {
-    let (mut bounds, mut num_rows, mut id) = (Packed::unknown(schema), None, 0);
+fn row_group(reader: &mut Reader<'_>, schema: &Schema) -> Result<Packed> {
+    let (mut bounds, mut num_rows, mut id) = (Packed::unknown(schema.slots()), None, 0);
     while let Some((field, kind)) = reader.field(&mut id)? {
         match (field, kind) {
             (1, Kind::List) => {
-                if reader.structs()? != leaves.len() {
+                if reader.structs()? != schema.leaves().len() {
                     return Err(Error::Nonsense("a row group has another number of columns"));
                 }
-                for leaf in leaves {
+                for leaf in schema.leaves() {
                     let statistics = column_chunk(reader)?;
-                    bounds.note(leaf, &statistics, ordered);
+                    bounds.note(leaf, &statistics);
                 }
             }
             (3, Kind::Int) => num_rows = Some(reader.int()?),

@@ -13,7 +13,7 @@ mod thrift;
 #[cfg(test)]
 mod tests;
 
-pub use packed::Packed;
+pub use packed::{Ends, Packed};
 pub use schema::{Column, Kind, Schema, Schemas};
 
 use crate::metadata;
@@ -34,9 +34,11 @@ const MAGIC_ENCRYPTED: &[u8; 4] = b"PARE";
 pub struct Footer {
     /// Columns and where their bounds lie.
     pub schema: Arc<Schema>,
-    /// Rows.
-    pub num_rows: i64,
-    /// Bounds of each row group, in order.
+    /// Row groups.
+    pub num_row_groups: usize,
+    /// Bounds of the whole file.
+    pub bounds: Packed,
+    /// Bounds of each row group, in order; none where there is only one.
     pub groups: Vec<Packed>,
     /// Program that wrote the file, as it calls itself.
     pub writer: Option<String>,
@@ -66,7 +68,7 @@ pub enum Error {
     )]
     FooterBeyondFile {
         /// Stated length.
-        footer_bytes: u64,
+        footer_bytes: u32,
         /// Length of the file.
         file_bytes: u64,
     },
@@ -90,14 +92,8 @@ impl Footer {
     /// # Errors
     /// [`Error`] says what is wrong with the file; nothing else depends on it.
     pub fn read(file: &File, size_bytes: u64, schemas: &Schemas) -> Result<Self, Error> {
-        let tail = read_tail(file, size_bytes)?;
-        decode::footer(&tail, schemas)
-    }
-
-    /// Bounds of the whole file.
-    #[must_use]
-    pub fn bounds(&self) -> Packed {
-        Packed::merged(&self.schema, &self.groups)
+        let tail = Tail::read(file, size_bytes)?;
+        decode::footer(tail.footer(), schemas)
     }
 
     /// Whether this program wrote the file: only then its `bifrost.` metadata describe what is in
@@ -117,24 +113,34 @@ impl Footer {
     }
 }
 
-/// The bytes of the footer, without length and magic.
-fn read_tail(file: &File, size_bytes: u64) -> Result<Vec<u8>, Error> {
-    if size_bytes == 0 {
-        return Err(Error::Empty);
+/// The end of a file, with the whole footer in it.
+struct Tail {
+    bytes: Vec<u8>,
+    footer_bytes: usize,
+}
+
+impl Tail {
+    fn read(file: &File, size_bytes: u64) -> Result<Self, Error> {
+        if size_bytes == 0 {
+            return Err(Error::Empty);
+        }
+        let mut bytes = read_end(file, size_bytes, size_bytes.min(TAIL_BYTES))?;
+        let footer_bytes = footer_length(file, &bytes)?;
+        let whole_bytes = u64::from(footer_bytes) + TRAILER_BYTES as u64;
+        if whole_bytes + MAGIC.len() as u64 > size_bytes {
+            return Err(Error::FooterBeyondFile { footer_bytes, file_bytes: size_bytes });
+        }
+        if whole_bytes > bytes.len() as u64 {
+            bytes = read_end(file, size_bytes, whole_bytes)?;
+        }
+        Ok(Self { bytes, footer_bytes: footer_bytes as usize })
     }
-    let mut tail = read_end(file, size_bytes, size_bytes.min(TAIL_BYTES))?;
-    let footer_bytes = footer_length(file, &tail)?;
-    let whole_bytes = footer_bytes + TRAILER_BYTES as u64;
-    if whole_bytes + MAGIC.len() as u64 > size_bytes {
-        return Err(Error::FooterBeyondFile { footer_bytes, file_bytes: size_bytes });
+
+    /// The footer, without length and magic.
+    fn footer(&self) -> &[u8] {
+        let end = self.bytes.len().saturating_sub(TRAILER_BYTES);
+        &self.bytes[end.saturating_sub(self.footer_bytes)..end]
     }
-    if whole_bytes > tail.len() as u64 {
-        tail = read_end(file, size_bytes, whole_bytes)?;
-    }
-    tail.truncate(tail.len() - TRAILER_BYTES);
-    let start = tail.len().saturating_sub(usize::try_from(footer_bytes).unwrap_or(usize::MAX));
-    tail.drain(..start);
-    Ok(tail)
 }
 
 fn read_end(file: &File, size_bytes: u64, length: u64) -> io::Result<Vec<u8>> {
@@ -144,7 +150,7 @@ fn read_end(file: &File, size_bytes: u64, length: u64) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-fn footer_length(file: &File, tail: &[u8]) -> Result<u64, Error> {
+fn footer_length(file: &File, tail: &[u8]) -> Result<u32, Error> {
     let Some((rest, magic)) = tail.split_last_chunk::<4>() else {
         return Err(Error::NotParquet);
     };
@@ -154,7 +160,7 @@ fn footer_length(file: &File, tail: &[u8]) -> Result<u64, Error> {
         _ => return Err(without_magic(file)),
     }
     let (_, length) = rest.split_last_chunk::<4>().ok_or(Error::CutShort)?;
-    Ok(u64::from(u32::from_le_bytes(*length)))
+    Ok(u32::from_le_bytes(*length))
 }
 
 /// Tells a file that was cut short from one that never was Parquet.

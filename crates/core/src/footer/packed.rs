@@ -4,7 +4,7 @@
 //! Unknown is `None`, and unknown means *keep*: whatever is doubtful (a NaN, an order that is not
 //! the type's, a length that does not fit) becomes unknown, never a guess.
 
-use super::schema::{Encoding, Leaf, Schema};
+use super::schema::{Encoding, Leaf, Schema, Slots};
 use crate::bounds::{text_above, text_below};
 use arrow::datatypes::{ArrowPrimitiveType, Float16Type};
 
@@ -18,20 +18,53 @@ pub struct Packed {
     pub num_rows: i64,
     /// NULLs by position of the column; `None` where unknown or beyond an `i32`.
     pub null_count: Vec<Option<i32>>,
-    /// Least values of integer and boolean columns.
-    pub int_min: Vec<Option<i64>>,
-    /// Greatest values of integer and boolean columns.
-    pub int_max: Vec<Option<i64>>,
-    /// Least values of floating-point columns, NaN aside.
-    pub float_min: Vec<Option<f64>>,
-    /// Greatest values of floating-point columns, NaN aside.
-    pub float_max: Vec<Option<f64>>,
-    /// Texts that no value is less than, byte order.
-    pub text_min: Vec<Option<String>>,
-    /// Texts that no value is greater than, byte order.
-    pub text_max: Vec<Option<String>>,
-    /// Whether both texts are values of the column.
-    pub text_exact: Vec<bool>,
+    /// Of integer and boolean columns.
+    pub ints: Vec<Ends<i64>>,
+    /// Of floating-point columns, NaN aside.
+    pub floats: Vec<Ends<f64>>,
+    /// Of text columns, byte order.
+    pub texts: Vec<Ends<String>>,
+}
+
+/// The ends of a column's values.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Ends<T> {
+    /// No value is less.
+    pub min: Option<T>,
+    /// No value is greater.
+    pub max: Option<T>,
+    /// Whether both are values of the column.
+    pub is_exact: bool,
+}
+
+impl<T: PartialOrd> Ends<T> {
+    const UNKNOWN: Self = Self { min: None, max: None, is_exact: false };
+
+    /// Ends that are values; the wrong way round they say nothing.
+    fn exact(min: Option<T>, max: Option<T>) -> Self {
+        match (&min, &max) {
+            (Some(a), Some(b)) if a > b => Self::UNKNOWN,
+            _ => Self { min, max, is_exact: true },
+        }
+    }
+
+    /// The ends of several; one that is unknown makes all unknown.
+    fn around<'a>(all: impl Iterator<Item = &'a Self> + Clone) -> Self
+    where
+        T: Clone + 'a,
+    {
+        let pick = |end: fn(&Self) -> &Option<T>, better: fn(&T, &T) -> bool| {
+            let mut picked: Option<&T> = None;
+            for one in all.clone() {
+                let one = end(one).as_ref()?;
+                picked = Some(picked.filter(|p| !better(one, p)).unwrap_or(one));
+            }
+            picked.cloned()
+        };
+        let (min, max) = (pick(|e| &e.min, |a, b| a < b), pick(|e| &e.max, |a, b| a > b));
+        let is_exact = min.is_some() && max.is_some() && all.clone().all(|e| e.is_exact);
+        Self { min, max, is_exact }
+    }
 }
 
 /// Statistics of a column chunk as the footer has them.
@@ -48,12 +81,10 @@ pub(super) struct Statistics<'a> {
 
 impl<'a> Statistics<'a> {
     /// Least and greatest value, encoded. The format's first version left the order undefined:
-    /// where signed comparison is not the type's (`strict`), only the new fields of a file that
-    /// declares its orders count.
-    fn range(&self, strict: bool, ordered: bool) -> (Option<&'a [u8]>, Option<&'a [u8]>) {
+    /// its fields count only where signed comparison is the type's.
+    fn range(&self, encoding: Encoding) -> (Option<&'a [u8]>, Option<&'a [u8]>) {
         match (self.min, self.max) {
-            (None, None) if !strict => (self.old_min, self.old_max),
-            _ if strict && !ordered => (None, None),
+            (None, None) if !encoding.needs_order() => (self.old_min, self.old_max),
             new => new,
         }
     }
@@ -61,23 +92,18 @@ impl<'a> Statistics<'a> {
 
 impl Packed {
     /// Bounds of which nothing is known yet.
-    pub(super) fn unknown(schema: &Schema) -> Self {
-        let slots = schema.slots();
+    pub(super) fn unknown(slots: Slots) -> Self {
         Self {
             num_rows: 0,
             null_count: vec![None; slots.positions],
-            int_min: vec![None; slots.ints],
-            int_max: vec![None; slots.ints],
-            float_min: vec![None; slots.floats],
-            float_max: vec![None; slots.floats],
-            text_min: vec![None; slots.texts],
-            text_max: vec![None; slots.texts],
-            text_exact: vec![false; slots.texts],
+            ints: vec![Ends::UNKNOWN; slots.ints],
+            floats: vec![Ends::UNKNOWN; slots.floats],
+            texts: vec![Ends::UNKNOWN; slots.texts],
         }
     }
 
     /// Takes up a column's statistics.
-    pub(super) fn note(&mut self, leaf: &Leaf, found: &Statistics<'_>, ordered: bool) {
+    pub(super) fn note(&mut self, leaf: &Leaf, found: &Statistics<'_>) {
         let Some(scalar) = leaf.scalar else { return };
         let (slot, encoding) = (scalar.slot, scalar.encoding);
         self.null_count[scalar.position] = match found.null_count {
@@ -85,26 +111,31 @@ impl Packed {
             count => count.and_then(|n| i32::try_from(n).ok()),
         };
         match encoding {
-            Encoding::Text => {
-                let (min, max) = found.range(true, ordered);
-                let (min, min_whole) = min.map_or((None, false), lower_text);
-                let (max, max_whole) = max.map_or((None, false), upper_text);
-                self.text_exact[slot] =
-                    min_whole && max_whole && found.min_is_exact && found.max_is_exact;
-                (self.text_min[slot], self.text_max[slot]) = (min, max);
-            }
+            Encoding::Text => self.texts[slot] = text_ends(found),
             Encoding::Half | Encoding::Float | Encoding::Double => {
-                let (min, max) = found.range(encoding == Encoding::Half, ordered);
+                let (min, max) = found.range(encoding);
                 let read = |bytes: Option<&[u8]>| bytes.and_then(|b| float(encoding, b));
-                (self.float_min[slot], self.float_max[slot]) = in_order(read(min), read(max));
+                self.floats[slot] = Ends::exact(read(min), read(max));
             }
             _ => {
-                let (min, max) = found.range(encoding.is_unsigned(), ordered);
+                let (min, max) = found.range(encoding);
                 let read = |bytes: Option<&[u8]>| bytes.and_then(|b| int(encoding, b));
-                let (min, max) = in_order(read(min), read(max));
-                // beyond i64 a greatest value is unknown, and so is a least one
+                let ends = Ends::exact(read(min), read(max));
+                // what is beyond an i64 is unknown
                 let fits = |n: i128| i64::try_from(n).ok();
-                (self.int_min[slot], self.int_max[slot]) = (min.and_then(fits), max.and_then(fits));
+                self.ints[slot] = Ends::exact(ends.min.and_then(fits), ends.max.and_then(fits));
+            }
+        }
+    }
+
+    /// Forgets bounds that mean something only in a file that declares the order of its columns.
+    pub(super) fn forget_unordered(&mut self, schema: &Schema) {
+        for scalar in schema.leaves().iter().filter_map(|leaf| leaf.scalar) {
+            match scalar.encoding {
+                encoding if !encoding.needs_order() => {}
+                Encoding::Text => self.texts[scalar.slot] = Ends::UNKNOWN,
+                Encoding::Half => self.floats[scalar.slot] = Ends::UNKNOWN,
+                _ => self.ints[scalar.slot] = Ends::UNKNOWN,
             }
         }
     }
@@ -124,60 +155,32 @@ impl Packed {
 
     /// Bounds of a file from those of its row groups.
     pub(super) fn merged(schema: &Schema, groups: &[Self]) -> Self {
-        if let [only] = groups {
-            return only.clone();
-        }
-        let mut whole = Self::unknown(schema);
+        let mut whole = Self::unknown(schema.slots());
         // the row counts were added up without overflow when the footer was decoded
         whole.num_rows = groups.iter().map(|g| g.num_rows).sum();
-        for leaf in schema.leaves() {
-            let Some(scalar) = leaf.scalar else { continue };
+        for scalar in schema.leaves().iter().filter_map(|leaf| leaf.scalar) {
             let (slot, position) = (scalar.slot, scalar.position);
             whole.null_count[position] =
                 groups.iter().try_fold(0i32, |sum, g| sum.checked_add(g.null_count[position]?));
-            let filled = || groups.iter().filter(|g| !g.is_void(position));
+            let filled = groups.iter().filter(|g| !g.is_void(position));
             match scalar.encoding {
-                Encoding::Text => {
-                    whole.text_min[slot] =
-                        fold(filled().map(|g| g.text_min[slot].clone()), Ord::min);
-                    whole.text_max[slot] =
-                        fold(filled().map(|g| g.text_max[slot].clone()), Ord::max);
-                    whole.text_exact[slot] =
-                        whole.text_min[slot].is_some() && filled().all(|g| g.text_exact[slot]);
-                }
+                Encoding::Text => whole.texts[slot] = Ends::around(filled.map(|g| &g.texts[slot])),
                 Encoding::Half | Encoding::Float | Encoding::Double => {
-                    whole.float_min[slot] = fold(filled().map(|g| g.float_min[slot]), f64::min);
-                    whole.float_max[slot] = fold(filled().map(|g| g.float_max[slot]), f64::max);
+                    whole.floats[slot] = Ends::around(filled.map(|g| &g.floats[slot]));
                 }
-                _ => {
-                    whole.int_min[slot] = fold(filled().map(|g| g.int_min[slot]), Ord::min);
-                    whole.int_max[slot] = fold(filled().map(|g| g.int_max[slot]), Ord::max);
-                }
+                _ => whole.ints[slot] = Ends::around(filled.map(|g| &g.ints[slot])),
             }
         }
         whole
     }
 }
 
-/// Folds known bounds; one unknown makes all unknown.
-fn fold<T>(bounds: impl Iterator<Item = Option<T>>, pick: impl Fn(T, T) -> T) -> Option<T> {
-    let mut picked = None;
-    for bound in bounds {
-        let bound = bound?;
-        picked = Some(match picked {
-            None => bound,
-            Some(other) => pick(other, bound),
-        });
-    }
-    picked
-}
-
-/// A range whose ends are the wrong way round says nothing.
-fn in_order<T: PartialOrd>(min: Option<T>, max: Option<T>) -> (Option<T>, Option<T>) {
-    match (&min, &max) {
-        (Some(a), Some(b)) if a > b => (None, None),
-        _ => (min, max),
-    }
+fn text_ends(found: &Statistics<'_>) -> Ends<String> {
+    let (min, max) = found.range(Encoding::Text);
+    let (min, min_whole) = min.map_or((None, false), lower_text);
+    let (max, max_whole) = max.map_or((None, false), upper_text);
+    let is_exact = min_whole && max_whole && found.min_is_exact && found.max_is_exact;
+    Ends { min, max, is_exact }
 }
 
 fn int(encoding: Encoding, bytes: &[u8]) -> Option<i128> {

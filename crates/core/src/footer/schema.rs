@@ -8,7 +8,6 @@ use arrow::datatypes::Schema as ArrowSchema;
 use parquet::arrow::parquet_to_arrow_schema;
 use parquet::file::metadata::{KeyValue, ParquetMetaDataReader};
 use serde::{Deserialize, Serialize};
-use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 /// Groups within groups within groups: deeper than this is damage.
@@ -74,8 +73,10 @@ pub(super) enum Encoding {
 }
 
 impl Encoding {
-    pub(super) fn is_unsigned(self) -> bool {
-        matches!(self, Self::UInt32 | Self::UInt64)
+    /// Whether values compare otherwise than signed numbers do: unsigned ones, texts, and halves,
+    /// which are bytes.
+    pub(super) fn needs_order(self) -> bool {
+        matches!(self, Self::UInt32 | Self::UInt64 | Self::Text | Self::Half)
     }
 
     fn kind(self) -> Kind {
@@ -165,29 +166,46 @@ impl Schema {
     }
 }
 
-/// The schemas met so far.
+/// The schemas met so far: few, for thousands of files.
 #[derive(Debug, Default)]
 pub struct Schemas {
-    known: RwLock<HashMap<blake3::Hash, Arc<Schema>>>,
+    known: RwLock<Vec<Known>>,
+}
+
+/// A schema as it was met.
+#[derive(Debug)]
+struct Known {
+    tree: Box<[u8]>,
+    arrow: Option<Box<str>>,
+    schema: Arc<Schema>,
 }
 
 impl Schemas {
-    /// The schema of a footer: `schema` is its part of it, `arrow` the value of `ARROW:schema`.
+    /// A schema with that tree of columns: its leaves are those of every schema with that tree.
+    pub(super) fn with_tree(&self, tree: &[u8]) -> Option<Arc<Schema>> {
+        self.find(|known| *known.tree == *tree)
+    }
+
+    /// The schema of a footer: `tree` is its part of it, `arrow` the value of `ARROW:schema`.
     pub(super) fn get(
         &self,
         footer: &[u8],
-        schema: &[u8],
+        tree: &[u8],
         arrow: Option<&str>,
     ) -> Result<Arc<Schema>, Error> {
-        let mut hasher = blake3::Hasher::new();
-        hasher.update(schema).update(arrow.unwrap_or_default().as_bytes());
-        let key = hasher.finalize();
-        if let Some(known) = self.known.read().unwrap_or_else(PoisonError::into_inner).get(&key) {
-            return Ok(known.clone());
+        if let Some(known) = self.find(|k| *k.tree == *tree && k.arrow.as_deref() == arrow) {
+            return Ok(known);
         }
-        let made = Arc::new(decode(footer, schema, arrow)?);
-        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
-        Ok(known.entry(key).or_insert(made).clone())
+        let schema = Arc::new(decode(footer, tree, arrow)?);
+        let known =
+            Known { tree: tree.into(), arrow: arrow.map(Into::into), schema: schema.clone() };
+        self.known.write().unwrap_or_else(PoisonError::into_inner).push(known);
+        Ok(schema)
+    }
+
+    fn find(&self, is_it: impl Fn(&Known) -> bool) -> Option<Arc<Schema>> {
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        known.iter().find(|known| is_it(known)).map(|known| known.schema.clone())
     }
 }
 

@@ -70,13 +70,13 @@ fn of_bytes(bytes: &[u8]) -> Result<Footer, Error> {
 fn bounds_of_every_kind_are_found() {
     let properties = WriterProperties::builder().set_max_row_group_row_count(Some(3)).build();
     let footer = read(&written(&batch(), properties)).expect("a footer");
-    assert_eq!((footer.num_rows, footer.groups.len()), (6, 2));
-    let whole = footer.bounds();
+    assert_eq!((footer.bounds.num_rows, footer.groups.len(), footer.num_row_groups), (6, 2, 2));
+    let whole = &footer.bounds;
     let slot = |name: &str| footer.schema.column(name).and_then(|c| c.slot).expect("a slot") - 1;
-    let ints = |name: &str| (whole.int_min[slot(name)], whole.int_max[slot(name)]);
-    let floats = |name: &str| (whole.float_min[slot(name)], whole.float_max[slot(name)]);
+    let ints = |name: &str| (whole.ints[slot(name)].min, whole.ints[slot(name)].max);
+    let floats = |name: &str| (whole.floats[slot(name)].min, whole.floats[slot(name)].max);
     assert_eq!(ints("flag"), (Some(0), Some(1)));
-    assert_eq!(footer.groups[0].int_max[slot("flag")], Some(0));
+    assert_eq!(footer.groups[0].ints[slot("flag")].max, Some(0));
     assert_eq!(ints("small"), (Some(-128), Some(5)));
     assert_eq!(ints("target_id"), (Some(-5), Some(39_627_000_000_000_001)));
     assert_eq!(ints("count"), (Some(0), Some(i64::from(u32::MAX))));
@@ -84,10 +84,9 @@ fn bounds_of_every_kind_are_found() {
     assert_eq!(floats("half"), (Some(-2.0), Some(3.0)));
     assert_eq!(floats("snr"), (Some(0.0), Some(f64::INFINITY)));
     assert_eq!(floats("z"), (Some(0.5), Some(0.5)), "a group of NULLs alone adds nothing");
-    let spectype = slot("spectype");
-    assert_eq!(whole.text_min[spectype].as_deref(), Some(""));
-    assert_eq!(whole.text_max[spectype].as_deref(), Some("é"));
-    assert!(whole.text_exact[spectype]);
+    let spectype = &whole.texts[slot("spectype")];
+    assert_eq!((spectype.min.as_deref(), spectype.max.as_deref()), (Some(""), Some("é")));
+    assert!(spectype.is_exact);
     let position = footer.schema.column("z").and_then(|c| c.position).expect("a position") - 1;
     assert_eq!(whole.null_count[position], Some(4));
     assert!(footer.groups[1].is_void(position) && !whole.is_void(position));
@@ -119,18 +118,18 @@ fn it_agrees_with_the_parquet_crate() {
             compared += 1;
             match theirs {
                 Statistics::Int64(s) if name == "target_id" => {
-                    assert_eq!(ours.int_min[slot - 1].as_ref(), s.min_opt());
-                    assert_eq!(ours.int_max[slot - 1].as_ref(), s.max_opt());
+                    assert_eq!(ours.ints[slot - 1].min.as_ref(), s.min_opt());
+                    assert_eq!(ours.ints[slot - 1].max.as_ref(), s.max_opt());
                 }
                 Statistics::Double(s) => {
-                    assert_eq!(ours.float_min[slot - 1].as_ref(), s.min_opt());
-                    assert_eq!(ours.float_max[slot - 1].as_ref(), s.max_opt());
+                    assert_eq!(ours.floats[slot - 1].min.as_ref(), s.min_opt());
+                    assert_eq!(ours.floats[slot - 1].max.as_ref(), s.max_opt());
                 }
                 Statistics::ByteArray(s) => {
                     let text =
                         |b: &parquet::data_type::ByteArray| b.as_utf8().ok().map(str::to_owned);
-                    assert_eq!(ours.text_min[slot - 1], s.min_opt().and_then(text));
-                    assert_eq!(ours.text_max[slot - 1], s.max_opt().and_then(text));
+                    assert_eq!(ours.texts[slot - 1].min, s.min_opt().and_then(text));
+                    assert_eq!(ours.texts[slot - 1].max, s.max_opt().and_then(text));
                 }
                 _ => {}
             }
@@ -143,19 +142,18 @@ fn it_agrees_with_the_parquet_crate() {
 fn without_statistics_everything_is_unknown() {
     let properties =
         WriterProperties::builder().set_statistics_enabled(EnabledStatistics::None).build();
-    let whole = read(&written(&batch(), properties)).expect("a footer").bounds();
+    let whole = read(&written(&batch(), properties)).expect("a footer").bounds;
     assert_eq!(whole.num_rows, 6);
-    assert!(whole.int_min.iter().all(Option::is_none));
-    assert!(whole.float_max.iter().all(Option::is_none));
-    assert!(whole.text_max.iter().all(Option::is_none));
+    assert!(whole.ints.iter().all(|e| e.min.is_none() && e.max.is_none()));
+    assert!(whole.floats.iter().all(|e| e.min.is_none() && e.max.is_none()));
+    assert!(whole.texts.iter().all(|e| e.min.is_none() && e.max.is_none()));
 }
 
 #[test]
 fn a_file_without_rows_has_a_footer() {
     let footer = read(&written(&batch().slice(0, 0), WriterProperties::default())).expect("one");
-    let whole = footer.bounds();
-    assert_eq!((footer.num_rows, footer.groups.len(), whole.num_rows), (0, 0, 0));
-    assert!(whole.is_void(0));
+    assert_eq!((footer.num_row_groups, footer.groups.len(), footer.bounds.num_rows), (0, 0, 0));
+    assert!(footer.bounds.is_void(0));
 }
 
 #[test]
@@ -164,12 +162,11 @@ fn texts_are_cut_so_that_they_still_bound() {
     let texts = StringArray::from(vec![long.as_str(), "zu\0zz"]);
     let batch = RecordBatch::try_from_iter([("t", Arc::new(texts) as ArrayRef)]).expect("a batch");
     let properties = WriterProperties::builder().set_statistics_truncate_length(None).build();
-    let whole = read(&written(&batch, properties)).expect("a footer").bounds();
-    let (min, max) = (whole.text_min[0].as_deref(), whole.text_max[0].as_deref());
-    assert_eq!(min, Some("zu"));
-    let max = max.expect("a bound");
+    let whole = read(&written(&batch, properties)).expect("a footer").bounds;
+    assert_eq!(whole.texts[0].min.as_deref(), Some("zu"));
+    let max = whole.texts[0].max.as_deref().expect("a bound");
     assert!(max.len() <= 64 && max > long.as_str());
-    assert!(!whole.text_exact[0]);
+    assert!(!whole.texts[0].is_exact);
 }
 
 #[test]

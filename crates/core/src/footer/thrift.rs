@@ -179,7 +179,7 @@ impl<'a> Reader<'a> {
             // a field's type is its value
             Kind::True | Kind::False => Ok(()),
             Kind::Byte => self.take(1).map(drop),
-            Kind::Int => self.varint().map(drop),
+            Kind::Int => self.skip_varint(),
             Kind::Double => self.take(8).map(drop),
             Kind::Binary => self.binary().map(drop),
             Kind::List => {
@@ -187,14 +187,33 @@ impl<'a> Reader<'a> {
                 (0..count).try_for_each(|_| self.skip_element(kind, depth))
             }
             Kind::Map => self.skip_map(depth),
-            Kind::Struct => {
-                let mut id = 0;
-                while let Some((_, kind)) = self.field(&mut id)? {
-                    self.skip_within(kind, depth)?;
-                }
-                Ok(())
+            Kind::Struct => self.skip_struct(depth),
+        }
+    }
+
+    /// Most of a footer is passed over here.
+    fn skip_struct(&mut self, depth: u8) -> Result<()> {
+        loop {
+            let head = self.byte()?;
+            if head == 0 {
+                return Ok(());
+            }
+            if head >> 4 == 0 {
+                self.varint()?;
+            }
+            match head & 0x0f {
+                1 | 2 => {}
+                4..=6 => self.skip_varint()?,
+                8 => self.binary().map(drop)?,
+                other => self.skip_within(Kind::new(other)?, depth)?,
             }
         }
+    }
+
+    #[inline]
+    fn skip_varint(&mut self) -> Result<()> {
+        while self.byte()? & 0x80 != 0 {}
+        Ok(())
     }
 
     /// Inside lists and maps a boolean is a byte.

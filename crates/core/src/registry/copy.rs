@@ -119,50 +119,52 @@ impl Rows {
     }
 
     /// An array of one dimension; `put` writes its elements.
-    fn array<T>(&mut self, element: Element, values: &[T], mut put: impl FnMut(&mut Self, &T)) {
-        let start = self.bytes.len();
+    fn array<T>(
+        &mut self,
+        element: Element,
+        values: impl ExactSizeIterator<Item = T>,
+        mut put: impl FnMut(&mut Self, T),
+    ) {
+        let (start, count) = (self.bytes.len(), values.len());
         self.bytes.put_i32(0);
-        let dimensions = i32::from(!values.is_empty());
-        self.bytes.put_i32(dimensions);
+        self.bytes.put_i32(i32::from(count > 0));
         // whether there are NULLs: Postgres looks for itself
         self.bytes.put_i32(1);
         self.bytes.put_u32(element as u32);
-        if dimensions == 1 {
-            self.bytes.put_i32(values.len() as i32);
+        if count > 0 {
+            self.bytes.put_i32(count as i32);
             self.bytes.put_i32(1);
         }
-        for value in values {
-            put(self, value);
-        }
+        values.for_each(|value| put(self, value));
         let length = (self.bytes.len() - start - 4) as i32;
         self.bytes[start..start + 4].copy_from_slice(&length.to_be_bytes());
     }
 
-    pub(crate) fn int8s(&mut self, values: &[Option<i64>]) {
-        self.array(Element::Int8, values, |rows, v| rows.maybe(*v, Self::int8));
+    pub(crate) fn int8s(&mut self, values: impl ExactSizeIterator<Item = Option<i64>>) {
+        self.array(Element::Int8, values, |rows, v| rows.maybe(v, Self::int8));
     }
 
-    pub(crate) fn int4s(&mut self, values: &[Option<i32>]) {
-        self.array(Element::Int4, values, |rows, v| rows.maybe(*v, Self::int4));
+    pub(crate) fn int4s(&mut self, values: impl ExactSizeIterator<Item = Option<i32>>) {
+        self.array(Element::Int4, values, |rows, v| rows.maybe(v, Self::int4));
     }
 
-    pub(crate) fn int2s(&mut self, values: &[i16]) {
+    pub(crate) fn int2s(&mut self, values: impl ExactSizeIterator<Item = i16>) {
         self.array(Element::Int2, values, |rows, v| {
             rows.bytes.put_i32(2);
-            rows.bytes.put_i16(*v);
+            rows.bytes.put_i16(v);
         });
     }
 
-    pub(crate) fn float8s(&mut self, values: &[Option<f64>]) {
-        self.array(Element::Float8, values, |rows, v| rows.maybe(*v, Self::float8));
+    pub(crate) fn float8s(&mut self, values: impl ExactSizeIterator<Item = Option<f64>>) {
+        self.array(Element::Float8, values, |rows, v| rows.maybe(v, Self::float8));
     }
 
-    pub(crate) fn bools(&mut self, values: &[bool]) {
-        self.array(Element::Bool, values, |rows, v| rows.bool(*v));
+    pub(crate) fn bools(&mut self, values: impl ExactSizeIterator<Item = bool>) {
+        self.array(Element::Bool, values, Self::bool);
     }
 
-    pub(crate) fn texts(&mut self, values: &[Option<String>]) {
-        self.array(Element::Text, values, |rows, v| rows.maybe(v.as_deref(), Self::text));
+    pub(crate) fn texts<'a>(&mut self, values: impl ExactSizeIterator<Item = Option<&'a str>>) {
+        self.array(Element::Text, values, |rows, v| rows.maybe(v, Self::text));
     }
 }
 

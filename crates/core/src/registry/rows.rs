@@ -103,16 +103,16 @@ impl Rows {
         self.int8(file_id);
         self.int4(row_group);
         self.int8(bounds.num_rows);
-        self.int4s(&bounds.null_count);
-        self.int8s(&bounds.int_min);
-        self.int8s(&bounds.int_max);
-        self.float8s(&bounds.float_min);
-        self.float8s(&bounds.float_max);
-        let no_nan = holds_no_nan.then(|| vec![false; bounds.float_min.len()]);
-        self.maybe(no_nan, |rows, flags| rows.bools(&flags));
-        self.texts(&bounds.text_min);
-        self.texts(&bounds.text_max);
-        self.bools(&bounds.text_exact);
+        self.int4s(bounds.null_count.iter().copied());
+        self.int8s(bounds.ints.iter().map(|ends| ends.min));
+        self.int8s(bounds.ints.iter().map(|ends| ends.max));
+        self.float8s(bounds.floats.iter().map(|ends| ends.min));
+        self.float8s(bounds.floats.iter().map(|ends| ends.max));
+        let no_nan = holds_no_nan.then(|| bounds.floats.iter().map(|_| false));
+        self.maybe(no_nan, Self::bools);
+        self.texts(bounds.texts.iter().map(|ends| ends.min.as_deref()));
+        self.texts(bounds.texts.iter().map(|ends| ends.max.as_deref()));
+        self.bools(bounds.texts.iter().map(|ends| ends.is_exact));
     }
 }
 
@@ -138,8 +138,8 @@ impl Rows {
         self.maybe(class.z_max, Self::float8);
         self.bool(class.zwarn_zero);
         self.maybe(class.spectype.as_deref(), Self::text);
-        self.int2s(&class.z_bins);
-        self.int4s(&class.z_counts);
+        self.int2s(class.z_bins.iter().copied());
+        self.int4s(class.z_counts.iter().copied());
     }
 }
 

@@ -1,7 +1,7 @@
 //! One file: what the registry will know of it.
 
 use super::walk::Seen;
-use crate::footer::{Column, Footer, Kind, Packed, Schemas};
+use crate::footer::{Column, Footer, Kind, Schemas};
 use crate::guard::guard;
 use crate::layout::{self, DATASET};
 use crate::tile::{FileName, Tile};
@@ -23,7 +23,6 @@ pub(super) enum Inspected {
 /// What was found in a footer.
 pub(super) struct Found {
     pub(super) footer: Footer,
-    pub(super) bounds: Packed,
     pub(super) tile: Option<Tile>,
     pub(super) sky: Option<Range<i64>>,
     pub(super) making: Making,
@@ -59,37 +58,27 @@ pub(super) fn inspect(root: &Path, seen: &Seen, schemas: &Schemas) -> Inspected 
 
 impl Found {
     fn new(seen: &Seen, footer: Footer) -> Self {
-        let bounds = footer.bounds();
-        let tile = tile(seen, &footer);
-        let sky = sky(seen, &footer, &bounds);
+        let (tile, sky) = (tile(seen, &footer), sky(seen, &footer));
         let making = Making::of(&footer);
-        Self { footer, bounds, tile, sky, making }
+        Self { footer, tile, sky, making }
     }
 
     /// Bounds of a floating-point column.
     pub(super) fn floats(&self, name: &str) -> (Option<f64>, Option<f64>) {
-        match self.slot(name, Kind::Float) {
-            Some(slot) => (self.bounds.float_min[slot], self.bounds.float_max[slot]),
-            None => (None, None),
-        }
+        let ends = self.slot(name, Kind::Float).map(|slot| &self.footer.bounds.floats[slot]);
+        ends.map_or((None, None), |ends| (ends.min, ends.max))
     }
 
     /// Bounds of an integer column.
     pub(super) fn ints(&self, name: &str) -> (Option<i64>, Option<i64>) {
-        match self.slot(name, Kind::Int) {
-            Some(slot) => (self.bounds.int_min[slot], self.bounds.int_max[slot]),
-            None => (None, None),
-        }
+        let ends = self.slot(name, Kind::Int).map(|slot| &self.footer.bounds.ints[slot]);
+        ends.map_or((None, None), |ends| (ends.min, ends.max))
     }
 
     /// Bounds of a text column.
     pub(super) fn texts(&self, name: &str) -> (Option<&str>, Option<&str>) {
-        match self.slot(name, Kind::Text) {
-            Some(slot) => {
-                (self.bounds.text_min[slot].as_deref(), self.bounds.text_max[slot].as_deref())
-            }
-            None => (None, None),
-        }
+        let ends = self.slot(name, Kind::Text).map(|slot| &self.footer.bounds.texts[slot]);
+        ends.map_or((None, None), |ends| (ends.min.as_deref(), ends.max.as_deref()))
     }
 
     fn slot(&self, name: &str, kind: Kind) -> Option<usize> {
@@ -111,15 +100,15 @@ fn tile(seen: &Seen, footer: &Footer) -> Option<Tile> {
 }
 
 /// The part of the sky of a HATS partition. Rows that say to lie beyond it widen it.
-fn sky(seen: &Seen, footer: &Footer, bounds: &Packed) -> Option<Range<i64>> {
+fn sky(seen: &Seen, footer: &Footer) -> Option<Range<i64>> {
     let (_, below) = seen.path.split_once('/')?;
     let relative = below.strip_prefix(DATASET)?;
     let (order, pixel) = layout::partition_of(Path::new(relative.trim_start_matches('/')))?;
     let mut range = sky::range_of(order, pixel);
     if let Some(slot) = footer.schema.column("_healpix_29").and_then(|c| slot(c, Kind::Int)) {
-        range.start = bounds.int_min[slot].map_or(range.start, |min| min.min(range.start));
-        range.end =
-            bounds.int_max[slot].map_or(range.end, |max| max.saturating_add(1).max(range.end));
+        let stated = &footer.bounds.ints[slot];
+        range.start = stated.min.map_or(range.start, |min| min.min(range.start));
+        range.end = stated.max.map_or(range.end, |max| max.saturating_add(1).max(range.end));
     }
     Some(range)
 }

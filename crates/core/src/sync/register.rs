@@ -8,7 +8,7 @@ use super::difference::{Fresh, Registered};
 use super::inspect::{Found, Inspected, Making, inspect};
 use super::walk::Seen;
 use super::{Progress, Quarantined, Step, run_blocking};
-use crate::footer::{Schema, Schemas};
+use crate::footer::{Footer, Schema, Schemas};
 use crate::metadata::{self, Content};
 use crate::registry::{Commit, Error, FileRow, ReadRow, Rows, Table};
 use rayon::prelude::*;
@@ -95,7 +95,7 @@ impl<'a> Registrar<'a> {
             match inspected {
                 Inspected::Read(found) => {
                     self.put(&mut files, &seen, &found, *next_id).await?;
-                    put_bounds(&mut bounds, *next_id, &found);
+                    put_bounds(&mut bounds, *next_id, &found.footer);
                     self.note(seen, &found, *next_id, true);
                 }
                 Inspected::Unreadable(reason) => {
@@ -144,14 +144,14 @@ impl<'a> Registrar<'a> {
 
     fn note(&mut self, seen: Seen, found: &Found, file_id: i64, is_fresh: bool) {
         if is_fresh {
-            self.registered.rows += found.footer.num_rows;
+            self.registered.rows += found.footer.bounds.num_rows;
             self.registered.bytes += seen.size_bytes;
             self.registered.pixels.extend(found.tile.as_ref().map(|t| t.pixel.get() as i32));
         }
         if self.is_wanted(seen.product()) {
             self.registered.candidates.push(Candidate {
                 file_id,
-                num_rows: found.footer.num_rows,
+                num_rows: found.footer.bounds.num_rows,
                 tile: found.tile.clone(),
                 is_ours: found.footer.is_ours(),
                 is_fresh,
@@ -173,8 +173,8 @@ impl<'a> Registrar<'a> {
         let stated = |key| footer.value(key).filter(|_| footer.is_ours());
         let is_hex = |text: &&str| text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit());
         let content = ReadRow {
-            num_rows: footer.num_rows,
-            num_row_groups: i32::try_from(footer.groups.len()).unwrap_or(i32::MAX),
+            num_rows: footer.bounds.num_rows,
+            num_row_groups: i32::try_from(footer.num_row_groups).unwrap_or(i32::MAX),
             schema_id,
             making_id,
             in_catalog: self.is_wanted(seen.product()),
@@ -241,13 +241,11 @@ impl<'a> Registrar<'a> {
 }
 
 /// Bounds of the file and, where there are several, of its row groups.
-fn put_bounds(rows: &mut Rows, file_id: i64, found: &Found) {
-    let holds_no_nan = found.footer.is_ours();
-    rows.bounds(file_id, -1, &found.bounds, holds_no_nan);
-    if found.footer.groups.len() > 1 {
-        for (group, bounds) in (0..).zip(&found.footer.groups) {
-            rows.bounds(file_id, group, bounds, holds_no_nan);
-        }
+fn put_bounds(rows: &mut Rows, file_id: i64, footer: &Footer) {
+    let holds_no_nan = footer.is_ours();
+    rows.bounds(file_id, -1, &footer.bounds, holds_no_nan);
+    for (group, bounds) in (0..).zip(&footer.groups) {
+        rows.bounds(file_id, group, bounds, holds_no_nan);
     }
 }
 
