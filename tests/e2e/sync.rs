@@ -213,8 +213,9 @@ fn what_is_wrong_with_one_file_is_its_own_problem() {
     // a good footer over pages that are nonsense
     damage(104, &|bytes| bytes[4..2000].fill(0xee));
     damage(105, &|bytes| {
-        let middle = bytes.len() - 400;
-        bytes[middle..middle + 100].fill(0xff);
+        let end = bytes.len() - 8;
+        let length = u32::from_le_bytes(bytes[end..end + 4].try_into().expect("four bytes"));
+        bytes[end - length as usize..][..50].fill(0xff);
     });
     let report = place.bifrost(["sync", "--no-datasheet", "--json"]).expect(3).json();
     assert_eq!(report["files_quarantined"], 6, "{report}");
@@ -332,6 +333,7 @@ fn lakes_share_a_registry_and_leave_each_other_alone() {
 #[test]
 fn syncs_at_once_make_one_commit() {
     let place = lake_of(30);
+    place.bifrost(["db", "up"]).expect(0);
     place.bifrost(["db", "migrate"]).expect(0);
     let children: Vec<_> = (0..4).map(|_| place.start(["sync", "--no-datasheet"])).collect();
     for mut child in children {
@@ -362,6 +364,7 @@ fn the_catalog_can_come_later_and_go_again() {
 #[test]
 fn a_dry_run_changes_nothing() {
     let place = lake_of(3);
+    place.bifrost(["db", "up"]).expect(0);
     place.bifrost(["db", "migrate"]).expect(0);
     let report = place.json(["sync", "--dry-run"]);
     assert_eq!((&report["files_added"], &report["files_opened"]), (&3.into(), &0.into()));
@@ -423,6 +426,7 @@ fn primary_rows_stay_right_through_every_change() {
 #[test]
 fn killed_anywhere_it_comes_right() {
     let place = lake_of(40);
+    place.bifrost(["db", "up"]).expect(0);
     place.bifrost(["db", "migrate"]).expect(0);
     let mut dice = Dice(9);
     let mut whole = 0;

@@ -82,7 +82,9 @@ impl Found {
     }
 
     fn slot(&self, name: &str, kind: Kind) -> Option<usize> {
-        slot(self.footer.schema.column(name)?, kind)
+        let schema = &self.footer.schema;
+        let alias = || schema.column("targetid").filter(|_| name == "target_id");
+        slot(schema.column(name).or_else(alias)?, kind)
     }
 }
 
