@@ -1,20 +1,19 @@
 //! The fused file: row groups of scalars and arrays, then a footer that says where they came from.
 
-use super::coadd::{Pixels, Spectra};
-use super::config::{Codec, Config};
+use super::coadd::Spectra;
+use super::config::{Config, Layout};
+use super::encode::{ArrayEncoder, compression};
 use super::precision::Precision;
-use super::rows::{Scalars, is_from_pixels};
+use super::rows::Scalars;
 use super::schema::{COLUMNS, Kind, Made, Origin, SCHEMA};
 use crate::fits;
-use arrow::array::{ArrayRef, Float32Array, Float64Array, Int32Array, ListArray, RecordBatch};
-use arrow::buffer::OffsetBuffer;
-use arrow::datatypes::DataType;
+use arrow::array::{ArrayRef, Int32Array, RecordBatch};
+use arrow::error::ArrowError;
 use bifrost_core::metadata::{self, Content};
 use parquet::arrow::arrow_writer::{
     ArrowColumnChunk, ArrowColumnWriter, ArrowRowGroupWriterFactory, compute_leaves,
 };
 use parquet::arrow::{ArrowSchemaConverter, add_encoded_arrow_schema_to_metadata};
-use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{KeyValue, SortingColumn};
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterVersion};
@@ -43,7 +42,7 @@ pub enum Fault {
     Parquet(ParquetError),
     /// The Arrow library refused.
     #[error(transparent)]
-    Arrow(#[from] arrow::error::ArrowError),
+    Arrow(#[from] ArrowError),
 }
 
 impl From<ParquetError> for Fault {
@@ -102,7 +101,7 @@ pub struct Writer {
     file: SerializedFileWriter<Hashed>,
     factory: ArrowRowGroupWriterFactory,
     precision: Precision,
-    group_rows: usize,
+    layout: Layout,
     /// Pixels that were not finite.
     pub repaired: u64,
 }
@@ -123,8 +122,8 @@ impl Writer {
             Arc::new(properties),
         )?;
         let factory = ArrowRowGroupWriterFactory::new(&file, schema);
-        let group_rows = config.layout.group_rows.max(1);
-        Ok(Self { file, factory, precision: config.precision, group_rows, repaired: 0 })
+        let (precision, layout) = (config.precision, config.layout);
+        Ok(Self { file, factory, precision, layout, repaired: 0 })
     }
 
     /// Writes all rows.
@@ -132,11 +131,11 @@ impl Writer {
     /// # Errors
     /// [`Fault`].
     pub fn write(&mut self, spectra: &Spectra, scalars: &Scalars) -> Result<(), Fault> {
-        let mut wavelength = spectra.wavelength().to_vec();
-        self.precision.round_wavelength(&mut wavelength);
+        let mut encoder = ArrayEncoder::new(spectra, self.layout, self.precision);
         let mut start = 0;
-        for rows in scalars.coadd_rows.chunks(self.group_rows) {
-            self.write_group(spectra, &wavelength, rows, &scalars.batch.slice(start, rows.len()))?;
+        for rows in scalars.coadd_rows.chunks(self.layout.group_rows.max(1)) {
+            let scalars = scalars.batch.slice(start, rows.len());
+            self.write_group(spectra, &mut encoder, rows, &scalars)?;
             start += rows.len();
         }
         Ok(())
@@ -145,26 +144,30 @@ impl Writer {
     fn write_group(
         &mut self,
         spectra: &Spectra,
-        wavelength: &[f64],
+        encoder: &mut ArrayEncoder,
         rows: &[u32],
         scalars: &RecordBatch,
     ) -> Result<(), Fault> {
-        let mut pixels = Pixels::default();
-        spectra.read(rows, &mut pixels)?;
-        self.precision.round_pixels(&mut pixels.flux, &mut pixels.ivar);
-        self.repaired += pixels.repaired;
-        let arrays = arrays(scalars, wavelength, pixels)?;
-        let group = self.file.flushed_row_groups().len();
-        let writers = self.factory.create_column_writers(group)?;
+        let descriptors = self.file.schema_descr().columns();
+        let arrays = descriptors.len().saturating_sub(4);
+        let columns = std::array::from_fn(|i| descriptors[arrays + i].clone());
+        let encoded = encoder.encode(spectra, rows, &columns)?;
+        self.repaired += encoded.repaired;
+        let scalars = with_counts(scalars, &encoded.good)?;
+        let writers = self.factory.create_column_writers(self.file.flushed_row_groups().len())?;
         let chunks: Vec<ArrowColumnChunk> = writers
             .into_par_iter()
-            .zip(arrays.par_iter())
+            .zip(scalars.par_iter())
             .enumerate()
-            .map(|(i, (writer, array))| encode(writer, i, array))
+            .map(|(i, (writer, array))| encode_scalar(writer, i, array))
             .collect::<Result<_, Fault>>()?;
         let mut group = self.file.next_row_group()?;
         for chunk in chunks {
             chunk.append_to_row_group(&mut group)?;
+        }
+        for chunk in encoded.chunks {
+            let (bytes, close) = chunk.into_parts();
+            group.append_column(&bytes, close)?;
         }
         group.close()?;
         Ok(())
@@ -188,7 +191,7 @@ impl Writer {
     }
 }
 
-fn encode(
+fn encode_scalar(
     mut writer: ArrowColumnWriter,
     column: usize,
     array: &ArrayRef,
@@ -199,63 +202,26 @@ fn encode(
     Ok(writer.close()?)
 }
 
-/// All columns of a row group in file order.
-fn arrays(
-    scalars: &RecordBatch,
-    wavelength: &[f64],
-    pixels: Pixels,
-) -> Result<Vec<ArrayRef>, Fault> {
-    let rows = scalars.num_rows();
-    let width = wavelength.len();
-    let good = pixels.good;
-    let mut scalars = scalars.columns().iter();
-    let mut flux = Some((pixels.flux, pixels.ivar));
-    let mut ivar = None;
-    let mut mask = Some(pixels.mask);
-    let list = |kind: Kind, values: ArrayRef| -> Result<ArrayRef, Fault> {
-        let DataType::List(element) = kind.data_type() else {
-            return Err(arrow::error::ArrowError::SchemaError("no list".into()).into());
-        };
-        let offsets = OffsetBuffer::from_repeated_length(width, rows);
-        Ok(Arc::new(ListArray::try_new(element, offsets, values, None)?))
-    };
+/// All columns but the arrays, in file order, the pixel counts among them.
+fn with_counts(scalars: &RecordBatch, good: &[[i32; 3]]) -> Result<Vec<ArrayRef>, Fault> {
+    let mut known = scalars.columns().iter();
     COLUMNS
         .iter()
-        .map(|column| match (&column.origin, column.kind) {
-            (Origin::Made(Made::GoodPix(arm)), _) => {
-                Ok(Arc::new(Int32Array::from_iter_values(good.iter().map(|g| g[*arm]))) as ArrayRef)
+        .filter(|column| !column.kind.is_pixels())
+        .map(|column| match column.origin {
+            Origin::Made(Made::GoodPix(arm)) => {
+                let counts = good.iter().map(|row| row[arm]);
+                Ok(Arc::new(Int32Array::from_iter_values(counts)) as ArrayRef)
             }
-            (_, kind @ Kind::PixelsF64) => {
-                list(kind, Arc::new(Float64Array::from(wavelength.repeat(rows))))
-            }
-            (_, kind @ Kind::PixelsF32) => {
-                let values = match flux.take() {
-                    Some((flux, rest)) => {
-                        ivar = Some(rest);
-                        flux
-                    }
-                    None => ivar.take().unwrap_or_default(),
-                };
-                list(kind, Arc::new(Float32Array::from(values)))
-            }
-            (_, kind @ Kind::PixelsI32) => {
-                list(kind, Arc::new(Int32Array::from(mask.take().unwrap_or_default())))
-            }
-            _ => {
-                debug_assert!(!is_from_pixels(column));
-                let missing = || arrow::error::ArrowError::SchemaError("too few columns".into());
-                Ok(scalars.next().ok_or_else(missing)?.clone())
-            }
+            _ => known.next().cloned().ok_or_else(|| {
+                Fault::Arrow(ArrowError::SchemaError("fewer scalars than columns".into()))
+            }),
         })
         .collect()
 }
 
 fn properties(config: &Config) -> Result<WriterProperties, Fault> {
-    let codec = match config.layout.codec {
-        Codec::Zstd(level) => Compression::ZSTD(ZstdLevel::try_new(level)?),
-        Codec::Snappy => Compression::SNAPPY,
-        Codec::Uncompressed => Compression::UNCOMPRESSED,
-    };
+    let codec = compression(config.layout.codec)?;
     let mut builder = WriterProperties::builder()
         .set_created_by(format!("bifrost {}", bifrost_core::VERSION))
         .set_writer_version(WriterVersion::PARQUET_1_0)
@@ -271,12 +237,7 @@ fn properties(config: &Config) -> Result<WriterProperties, Fault> {
     for column in COLUMNS.iter().filter(|c| c.kind.is_pixels() || c.kind == Kind::Reals) {
         let path =
             ColumnPath::from(vec![column.name.clone(), "list".to_owned(), "element".to_owned()]);
-        builder = builder.set_column_statistics_enabled(path.clone(), EnabledStatistics::None);
-        if column.kind == Kind::PixelsF32 {
-            builder = builder
-                .set_column_dictionary_enabled(path.clone(), false)
-                .set_column_encoding(path, Encoding::BYTE_STREAM_SPLIT);
-        }
+        builder = builder.set_column_statistics_enabled(path, EnabledStatistics::None);
     }
     Ok(builder.build())
 }
