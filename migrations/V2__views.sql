@@ -153,11 +153,20 @@ $$;
 COMMENT ON FUNCTION files_in_cone IS 'Files of a product that may hold objects in a cone (all in degrees). Example: SELECT path FROM files_in_cone(213.7, 52.1, 1.0)';
 
 CREATE FUNCTION objects_in_cone(ra_deg float8, dec_deg float8, radius_deg float8)
-RETURNS SETOF objects LANGUAGE sql STABLE PARALLEL SAFE AS $$
-    SELECT o.* FROM unnest(sky_of_cone(objects_in_cone.ra_deg, objects_in_cone.dec_deg, objects_in_cone.radius_deg)) AS part
-    JOIN objects o ON o.healpix_29 >= lower(part) AND o.healpix_29 < upper(part)
-    WHERE CASE WHEN abs(o.ra) < 1e9 AND o.dec BETWEEN -90 AND 90 THEN
-        separation_deg(objects_in_cone.ra_deg, objects_in_cone.dec_deg, o.ra, o.dec) <= objects_in_cone.radius_deg END
+RETURNS SETOF objects LANGUAGE plpgsql STABLE ROWS 100
+-- a join with the ranges would be planned as if they held most of the sky
+SET enable_seqscan = off SET jit = off AS $$
+DECLARE
+    part int8range;
+BEGIN
+    FOR part IN SELECT unnest(sky_of_cone(objects_in_cone.ra_deg, objects_in_cone.dec_deg, objects_in_cone.radius_deg)) LOOP
+        RETURN QUERY
+        SELECT o.* FROM objects o
+        WHERE o.healpix_29 >= lower(part) AND o.healpix_29 < upper(part)
+          AND CASE WHEN abs(o.ra) < 1e9 AND o.dec BETWEEN -90 AND 90 THEN
+              separation_deg(objects_in_cone.ra_deg, objects_in_cone.dec_deg, o.ra, o.dec) <= objects_in_cone.radius_deg END;
+    END LOOP;
+END
 $$;
 COMMENT ON FUNCTION objects_in_cone IS 'Objects in a cone (all in degrees), exactly. Example: SELECT target_id, z, path FROM objects_in_cone(213.7, 52.1, 0.2) WHERE spectype = ''GALAXY''';
 
