@@ -72,10 +72,11 @@ def brute(lake, question):
     tests = [f"({question['predicate']})"] if "predicate" in question else []
     if "cone" in question:
         ra, dec, radius = question["cone"]
-        across = (
-            f"sind(dec) * sind({dec}) + cosd(dec) * cosd({dec}) * cosd(ra - {ra})"
-        ).replace("sind(", "sin(pi() / 180 * ").replace("cosd(", "cos(pi() / 180 * ")
-        tests.append(f"{across} >= cos(pi() / 180 * {radius})")
+        along = (
+            f"sin(radians(dec)) * sin(radians({dec}))"
+            f" + cos(radians(dec)) * cos(radians({dec})) * cos(radians(ra - {ra}))"
+        )
+        tests.append(f"{along} >= cos(radians({radius}))")
     if "target_ids" in question:
         tests.append(f"target_id IN ({', '.join(map(str, question['target_ids']))})")
     files = f"read_parquet('{lake}/spectra/**/*.parquet', hive_partitioning = false, filename = true)"
