@@ -21,7 +21,7 @@ pub struct Args {
 
 /// What may also be set in `bifrost.toml`, under `[sync]`, with the same spelling.
 #[derive(Debug, Clone, Default, clap::Args, Deserialize)]
-#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+#[serde(deny_unknown_fields, default)]
 pub struct Options {
     /// Products whose rows make up the catalog [default: spectra]
     #[arg(long, value_name = "PRODUCT", value_delimiter = ',')]
