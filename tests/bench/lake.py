@@ -1,6 +1,6 @@
 """Synthetic lakes for benchmarks: many small tiles of 26 scalar columns, in the real layout.
 
-    python lake.py OUT [--tiles 12207] [--rows 60] [--layout tiles|catalog]
+    python lake.py OUT [--tiles 12207] [--rows 60]
 
 Names, types and value ranges are those of fused spectra without their arrays. Every tenth tile has
 several row groups. The output is the same for the same arguments.
@@ -79,11 +79,12 @@ def write(job) -> None:
     )
 
 
-def make(root: pathlib.Path, tiles: int, rows: int) -> None:
-    """Writes a lake of `tiles` tiles of about `rows` rows, spread over the sky."""
+def make(root: pathlib.Path, tiles: int, rows: int, start: int = 0) -> None:
+    """Writes tiles number `start` to `tiles`, of about `rows` rows, spread over the sky."""
     rng = np.random.default_rng(7)
-    pixels = np.sort(rng.choice(PIXELS, tiles, replace=False))
-    jobs = [(root, int(p), max(1, int(rows * rng.uniform(0.5, 1.5)))) for p in pixels]
+    pixels = rng.permutation(PIXELS)[start:tiles]
+    counts = (rows * np.random.default_rng(start).uniform(0.5, 1.5, len(pixels))).astype(int)
+    jobs = [(root, int(pixel), max(1, int(count))) for pixel, count in zip(pixels, counts)]
     with multiprocessing.Pool() as pool:
         for _ in pool.imap_unordered(write, jobs, chunksize=64):
             pass

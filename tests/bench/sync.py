@@ -1,0 +1,236 @@
+"""Speed of `bifrost sync`: against a pyarrow + COPY script, against `find`, and of the catalog.
+
+    BIFROST_BIN=target/release/bifrost python tests/bench/sync.py [--record]
+
+Four measurements, all from the start of the process to its end, on a server of their own:
+
+    cold      12,207 small tiles of 26 scalar columns into an empty registry, without the catalog.
+              The script reads the same footers with a pool of threads and stores the same bounds,
+              one row a column and row group, by one COPY into a table without any index; it is
+              timed inside a running interpreter. Both sides must hold the same bounds.
+    no-op     the same lake again; `find -printf '%p %s %T@ %i'` looks at the same files.
+    bulk      rows of a registered lake into an empty catalog.
+    more      rows of new tiles, a fifth of whose objects are known, beside a full catalog.
+
+The sides take turns; medians are shown, and how busy the machine was: beside other work only the
+ratios mean something, and they little. `--record` appends the table to RESULTS.md.
+"""
+
+import argparse
+import concurrent.futures
+import json
+import os
+import pathlib
+import statistics
+import subprocess
+import tempfile
+import time
+
+import psycopg
+import pyarrow.parquet as pq
+
+import lake as lakes
+
+HERE = pathlib.Path(__file__).parent
+MACHINE = "2 cores Xeon 2.5 GHz, 24 GiB"
+BIFROST = os.environ.get("BIFROST_BIN", "bifrost")
+
+STATS = """
+CREATE TABLE files (file_id int, path text, size_bytes bigint, mtime_ns bigint, num_rows bigint);
+CREATE TABLE stats (file_id int, row_group int, name text, int_min bigint, int_max bigint,
+    float_min float8, float_max float8, text_min text, text_max text, null_count bigint);
+"""
+
+
+class Server:
+    """A private Postgres, and fresh databases on it."""
+
+    def __init__(self, folder: pathlib.Path):
+        self.lake = folder / "server"
+        self.lake.mkdir()
+        bifrost(self.lake, None, "db", "up")
+        self.url = json.loads(bifrost(self.lake, None, "db", "status", "--json"))["url"]
+        self.count = 0
+
+    def database(self) -> str:
+        self.count += 1
+        name = f"bench{self.count}"
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {name}")
+            user = connection.info.user
+            host = connection.info.host
+        return f"postgresql:///{name}?host={host}&user={user}"
+
+    def down(self):
+        bifrost(self.lake, None, "db", "down")
+
+
+def bifrost(lake: pathlib.Path, url: str | None, *args: str) -> str:
+    """Runs Bifrost and returns what it printed."""
+    env = {k: v for k, v in os.environ.items() if not k.startswith("BIFROST_")}
+    env |= {"BIFROST_LAKE": str(lake)} | ({"BIFROST_DATABASE_URL": url} if url else {})
+    return subprocess.run([BIFROST, *args], env=env, check=True, capture_output=True, text=True).stdout
+
+
+def timed(work) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def sync(lake: pathlib.Path, url: str, *args: str) -> dict:
+    """Syncs a lake; what the report says, and how long the process took."""
+    start = time.perf_counter()
+    report = json.loads(bifrost(lake, url, "sync", "--no-datasheet", "--json", *args))
+    return report | {"wall_s": time.perf_counter() - start}
+
+
+# the script that Bifrost is compared with -------------------------------------------------------
+
+
+def bounds_of(job):
+    """The rows of one file: what the registry is to know of it."""
+    file_id, path = job
+    about, footer = path.stat(), pq.read_metadata(path)
+    rows = []
+    for group in range(footer.num_row_groups):
+        chunks = footer.row_group(group)
+        for index in range(chunks.num_columns):
+            chunk = chunks.column(index)
+            found = chunk.statistics
+            ends = (found.min, found.max) if found is not None and found.has_min_max else (None, None)
+            place = {bool: 0, int: 0, float: 2, str: 4}[type(ends[0])] if ends[0] is not None else 0
+            cells = [None] * 6
+            cells[place : place + 2] = [int(e) if isinstance(e, bool) else e for e in ends]
+            nulls = found.null_count if found is not None and found.has_null_count else None
+            rows.append((file_id, group, chunk.path_in_schema, *cells, nulls))
+    return (file_id, str(path), about.st_size, about.st_mtime_ns, footer.num_rows), rows
+
+
+def script(lake: pathlib.Path, url: str) -> None:
+    """Walks, reads footers with a pool of threads, and copies files and bounds."""
+    jobs = enumerate(sorted(lake.glob("spectra/dataset/Norder=*/Dir=*/Npix=*/*.parquet")))
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        read = list(pool.map(bounds_of, jobs))
+    with psycopg.connect(url) as connection, connection.cursor() as cursor:
+        with cursor.copy("COPY files FROM STDIN") as copy:
+            for file, _ in read:
+                copy.write_row(file)
+        with cursor.copy("COPY stats FROM STDIN") as copy:
+            for _, rows in read:
+                for row in rows:
+                    copy.write_row(row)
+
+
+SAME = {
+    # both sides: the sums of every kind of bound over row groups, and their number
+    "bifrost": """
+        WITH g AS (SELECT b.* FROM file_bounds b JOIN file_registry f USING (file_id)
+                   WHERE b.row_group >= 0 OR f.num_row_groups = 1)
+        SELECT (SELECT count(*) FROM g), (SELECT sum(n) FROM g, unnest(null_count) n),
+               (SELECT sum(n::numeric) FROM g, unnest(int_min || int_max) n),
+               (SELECT round(sum(x::numeric), 3) FROM g, unnest(float_min || float_max) x),
+               (SELECT count(*) FROM g, unnest(text_min || text_max) t WHERE t IS NOT NULL)""",
+    "script": """
+        SELECT count(DISTINCT (file_id, row_group)), sum(null_count),
+               sum(int_min::numeric + int_max), round(sum(float_min::numeric + float_max::numeric), 3),
+               count(text_min) + count(text_max) FROM stats""",
+}
+
+
+def ask(url: str, query: str):
+    with psycopg.connect(url) as connection:
+        return connection.execute(query).fetchone()
+
+
+# measurements -----------------------------------------------------------------------------------
+
+
+def measure_cold(server: Server, lake: pathlib.Path, runs: int):
+    ours, theirs = [], []
+    for _ in range(runs):
+        url = server.database()
+        bifrost(lake, url, "db", "migrate")
+        ours.append(sync(lake, url, "--no-catalog")["wall_s"])
+        other = server.database()
+        with psycopg.connect(other) as connection:
+            connection.execute(STATS)
+        theirs.append(timed(lambda: script(lake, other)))
+    held = ask(url, SAME["bifrost"]), ask(other, SAME["script"])
+    assert held[0] == held[1], held
+    return url, ours, theirs
+
+
+def measure_noop(lake: pathlib.Path, url: str, runs: int):
+    ours, theirs = [], []
+    find = ["find", str(lake), "-printf", "%p %s %T@ %i\\n"]
+    for _ in range(runs):
+        report = sync(lake, url, "--no-catalog")
+        assert report["commit"] is None and report["files_opened"] == 0, report
+        ours.append(report["wall_s"])
+        theirs.append(timed(lambda: subprocess.run(find, check=True, stdout=subprocess.DEVNULL)))
+    return ours, theirs
+
+
+def measure_catalog(server: Server, folder: pathlib.Path, rows: int):
+    """Rows a second: in bulk, and beside a full catalog."""
+    lake, url = folder / "catalog", server.database()
+    lakes.make(lake, rows // 1000, 1000)
+    sync(lake, url, "--no-catalog")
+    bulk = sync(lake, url)
+    assert abs(bulk["catalog_added"] - rows) < rows / 5, bulk
+    lakes.make(lake, rows // 1000 + 200, 1000, start=rows // 1000)
+    more = sync(lake, url)
+    assert more["catalog_added"] > 0 and more["commit"], more
+    primaries = "SELECT count(*) FILTER (WHERE is_primary) = count(DISTINCT target_id) FROM catalog"
+    assert ask(url, primaries) == (True,)
+    return bulk, more
+
+
+def table(lines) -> str:
+    head = "| what | Bifrost | other side | ratio | demanded |\n|---|---|---|---|---|\n"
+    return head + "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--tiles", type=int, default=12_207)
+    parser.add_argument("--rows", type=int, default=2_000_000, help="rows of the catalog")
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--lake", type=pathlib.Path, help="a lake that lake.py made, to use again")
+    parser.add_argument("--record", action="store_true")
+    args = parser.parse_args()
+    before = os.getloadavg()[0]
+    with tempfile.TemporaryDirectory(prefix="bifrost-bench-") as name:
+        folder = pathlib.Path(name)
+        folder.chmod(0o755)
+        lake = args.lake or folder / "tiles"
+        if not args.lake:
+            lakes.make(lake, args.tiles, 60)
+        server = Server(folder)
+        try:
+            url, cold, by_script = measure_cold(server, lake, args.runs)
+            noop, by_find = measure_noop(lake, url, 2 * args.runs)
+            bulk, more = measure_catalog(server, folder, args.rows)
+        finally:
+            server.down()
+    mid = statistics.median
+    rate = lambda report: report["catalog_added"] / report["wall_s"]
+    text = table([
+        (f"cold sync, {args.tiles} files", f"{mid(cold):.2f} s", f"script {mid(by_script):.2f} s",
+         f"{mid(by_script) / mid(cold):.1f}× as fast", "8×"),
+        ("no-op sync", f"{mid(noop):.3f} s", f"find {mid(by_find):.3f} s",
+         f"{mid(noop) / mid(by_find):.2f}× as long", "≤ 2×"),
+        (f"catalog in bulk, {bulk['catalog_added']} rows", f"{rate(bulk):,.0f} rows/s", "", "", "400,000"),
+        (f"catalog beside it, {more['catalog_added']} rows", f"{rate(more):,.0f} rows/s", "", "", "100,000"),
+    ])
+    busy = f"load {before:.1f} before, {os.getloadavg()[0]:.1f} after"
+    print(text, busy, sep="\n")
+    if args.record:
+        with open(HERE / "RESULTS.md", "a") as results:
+            results.write(f"\n## Sync\n\n{MACHINE}; {busy}; `python tests/bench/sync.py --record`; "
+                          f"medians of {args.runs} runs in turns.\n\n{text}")
+
+
+if __name__ == "__main__":
+    main()
