@@ -25,6 +25,9 @@ LIGHT = ("--no-resolution", "--rrdetails", "small")
 MADE = ("DATA_README.md", "DATA_README-sky.svg", "DATA_README-redshift.svg", "croissant.json")
 QUARANTINED = 3
 
+# one lake for all of them, the last of which change it
+pytestmark = pytest.mark.xdist_group("datasheet")
+
 
 class Described(Place):
     """A lake with a datasheet, and the program on the path, as its recipes want it."""

@@ -8,8 +8,8 @@
 //! ```
 //!
 //! FOLDER is `LAKE/.bifrost/postgres`, or a folder of state named after the lake's identity where
-//! that one will not do (see [`place`]). Postgres refuses to run as root: root starts it as
-//! another user ([`owner`]). Whoever starts or stops the server holds a lock on FOLDER.
+//! that one will not do (see `place`). Postgres refuses to run as root: root starts it as
+//! another user (`owner`). Whoever starts or stops the server holds a lock on FOLDER.
 
 mod create;
 mod owner;

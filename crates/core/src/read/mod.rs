@@ -1,12 +1,12 @@
 //! Reading: from a resolution to rows, straight from the Parquet files.
 //!
 //! Only the chosen row groups are opened. In each, the columns of the question are read first and
-//! tested row by row ([`rows`]); the columns that were asked for, spectra among them, are decoded
-//! only for rows that passed ([`file`]). Files are read in parallel and delivered in order; a
+//! tested row by row (`rows`); the columns that were asked for, spectra among them, are decoded
+//! only for rows that passed (`file`). Files are read in parallel and delivered in order; a
 //! bounded number of batches is under way at any time.
 //!
 //! A file that cannot be read ends the reading with an error that names it: half an answer is a
-//! wrong answer. Only local files are opened so far; [`Source`] is where others will come in.
+//! wrong answer. Only local files are opened so far; `Source` is where others will come in.
 
 mod file;
 mod rows;

@@ -1,8 +1,8 @@
 //! Resolution: which files, and which row groups of them, may hold the rows that are asked for.
 //!
 //! Never too little, as little too much as possible. Stage one is one statement over indexed
-//! columns of the registry ([`demands`]); stage two judges what is left by all the bounds that the
-//! registry keeps, with the whole predicate ([`judge`]). Both see one snapshot, so that an answer
+//! columns of the registry (`demands`); stage two judges what is left by all the bounds that the
+//! registry keeps, with the whole predicate (`judge`). Both see one snapshot, so that an answer
 //! is as of one commit.
 
 mod cone;

@@ -2,7 +2,7 @@
 //!
 //! `/zfit/<TARGETID>/zfit` holds a target's nine best fits, the best first: thousands of groups of
 //! one small table each, in the oldest HDF5 format. libhdf5 takes 0.2 ms for each, far longer than
-//! the spectra take; so [`plain`] follows the addresses in the file by itself, and [`library`] is
+//! the spectra take; so `plain` follows the addresses in the file by itself, and `library` is
 //! there for files that are laid out otherwise.
 
 mod library;
