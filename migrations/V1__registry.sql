@@ -325,7 +325,29 @@ COMMENT ON COLUMN tile_outcomes.advice IS 'What to do about it';
 COMMENT ON COLUMN tile_outcomes.at IS 'When it was found';
 COMMENT ON COLUMN tile_outcomes.commit_id IS 'Commit that noted it';
 
-CREATE TABLE catalog (
+CREATE TABLE catalog_labels (
+    label_id  integer PRIMARY KEY,
+    healpix   integer,
+    release   text COLLATE "C",
+    survey    text COLLATE "C",
+    program   text COLLATE "C",
+    spectype  text COLLATE "C",
+    subtype   text COLLATE "C",
+    objtype   text COLLATE "C"
+);
+COMMENT ON TABLE catalog_labels IS 'Texts that many rows of the catalog share, each combination once';
+COMMENT ON COLUMN catalog_labels.label_id IS 'Number of the combination';
+COMMENT ON COLUMN catalog_labels.healpix IS 'Pixel of the row''s tile where it is not that of its file; so are release, survey and program';
+COMMENT ON COLUMN catalog_labels.release IS 'Release';
+COMMENT ON COLUMN catalog_labels.survey IS 'Survey';
+COMMENT ON COLUMN catalog_labels.program IS 'Program';
+COMMENT ON COLUMN catalog_labels.spectype IS 'Class: GALAXY, QSO or STAR';
+COMMENT ON COLUMN catalog_labels.subtype IS 'Subclass';
+COMMENT ON COLUMN catalog_labels.objtype IS 'TGT: target; SKY, BAD or empty: not';
+
+-- Tens of millions of rows, loaded in one go: as few and as narrow columns as will do. Updates of
+-- is_primary stay on their page, so that pages keep to one stretch of the sky.
+CREATE TABLE catalog_rows (
     file_id           bigint NOT NULL,
     target_id         bigint NOT NULL,
     healpix_29        bigint,
@@ -336,22 +358,29 @@ CREATE TABLE catalog (
     deltachi2         float8,
     zwarn             bigint,
     desi_target       bigint,
-    bgs_target        bigint,
-    mws_target        bigint,
-    scnd_target       bigint,
     row_index         integer NOT NULL,
-    healpix           integer,
+    label_id          integer NOT NULL,
     coadd_fiberstatus integer,
     tsnr2_lrg         real,
-    is_primary        boolean NOT NULL,
-    release           text COLLATE "C",
-    survey            text COLLATE "C",
-    program           text COLLATE "C",
-    spectype          text COLLATE "C",
-    subtype           text COLLATE "C",
-    objtype           text COLLATE "C"
-);
-COMMENT ON TABLE catalog IS 'Every object of the live spectra files: one row per row that has a TARGETID; key (release, survey, program, healpix, target_id)';
+    is_primary        boolean NOT NULL
+) WITH (fillfactor = 95);
+COMMENT ON TABLE catalog_rows IS 'What the view catalog is made of';
+CREATE INDEX catalog_rows_target_id ON catalog_rows (target_id);
+-- a file's rows lie together, and so do those of a stretch of the sky
+CREATE INDEX catalog_rows_place ON catalog_rows USING brin (file_id, healpix_29)
+    WITH (pages_per_range = 32, autosummarize = on);
+
+-- outer joins: a query that asks for none of their columns does without them
+CREATE VIEW catalog AS
+SELECT r.file_id, r.target_id, r.healpix_29, r.ra, r.dec, r.z, r.zerr, r.deltachi2, r.zwarn,
+       r.desi_target, r.row_index, coalesce(l.healpix, f.healpix) AS healpix,
+       r.coadd_fiberstatus, r.tsnr2_lrg, r.is_primary,
+       coalesce(l.release, f.release) AS release, coalesce(l.survey, f.survey) AS survey,
+       coalesce(l.program, f.program) AS program, l.spectype, l.subtype, l.objtype
+FROM catalog_rows r
+LEFT JOIN catalog_labels l USING (label_id)
+LEFT JOIN file_registry f USING (file_id);
+COMMENT ON VIEW catalog IS 'Every object of the live spectra files: one row per row that has a TARGETID; key (release, survey, program, healpix, target_id)';
 COMMENT ON COLUMN catalog.file_id IS 'File that holds the row';
 COMMENT ON COLUMN catalog.target_id IS 'TARGETID; negative: no real target';
 COMMENT ON COLUMN catalog.healpix_29 IS 'HEALPix order-29 NESTED number of the position';
@@ -362,9 +391,6 @@ COMMENT ON COLUMN catalog.zerr IS 'Error of the redshift';
 COMMENT ON COLUMN catalog.deltachi2 IS 'Difference of chi2 to the next best fit';
 COMMENT ON COLUMN catalog.zwarn IS 'Warnings of the redshift fit; 0 = none';
 COMMENT ON COLUMN catalog.desi_target IS 'Target selection bits';
-COMMENT ON COLUMN catalog.bgs_target IS 'Target selection bits of the bright galaxy survey';
-COMMENT ON COLUMN catalog.mws_target IS 'Target selection bits of the Milky Way survey';
-COMMENT ON COLUMN catalog.scnd_target IS 'Target selection bits of secondary programs';
 COMMENT ON COLUMN catalog.row_index IS 'Row in the file, from 0';
 COMMENT ON COLUMN catalog.healpix IS 'Pixel of the tile (nside 64, NESTED)';
 COMMENT ON COLUMN catalog.coadd_fiberstatus IS 'Fibre status bits; good = 0 or 8';
@@ -376,6 +402,3 @@ COMMENT ON COLUMN catalog.program IS 'Program of the tile';
 COMMENT ON COLUMN catalog.spectype IS 'Class: GALAXY, QSO or STAR';
 COMMENT ON COLUMN catalog.subtype IS 'Subclass';
 COMMENT ON COLUMN catalog.objtype IS 'TGT: target; SKY, BAD or empty: not';
-CREATE INDEX catalog_target_id ON catalog (target_id);
-CREATE INDEX catalog_healpix_29 ON catalog (healpix_29);
-CREATE INDEX catalog_file ON catalog (file_id);

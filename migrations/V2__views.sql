@@ -50,7 +50,7 @@ COMMENT ON VIEW column_bounds IS 'Least and greatest value of each column of eac
 
 CREATE VIEW objects AS
 SELECT c.target_id, c.ra, c.dec, c.z, c.zerr, c.zwarn, c.deltachi2, c.spectype, c.subtype, c.objtype,
-       c.desi_target, c.bgs_target, c.mws_target, c.scnd_target, c.coadd_fiberstatus, c.tsnr2_lrg,
+       c.desi_target, c.coadd_fiberstatus, c.tsnr2_lrg,
        c.release, c.survey, c.program, c.healpix, c.healpix_29, c.is_primary,
        c.file_id, c.row_index, f.node, f.path
 FROM catalog c
@@ -157,12 +157,17 @@ RETURNS SETOF objects LANGUAGE plpgsql STABLE ROWS 100
 -- a join with the ranges would be planned as if they held most of the sky
 SET enable_seqscan = off SET jit = off AS $$
 DECLARE
-    part int8range;
+    cover int8multirange := sky_of_cone(objects_in_cone.ra_deg, objects_in_cone.dec_deg, objects_in_cone.radius_deg);
+    first bigint;
+    last  bigint;
 BEGIN
-    FOR part IN SELECT unnest(sky_of_cone(objects_in_cone.ra_deg, objects_in_cone.dec_deg, objects_in_cone.radius_deg)) LOOP
+    -- a look-up for each tile that the cone touches: rows of a tile lie together
+    FOR first, last IN
+        SELECT min(lower(part)), max(upper(part)) FROM unnest(cover) AS part GROUP BY lower(part) >> 46
+    LOOP
         RETURN QUERY
         SELECT o.* FROM objects o
-        WHERE o.healpix_29 >= lower(part) AND o.healpix_29 < upper(part)
+        WHERE o.healpix_29 >= first AND o.healpix_29 < last AND cover @> o.healpix_29
           AND CASE WHEN abs(o.ra) < 1e9 AND o.dec BETWEEN -90 AND 90 THEN
               separation_deg(objects_in_cone.ra_deg, objects_in_cone.dec_deg, o.ra, o.dec) <= objects_in_cone.radius_deg END;
     END LOOP;
@@ -218,6 +223,6 @@ RETURNS SETOF files LANGUAGE sql STABLE PARALLEL SAFE AS $$
                  AND (a.z_first IS NULL OR c.z_max >= a.z_first)
                  AND (a.z_last IS NULL OR c.z_min <= a.z_last)))
       AND (files_with.target_id IS NULL OR NOT f.in_catalog OR NOT made.ours OR f.file_id IN (
-               SELECT c.file_id FROM catalog c WHERE c.target_id = ANY (files_with.target_id)))
+               SELECT c.file_id FROM catalog_rows c WHERE c.target_id = ANY (files_with.target_id)))
 $$;
 COMMENT ON FUNCTION files_with IS 'Files of a product that may hold rows with the given values; what is left out is not asked. Example: SELECT path FROM files_with(z => ''[2.5,)'', spectype => ''{QSO}'', zwarn => ''[0,0]'')';

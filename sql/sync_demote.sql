@@ -1,1 +1,2 @@
-UPDATE catalog SET is_primary = false WHERE is_primary AND target_id = ANY ($1)
+-- By place, which nobody else can change before the commit ends.
+UPDATE catalog_rows SET is_primary = false WHERE ctid = ANY ($1::text[]::tid[])

@@ -8,6 +8,7 @@ use arrow::array::{
 use arrow::datatypes::Int32Type;
 use parquet::arrow::ArrowWriter;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use parquet::file::reader::{FileReader, SerializedFileReader};
 use serde_json::Value;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -359,6 +360,34 @@ fn the_catalog_can_come_later_and_go_again() {
         place.sql("SELECT (SELECT count(*) FROM catalog) + (SELECT count(*) FROM file_facts)"),
         "0"
     );
+}
+
+#[test]
+fn a_bulk_load_leaves_the_catalog_as_it_was_made() {
+    let place = lake_of(2);
+    place.bifrost(["db", "up"]).expect(0);
+    place.bifrost(["db", "migrate"]).expect(0);
+    let indexes = "SELECT indexdef FROM pg_indexes WHERE tablename = 'catalog' ORDER BY 1";
+    let before = place.sql(indexes);
+    assert!(before.lines().count() >= 3, "{before}");
+    let mut dice = Dice(12);
+    write(&tile(&place.lake(), 50, 120_000), &rows(&mut dice, 120_000));
+    // a class that cannot be read is found out when other rows are on their way
+    let torn = tile(&place.lake(), 51, 200);
+    write(&torn, &rows(&mut dice, 200));
+    let reader = SerializedFileReader::new(File::open(&torn).expect("opened")).expect("a reader");
+    let class = reader.metadata().row_group(3).column(6);
+    assert_eq!(class.column_path().string(), "spectype");
+    let (start, length) = class.byte_range();
+    let mut bytes = fs::read(&torn).expect("read");
+    bytes[start as usize..][..length as usize].fill(0xee);
+    fs::write(&torn, bytes).expect("written");
+    let report = place.bifrost(["sync", "--no-datasheet", "--json"]).expect(3).json();
+    assert_eq!(report["files_quarantined"], 1, "{report}");
+    assert_eq!(place.sql(indexes), before);
+    fs::remove_file(torn).expect("removed");
+    sync(&place);
+    assert_whole(&place);
 }
 
 #[test]

@@ -54,12 +54,41 @@ impl Cone {
         separation_deg(self.ra_deg, self.dec_deg, ra_deg, dec_deg) <= self.radius_deg
     }
 
+    /// The cone around a box of positions (degrees, ends included); `None` where there is none or
+    /// the box is larger than a hemisphere.
+    #[must_use]
+    pub fn around(ra_deg: (f64, f64), dec_deg: (f64, f64)) -> Option<Self> {
+        let width = ra_deg.1 - ra_deg.0;
+        let middle = |(min, max): (f64, f64)| min + (max - min) / 2.0;
+        let mut cone = Self::new(middle(ra_deg), middle(dec_deg), 0.0).ok()?;
+        // the farthest position of a box that is not too wide is one of its corners
+        for dec in [dec_deg.0, dec_deg.1] {
+            let reach = separation_deg(0.0, cone.dec_deg, width / 2.0, dec);
+            cone.radius_deg = cone.radius_deg.max(reach);
+        }
+        let is_sound = (0.0..=180.0).contains(&width)
+            && dec_deg.0 <= dec_deg.1
+            && dec_deg.0 >= -90.0
+            && dec_deg.1 <= 90.0;
+        (is_sound && cone.radius_deg <= 90.0).then_some(cone)
+    }
+
     /// Order-29 ranges that cover the cone, sorted and apart from each other: never too little.
     #[must_use]
     pub fn ranges(&self) -> Vec<Range<i64>> {
         // cells of about a twentieth of the radius, from tile size down to an arc second
         let wanted = (58.6 / (self.radius_deg / 20.0).max(1e-5)).log2().ceil();
-        let order = (wanted.max(0.0) as u8).clamp(Pixel::ORDER, 18);
+        self.ranges_at((wanted.max(0.0) as u8).clamp(Pixel::ORDER, 18))
+    }
+
+    /// One order-29 range that covers the cone and as much more as there is between its ends.
+    #[must_use]
+    pub fn range(&self) -> Range<i64> {
+        let ranges = self.ranges_at(Pixel::ORDER);
+        ranges.first().map_or(0, |r| r.start)..ranges.last().map_or(0, |r| r.end)
+    }
+
+    fn ranges_at(&self, order: u8) -> Vec<Range<i64>> {
         // a hair is added: rounding must never lose a position on the edge
         let radius = (self.radius_deg.to_radians() + 1e-9).min(std::f64::consts::PI);
         let cover = nested::cone_coverage_approx(

@@ -2,6 +2,7 @@
 
 use super::copy::{self, Rows};
 use super::lakes::OutcomeRow;
+use super::rows::Label;
 use super::{Error, doing};
 use crate::tile::Tile;
 use bytes::Bytes;
@@ -39,7 +40,10 @@ pub struct Changes {
 /// A primary row that a new one would have to beat.
 #[derive(Debug, Clone)]
 pub(crate) struct ContestedRow {
+    /// Where it is, for [`Commit::demote`].
+    pub(crate) place: String,
     pub(crate) target_id: i64,
+    pub(crate) file_id: i64,
     pub(crate) zwarn_zero: bool,
     pub(crate) tsnr2_lrg: Option<f32>,
     pub(crate) release: Option<String>,
@@ -55,7 +59,10 @@ pub(crate) enum Table {
     Bounds,
     Classes,
     Facts,
+    Labels,
     Catalog,
+    /// The catalog between [`Commit::open_catalog_load`] and [`Commit::close_catalog_load`].
+    OpenCatalog,
 }
 
 impl Table {
@@ -65,7 +72,9 @@ impl Table {
             Self::Bounds => include_str!("../../../../sql/sync_copy_bounds.sql"),
             Self::Classes => include_str!("../../../../sql/sync_copy_classes.sql"),
             Self::Facts => include_str!("../../../../sql/sync_copy_facts.sql"),
+            Self::Labels => include_str!("../../../../sql/sync_copy_labels.sql"),
             Self::Catalog => include_str!("../../../../sql/sync_copy_catalog.sql"),
+            Self::OpenCatalog => include_str!("../../../../sql/sync_copy_catalog_frozen.sql"),
         }
     }
 
@@ -75,7 +84,7 @@ impl Table {
             Self::Bounds => "register bounds",
             Self::Classes => "register classes",
             Self::Facts => "register facts",
-            Self::Catalog => "fill the catalog",
+            Self::Labels | Self::Catalog | Self::OpenCatalog => "fill the catalog",
         }
     }
 }
@@ -178,11 +187,52 @@ impl<'a> Commit<'a> {
         row.and_then(|r| r.try_get(0)).map_err(doing("take rows out of the catalog"))
     }
 
-    /// Whether the catalog holds nothing at all.
-    pub(crate) async fn is_catalog_empty(&self) -> Result<bool, Error> {
-        let sql = include_str!("../../../../sql/sync_is_catalog_empty.sql");
+    /// Whether the catalog never held anything, and its indexes are ours to take away and build
+    /// again.
+    pub(crate) async fn can_rebuild_catalog(&self) -> Result<bool, Error> {
+        let sql = include_str!("../../../../sql/sync_can_rebuild_catalog.sql");
         let row = self.transaction.query_one(sql, &[]).await;
         row.and_then(|r| r.try_get(0)).map_err(doing("look into the catalog"))
+    }
+
+    /// Opens a stream of millions of rows into a catalog that can be rebuilt.
+    pub(crate) async fn open_catalog_load(&self) -> Result<RowStream, Error> {
+        let sql = include_str!("../../../../sql/sync_open_catalog_load.sql");
+        self.transaction.batch_execute(sql).await.map_err(doing("make the catalog ready"))?;
+        self.copy_in(Table::OpenCatalog).await
+    }
+
+    /// Builds the indexes once the rows are there.
+    pub(crate) async fn close_catalog_load(&self) -> Result<(), Error> {
+        let sql = include_str!("../../../../sql/sync_close_catalog_load.sql");
+        self.transaction.batch_execute(sql).await.map_err(doing("index the catalog"))
+    }
+
+    /// Adds labels to the catalog.
+    pub(crate) async fn add_labels(&self, labels: &[(i32, Label)]) -> Result<(), Error> {
+        let mut rows = Rows::default();
+        labels.iter().for_each(|(number, label)| rows.label(*number, label));
+        self.copy(Table::Labels, rows).await.map(drop)
+    }
+
+    /// The labels of the catalog, each with its number.
+    pub(crate) async fn labels(&self) -> Result<Vec<(i32, Label)>, Error> {
+        let sql = include_str!("../../../../sql/sync_labels.sql");
+        let label = |row: &tokio_postgres::Row| {
+            let label = Label {
+                healpix: row.try_get(1)?,
+                release: row.try_get(2)?,
+                survey: row.try_get(3)?,
+                program: row.try_get(4)?,
+                spectype: row.try_get(5)?,
+                subtype: row.try_get(6)?,
+                objtype: row.try_get(7)?,
+            };
+            Ok((row.try_get(0)?, label))
+        };
+        let rows = self.transaction.query(sql, &[]).await;
+        rows.and_then(|rows| rows.iter().map(label).collect())
+            .map_err(doing("look labels of the catalog up"))
     }
 
     /// The primary rows of objects.
@@ -191,13 +241,15 @@ impl<'a> Commit<'a> {
         let rows = self.transaction.query(sql, &[&target_ids]).await;
         let contested = |row: &tokio_postgres::Row| {
             Ok(ContestedRow {
-                target_id: row.try_get(0)?,
-                zwarn_zero: row.try_get(1)?,
-                tsnr2_lrg: row.try_get(2)?,
-                release: row.try_get(3)?,
-                survey: row.try_get(4)?,
-                program: row.try_get(5)?,
-                healpix: row.try_get(6)?,
+                place: row.try_get(0)?,
+                target_id: row.try_get(1)?,
+                file_id: row.try_get(2)?,
+                zwarn_zero: row.try_get(3)?,
+                tsnr2_lrg: row.try_get(4)?,
+                release: row.try_get(5)?,
+                survey: row.try_get(6)?,
+                program: row.try_get(7)?,
+                healpix: row.try_get(8)?,
             })
         };
         rows.and_then(|rows| rows.iter().map(contested).collect())
@@ -216,10 +268,26 @@ impl<'a> Commit<'a> {
         self.transaction.batch_execute(sql).await.map_err(doing("return to a savepoint"))
     }
 
-    /// Makes the primary rows of objects ordinary ones: better rows are about to come.
-    pub(crate) async fn demote(&self, target_ids: &[i64]) -> Result<(), Error> {
+    /// Makes primary rows that were looked up ordinary ones: better rows are about to come.
+    pub(crate) async fn demote(&self, places: &[String]) -> Result<(), Error> {
+        if places.is_empty() {
+            return Ok(());
+        }
         let sql = include_str!("../../../../sql/sync_demote.sql");
-        let done = self.transaction.execute(sql, &[&target_ids]).await;
+        let done = self.transaction.execute(sql, &[&places]).await;
+        done.map(drop).map_err(doing("mark primary rows"))
+    }
+
+    /// Makes primary rows (TARGETID, file, row) that have just come ordinary ones.
+    pub(crate) async fn demote_rows(&self, rows: &[(i64, i64, i32)]) -> Result<(), Error> {
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let target_ids: Vec<i64> = rows.iter().map(|r| r.0).collect();
+        let file_ids: Vec<i64> = rows.iter().map(|r| r.1).collect();
+        let indices: Vec<i32> = rows.iter().map(|r| r.2).collect();
+        let sql = include_str!("../../../../sql/sync_demote_rows.sql");
+        let done = self.transaction.execute(sql, &[&target_ids, &file_ids, &indices]).await;
         done.map(drop).map_err(doing("mark primary rows"))
     }
 

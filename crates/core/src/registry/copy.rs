@@ -4,23 +4,20 @@
 //! dispatch of their own. The order and types of the values are those of the `copy_….sql` file
 //! that the buffer is sent to.
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::Bytes;
 
 const SIGNATURE: &[u8] = b"PGCOPY\n\xff\r\n\0";
 
 /// Rows of a COPY, without its header and trailer.
 #[derive(Debug, Default)]
 pub(crate) struct Rows {
-    bytes: BytesMut,
+    bytes: Vec<u8>,
     count: u64,
 }
 
 /// What every COPY begins with.
 pub(super) fn header() -> Bytes {
-    let mut bytes = BytesMut::with_capacity(19);
-    bytes.put_slice(SIGNATURE);
-    bytes.put_u64(0);
-    bytes.freeze()
+    Bytes::from([SIGNATURE, &[0; 8]].concat())
 }
 
 /// What every COPY ends with.
@@ -30,7 +27,7 @@ pub(super) fn trailer() -> Bytes {
 
 impl Rows {
     pub(crate) fn with_capacity(bytes: usize) -> Self {
-        Self { bytes: BytesMut::with_capacity(bytes), count: 0 }
+        Self { bytes: Vec::with_capacity(bytes), count: 0 }
     }
 
     /// How many rows were begun.
@@ -38,56 +35,82 @@ impl Rows {
         self.count
     }
 
+    /// Bytes written so far.
+    pub(crate) fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Makes the [`Rows::bool`] that was written from this place on a false one.
+    pub(crate) fn put_false(&mut self, place: usize) {
+        if let Some(value) = place.checked_add(4).and_then(|at| self.bytes.get_mut(at)) {
+            *value = 0;
+        }
+    }
+
     pub(super) fn into_bytes(self) -> Bytes {
-        self.bytes.freeze()
+        self.bytes.into()
+    }
+
+    #[inline]
+    fn put<const N: usize>(&mut self, bytes: [u8; N]) {
+        self.bytes.extend_from_slice(&bytes);
+    }
+
+    /// A value of so many bytes.
+    #[inline]
+    fn value<const N: usize>(&mut self, value: [u8; N]) {
+        self.put((N as i32).to_be_bytes());
+        self.put(value);
     }
 
     /// Begins a row of so many values.
     #[inline]
     pub(crate) fn begin(&mut self, values: i16) {
-        self.bytes.put_i16(values);
+        // one look at the room that is left, instead of one a value
+        self.bytes.reserve(values as usize * 12 + 2);
+        self.put(values.to_be_bytes());
         self.count += 1;
     }
 
     #[inline]
     pub(crate) fn null(&mut self) {
-        self.bytes.put_i32(-1);
+        self.put((-1i32).to_be_bytes());
     }
 
     #[inline]
     pub(crate) fn int8(&mut self, value: i64) {
-        self.bytes.put_i32(8);
-        self.bytes.put_i64(value);
+        self.value(value.to_be_bytes());
     }
 
     #[inline]
     pub(crate) fn int4(&mut self, value: i32) {
-        self.bytes.put_i32(4);
-        self.bytes.put_i32(value);
+        self.value(value.to_be_bytes());
+    }
+
+    #[inline]
+    pub(crate) fn int2(&mut self, value: i16) {
+        self.value(value.to_be_bytes());
     }
 
     #[inline]
     pub(crate) fn float8(&mut self, value: f64) {
-        self.bytes.put_i32(8);
-        self.bytes.put_f64(value);
+        self.value(value.to_be_bytes());
     }
 
     #[inline]
     pub(crate) fn float4(&mut self, value: f32) {
-        self.bytes.put_i32(4);
-        self.bytes.put_f32(value);
+        self.value(value.to_be_bytes());
     }
 
     #[inline]
     pub(crate) fn bool(&mut self, value: bool) {
-        self.bytes.put_i32(1);
-        self.bytes.put_u8(u8::from(value));
+        self.value([u8::from(value)]);
     }
 
     #[inline]
     pub(crate) fn bytes(&mut self, value: &[u8]) {
-        self.bytes.put_i32(value.len() as i32);
-        self.bytes.put_slice(value);
+        self.put((value.len() as i32).to_be_bytes());
+        self.bytes.extend_from_slice(value);
     }
 
     /// Text; a NUL, which Postgres refuses, becomes U+FFFD.
@@ -112,8 +135,8 @@ impl Rows {
     /// The `int8range` [start, end).
     pub(crate) fn int8range(&mut self, range: &std::ops::Range<i64>) {
         const LOWER_INCLUSIVE: u8 = 0x02;
-        self.bytes.put_i32(1 + 12 + 12);
-        self.bytes.put_u8(LOWER_INCLUSIVE);
+        self.put((1 + 12 + 12i32).to_be_bytes());
+        self.put([LOWER_INCLUSIVE]);
         self.int8(range.start);
         self.int8(range.end);
     }
@@ -126,14 +149,14 @@ impl Rows {
         mut put: impl FnMut(&mut Self, T),
     ) {
         let (start, count) = (self.bytes.len(), values.len());
-        self.bytes.put_i32(0);
-        self.bytes.put_i32(i32::from(count > 0));
+        self.put([0; 4]);
+        self.put(i32::from(count > 0).to_be_bytes());
         // whether there are NULLs: Postgres looks for itself
-        self.bytes.put_i32(1);
-        self.bytes.put_u32(element as u32);
+        self.put(1i32.to_be_bytes());
+        self.put((element as u32).to_be_bytes());
         if count > 0 {
-            self.bytes.put_i32(count as i32);
-            self.bytes.put_i32(1);
+            self.put((count as i32).to_be_bytes());
+            self.put(1i32.to_be_bytes());
         }
         values.for_each(|value| put(self, value));
         let length = (self.bytes.len() - start - 4) as i32;
@@ -149,10 +172,7 @@ impl Rows {
     }
 
     pub(crate) fn int2s(&mut self, values: impl ExactSizeIterator<Item = i16>) {
-        self.array(Element::Int2, values, |rows, v| {
-            rows.bytes.put_i32(2);
-            rows.bytes.put_i16(v);
-        });
+        self.array(Element::Int2, values, Self::int2);
     }
 
     pub(crate) fn float8s(&mut self, values: impl ExactSizeIterator<Item = Option<f64>>) {

@@ -13,12 +13,12 @@ pub(crate) mod resolve;
 mod rows;
 
 pub use commits::Changes;
-pub(crate) use commits::{Commit, ContestedRow, End, Table};
+pub(crate) use commits::{Commit, ContestedRow, End, RowStream, Table};
 pub use connect::{Registry, psql_variables};
 pub(crate) use copy::Rows;
 pub(crate) use lakes::{CurrentRow, LakeRow, LakeSession, OutcomeRow};
 pub use migrate::LATEST;
-pub(crate) use rows::{ClassRow, FactsRow, FileRow, ReadRow};
+pub(crate) use rows::{ClassRow, FactsRow, FileRow, Label, ReadRow};
 
 /// Why the registry could not do what was asked.
 #[derive(Debug, thiserror::Error)]

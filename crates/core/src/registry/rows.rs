@@ -91,6 +91,23 @@ impl Rows {
         self.maybe(max, &mut put);
     }
 
+    /// A row of `catalog_labels`.
+    pub(crate) fn label(&mut self, label_id: i32, label: &Label) {
+        self.begin(8);
+        self.int4(label_id);
+        self.maybe(label.healpix, Self::int4);
+        for text in [
+            &label.release,
+            &label.survey,
+            &label.program,
+            &label.spectype,
+            &label.subtype,
+            &label.objtype,
+        ] {
+            self.maybe(text.as_deref(), Self::text);
+        }
+    }
+
     /// A row of `file_bounds`: of the whole file (`row_group` -1) or of a row group.
     pub(crate) fn bounds(
         &mut self,
@@ -113,6 +130,45 @@ impl Rows {
         self.texts(bounds.texts.iter().map(|ends| ends.min.as_deref()));
         self.texts(bounds.texts.iter().map(|ends| ends.max.as_deref()));
         self.bools(bounds.texts.iter().map(|ends| ends.is_exact));
+    }
+}
+
+/// Texts that many rows of the catalog share. A tile is named where it is not that of the file.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Label<T = String> {
+    pub(crate) healpix: Option<i32>,
+    pub(crate) release: Option<T>,
+    pub(crate) survey: Option<T>,
+    pub(crate) program: Option<T>,
+    pub(crate) spectype: Option<T>,
+    pub(crate) subtype: Option<T>,
+    pub(crate) objtype: Option<T>,
+}
+
+impl<T> Label<T> {
+    fn map<'a, U>(&'a self, text: impl Fn(&'a T) -> U) -> Label<U> {
+        let text = |value: &'a Option<T>| value.as_ref().map(&text);
+        Label {
+            healpix: self.healpix,
+            release: text(&self.release),
+            survey: text(&self.survey),
+            program: text(&self.program),
+            spectype: text(&self.spectype),
+            subtype: text(&self.subtype),
+            objtype: text(&self.objtype),
+        }
+    }
+}
+
+impl Label {
+    pub(crate) fn borrowed(&self) -> Label<&str> {
+        self.map(String::as_str)
+    }
+}
+
+impl Label<&str> {
+    pub(crate) fn owned(&self) -> Label {
+        self.map(|text| (*text).to_owned())
     }
 }
 

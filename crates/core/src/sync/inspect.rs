@@ -58,9 +58,46 @@ pub(super) fn inspect(root: &Path, seen: &Seen, schemas: &Schemas) -> Inspected 
 
 impl Found {
     fn new(seen: &Seen, footer: Footer) -> Self {
-        let (tile, sky) = (tile(seen, &footer), sky(seen, &footer));
-        let making = Making::of(&footer);
-        Self { footer, tile, sky, making }
+        let (tile, making) = (tile(seen, &footer), Making::of(&footer));
+        let mut found = Self { footer, tile, sky: None, making };
+        found.sky = found.sky_of(seen);
+        found
+    }
+
+    /// The part of the sky of a HATS partition. Rows that may lie beyond it widen it; `None` where
+    /// they may lie anywhere.
+    fn sky_of(&self, seen: &Seen) -> Option<Range<i64>> {
+        let (_, below) = seen.path.split_once('/')?;
+        let relative = below.strip_prefix(DATASET)?;
+        let (order, pixel) = layout::partition_of(Path::new(relative.trim_start_matches('/')))?;
+        let partition = sky::range_of(order, pixel);
+        let rows = match (self.ints("_healpix_29"), self.has("ra") && self.has("dec")) {
+            ((Some(first), Some(last)), _) => first..last.saturating_add(1),
+            (_, false) => partition.clone(),
+            (_, true) => {
+                let (ra, dec) = (self.floats("ra"), self.floats("dec"));
+                sky::Cone::around((ra.0?, ra.1?), (dec.0?, dec.1?))?.range()
+            }
+        };
+        Some(partition.start.min(rows.start)..partition.end.max(rows.end))
+    }
+
+    /// Whether no row says that it is of another tile than the file: then the columns that tell
+    /// need not be read.
+    pub(super) fn is_one_tile(&self) -> bool {
+        let Some(tile) = self.tile.as_ref().filter(|_| !self.footer.is_ours()) else {
+            return self.footer.is_ours();
+        };
+        let is_it = |name, value| !self.has(name) || self.texts(name) == (Some(value), Some(value));
+        let pixel = Some(i64::from(tile.pixel.get()));
+        is_it("release", tile.release.as_str())
+            && is_it("survey", tile.survey.as_str())
+            && is_it("program", tile.program.as_str())
+            && (!self.has("healpix") || self.ints("healpix") == (pixel, pixel))
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.footer.schema.column(name).is_some()
     }
 
     /// Bounds of a floating-point column.
@@ -99,20 +136,6 @@ fn tile(seen: &Seen, footer: &Footer) -> Option<Tile> {
     stated
         .and_then(|json| serde_json::from_str(json).ok())
         .or_else(|| name.parse::<FileName>().ok().map(|n| n.tile))
-}
-
-/// The part of the sky of a HATS partition. Rows that say to lie beyond it widen it.
-fn sky(seen: &Seen, footer: &Footer) -> Option<Range<i64>> {
-    let (_, below) = seen.path.split_once('/')?;
-    let relative = below.strip_prefix(DATASET)?;
-    let (order, pixel) = layout::partition_of(Path::new(relative.trim_start_matches('/')))?;
-    let mut range = sky::range_of(order, pixel);
-    if let Some(slot) = footer.schema.column("_healpix_29").and_then(|c| slot(c, Kind::Int)) {
-        let stated = &footer.bounds.ints[slot];
-        range.start = stated.min.map_or(range.start, |min| min.min(range.start));
-        range.end = stated.max.map_or(range.end, |max| max.saturating_add(1).max(range.end));
-    }
-    Some(range)
 }
 
 impl Making {

@@ -153,7 +153,7 @@ impl<'a> Registrar<'a> {
                 file_id,
                 num_rows: found.footer.bounds.num_rows,
                 tile: found.tile.clone(),
-                is_ours: found.footer.is_ours(),
+                is_one_tile: found.is_one_tile(),
                 is_fresh,
                 seen,
             });

@@ -8,12 +8,20 @@ use arrow::array::{
 };
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Float32Type, Float64Type, Int32Type, Int64Type};
+use bytes::buf::Reader;
+use bytes::{Buf, Bytes};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
-    ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader,
+    ParquetRecordBatchReaderBuilder,
 };
+use parquet::errors::{ParquetError, Result};
+use parquet::file::metadata::ParquetMetaData;
+use parquet::file::reader::{ChunkReader, Length};
 use parquet::schema::types::SchemaDescriptor;
 use std::fs::File;
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 /// Rows decoded at a time.
@@ -28,12 +36,10 @@ pub(super) enum Failure {
     Unsettled,
 }
 
-/// Columns that decide which row of an object is the primary one.
-pub(super) const RANKING: [&str; 3] = ["target_id", "zwarn", "tsnr2_lrg"];
 /// Columns of the catalog that are the same in a whole tile.
 const TILE: [&str; 4] = ["release", "survey", "program", "healpix"];
 /// Columns of the catalog.
-const ROW: [&str; 17] = [
+const ROW: [&str; 14] = [
     "target_id",
     "_healpix_29",
     "ra",
@@ -43,9 +49,6 @@ const ROW: [&str; 17] = [
     "deltachi2",
     "zwarn",
     "desi_target",
-    "bgs_target",
-    "mws_target",
-    "scnd_target",
     "coadd_fiberstatus",
     "tsnr2_lrg",
     "spectype",
@@ -53,9 +56,9 @@ const ROW: [&str; 17] = [
     "objtype",
 ];
 
-/// The columns to read of a file in full. What our own files have as a tile needs no reading.
-pub(super) fn wanted(candidate: &Candidate) -> Vec<&'static str> {
-    let tile = TILE.iter().filter(|_| !candidate.is_ours);
+/// The columns to read of a file in full. What its rows are known to have as a tile needs none.
+fn wanted(candidate: &Candidate) -> Vec<&'static str> {
+    let tile = TILE.iter().filter(|_| !candidate.is_one_tile);
     ROW.iter().chain(tile).copied().collect()
 }
 
@@ -123,14 +126,8 @@ pub(super) fn text(column: Option<&StringArray>, row: usize) -> Option<&str> {
     column.filter(|c| c.is_valid(row)).map(|c| c.value(row))
 }
 
-/// Reads columns of a file batch by batch and makes something of it. What `take` made of batches
-/// before a failure is lost.
-pub(super) fn read<T: Default>(
-    root: &Path,
-    candidate: &Candidate,
-    names: &[&str],
-    mut take: impl FnMut(&mut T, &Batch, usize),
-) -> Result<T, Failure> {
+/// Reads the columns of a file that the catalog is made of.
+pub(super) fn read(root: &Path, candidate: &Candidate) -> std::result::Result<Vec<Batch>, Failure> {
     let unreadable = |e: &dyn std::fmt::Display| {
         Failure::Unreadable(format!("has unreadable rows ({e}); copy or write it again"))
     };
@@ -139,36 +136,100 @@ pub(super) fn read<T: Default>(
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Err(Failure::Unsettled),
         Err(e) => return Err(unreadable(&e)),
     };
-    let settled = file.try_clone().map_err(|e| unreadable(&e))?;
-    let taken = guard(|| {
-        let mut made = T::default();
-        let mut first_row = 0;
-        for batch in batches(file, names)? {
-            let batch = Batch { batch: batch? };
-            take(&mut made, &batch, first_row);
-            first_row += batch.num_rows();
-        }
-        Ok::<T, parquet::errors::ParquetError>(made)
+    let read = guard(|| {
+        let batches = batches(&file, &wanted(candidate))?;
+        batches.map(|batch| Ok(Batch { batch: batch? })).collect::<Result<Vec<Batch>>>()
     });
-    if !settled.metadata().is_ok_and(|now| candidate.seen.is(&now)) {
+    if !file.metadata().is_ok_and(|now| candidate.seen.is(&now)) {
         return Err(Failure::Unsettled);
     }
-    match taken {
-        Ok(Ok(made)) => Ok(made),
+    match read {
+        Ok(Ok(batches)) => Ok(batches),
         Ok(Err(e)) => Err(unreadable(&e)),
         Err(e) => Err(unreadable(&e)),
     }
 }
 
-fn batches(
-    file: File,
-    names: &[&str],
-) -> Result<ParquetRecordBatchReader, parquet::errors::ParquetError> {
+fn batches(file: &File, names: &[&str]) -> Result<ParquetRecordBatchReader> {
     // the Arrow types that a writer noted are not needed, and cost more than they are worth
     let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
-    let builder = ParquetRecordBatchReaderBuilder::try_new_with_options(file, options)?;
-    let mask = mask(builder.parquet_schema(), names);
-    builder.with_projection(mask).with_batch_size(BATCH_ROWS).build()
+    let metadata = ArrowReaderMetadata::load(file, options)?;
+    let mask = mask(metadata.parquet_schema(), names);
+    let chunks = Chunks::read(file, metadata.metadata(), &mask)?;
+    ParquetRecordBatchReaderBuilder::new_with_metadata(chunks, metadata)
+        .with_projection(mask)
+        .with_batch_size(BATCH_ROWS)
+        .build()
+}
+
+/// The wanted column chunks of a file, read at once: a page at a time, the system's calls would
+/// take as long as the decoding.
+struct Chunks {
+    size_bytes: u64,
+    /// By first byte, apart from each other.
+    parts: Vec<(u64, Bytes)>,
+}
+
+impl Chunks {
+    /// Chunks that are no farther apart are read in one piece.
+    const GAP_BYTES: u64 = 16 << 10;
+
+    fn read(file: &File, metadata: &ParquetMetaData, mask: &ProjectionMask) -> Result<Self> {
+        let size_bytes = file.metadata()?.len();
+        let chunks = metadata.row_groups().iter().flat_map(|group| {
+            let chunks = group.columns().iter().enumerate();
+            chunks
+                .filter(|(leaf, _)| mask.leaf_included(*leaf))
+                .map(|(_, chunk)| chunk.byte_range())
+        });
+        let mut ranges: Vec<Range<u64>> = Vec::new();
+        let mut chunks: Vec<(u64, u64)> = chunks.collect();
+        chunks.sort_unstable();
+        for (start, length) in chunks {
+            let end = start.saturating_add(length).min(size_bytes);
+            match ranges.last_mut() {
+                Some(last) if start <= last.end + Self::GAP_BYTES => last.end = last.end.max(end),
+                _ => ranges.push(start.min(end)..end),
+            }
+        }
+        let part = |range: Range<u64>| {
+            let mut bytes = vec![0; (range.end - range.start) as usize];
+            file.read_exact_at(&mut bytes, range.start)?;
+            Ok((range.start, bytes.into()))
+        };
+        Ok(Self { size_bytes, parts: ranges.into_iter().map(part).collect::<Result<_>>()? })
+    }
+
+    /// The bytes from a place to the end of the part that it is in.
+    fn from(&self, start: u64) -> Result<Bytes> {
+        let index = self.parts.partition_point(|(first, _)| *first <= start);
+        let (first, bytes) = index
+            .checked_sub(1)
+            .map(|index| &self.parts[index])
+            .filter(|(first, bytes)| start - first <= bytes.len() as u64)
+            .ok_or_else(|| ParquetError::EOF(format!("no column at byte {start}")))?;
+        Ok(bytes.slice((start - first) as usize..))
+    }
+}
+
+impl Length for Chunks {
+    fn len(&self) -> u64 {
+        self.size_bytes
+    }
+}
+
+impl ChunkReader for Chunks {
+    type T = Reader<Bytes>;
+
+    fn get_read(&self, start: u64) -> Result<Self::T> {
+        Ok(self.from(start)?.reader())
+    }
+
+    fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes> {
+        let bytes = self.from(start)?;
+        let beyond = || ParquetError::EOF(format!("no {length} bytes at byte {start}"));
+        (length <= bytes.len()).then(|| bytes.slice(..length)).ok_or_else(beyond)
+    }
 }
 
 fn mask(schema: &SchemaDescriptor, names: &[&str]) -> ProjectionMask {

@@ -5,23 +5,18 @@
 //! that was registered first, then the row that comes first. New rows compete among themselves
 //! here; the best of each object then meets the registry's primary row.
 
-use super::columns::{self, Failure, RANKING, value};
-use super::{Candidate, candidate_order};
+use super::Candidate;
+use super::rows::Columns;
 use crate::registry::{Commit, ContestedRow, Error};
-use rayon::prelude::*;
 use std::cmp::{Ordering, Reverse};
-use std::collections::HashSet;
-use std::path::Path;
-
-/// Objects looked up at a time.
-const LOOKUP: usize = 50_000;
+use std::collections::HashMap;
 
 /// How good a row is: larger is better.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Quality(u64);
+pub(super) struct Quality(u64);
 
 impl Quality {
-    fn new(zwarn_zero: bool, tsnr2_lrg: Option<f32>) -> Self {
+    pub(super) fn new(zwarn_zero: bool, tsnr2_lrg: Option<f32>) -> Self {
         // floats in the order of their bits, once negative ones are turned around
         let bits = |x: f32| {
             let bits = (x + 0.0).to_bits();
@@ -35,98 +30,91 @@ impl Quality {
 
 /// A row that might be primary. The order of contenders is: by object, the best first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Contender {
-    target_id: i64,
+pub(super) struct Contender {
+    pub(super) target_id: i64,
     quality: Reverse<Quality>,
     /// Place of the file in the order of ties.
     place: u32,
-    row: u32,
+    pub(super) row: u32,
 }
 
-/// The primary rows of new files.
-#[derive(Debug, Default)]
-pub(super) struct Primaries {
-    /// By candidate, by row.
-    rows: Vec<Vec<bool>>,
-    /// The best new row of each object.
-    best: Vec<Contender>,
-    /// Candidate at each place.
-    at: Vec<usize>,
-    /// Candidates whose rows could not be read.
-    pub(super) failures: Vec<(usize, Failure)>,
+/// The order of files in which ties are decided.
+#[derive(Debug)]
+pub(super) struct Places {
+    /// By index of the file.
+    place: Vec<u32>,
+    /// By place.
+    index: Vec<usize>,
 }
 
-impl Primaries {
-    /// Lets the rows of new files compete among themselves.
-    pub(super) fn among(root: &Path, candidates: &[Candidate]) -> Self {
-        let mut at: Vec<usize> = (0..candidates.len()).collect();
-        at.sort_by(|&a, &b| candidate_order(&candidates[a], &candidates[b]));
-        let read: Vec<_> = at
-            .par_iter()
-            .enumerate()
-            .map(|(place, &index)| contenders(root, &candidates[index], place))
-            .collect();
-        let mut primaries = Self { at, ..Self::default() };
-        let mut contenders = Vec::new();
-        for (place, rows) in read.into_iter().enumerate() {
-            match rows {
-                Ok(rows) => contenders.extend(rows),
-                Err(failure) => primaries.failures.push((primaries.at[place], failure)),
-            }
+impl Places {
+    pub(super) fn new(candidates: &[Candidate]) -> Self {
+        let mut index: Vec<usize> = (0..candidates.len()).collect();
+        index.sort_by(|&a, &b| candidate_order(&candidates[a], &candidates[b]));
+        let mut place = vec![0; index.len()];
+        for (p, &i) in (0..).zip(&index) {
+            place[i] = p;
         }
-        contenders.par_sort_unstable();
-        contenders.dedup_by_key(|c| c.target_id);
-        let rows = |c: &Candidate| usize::try_from(c.num_rows).unwrap_or(0);
-        primaries.rows = candidates.iter().map(|c| vec![false; rows(c)]).collect();
-        for best in &contenders {
-            primaries.set(best, true);
-        }
-        primaries.best = contenders;
-        primaries
+        Self { place, index }
     }
 
-    /// Whether a row of a candidate is primary.
-    pub(super) fn is_primary(&self, candidate: usize, row: usize) -> bool {
-        self.rows.get(candidate).and_then(|rows| rows.get(row)).copied().unwrap_or(false)
+    /// The rows of a file that have a TARGETID.
+    pub(super) fn contenders(&self, file: usize, columns: &[Columns]) -> Vec<Contender> {
+        let place = self.place[file];
+        let rows = columns.iter().flat_map(|c| (0..c.num_rows()).map(|row| c.standing(row)));
+        rows.enumerate()
+            .filter_map(|(row, standing)| {
+                let (target_id, quality) = standing?;
+                let row = u32::try_from(row).unwrap_or(u32::MAX);
+                Some(Contender { target_id, quality: Reverse(quality), place, row })
+            })
+            .collect()
     }
 
-    fn set(&mut self, contender: &Contender, primary: bool) {
-        let candidate = self.at.get(contender.place as usize).copied().unwrap_or(usize::MAX);
-        let rows = self.rows.get_mut(candidate);
-        if let Some(row) = rows.and_then(|rows| rows.get_mut(contender.row as usize)) {
-            *row = primary;
-        }
+    /// Place of a file.
+    pub(super) fn place(&self, file: usize) -> u32 {
+        self.place[file]
     }
 
-    /// Lets the best new rows meet the primary rows of the registry: of each pair one is demoted.
-    pub(super) async fn meet(
-        &mut self,
-        candidates: &[Candidate],
-        commit: &Commit<'_>,
-    ) -> Result<(), Error> {
-        let best = std::mem::take(&mut self.best);
-        for contenders in best.chunks(LOOKUP) {
-            let ids: Vec<i64> = contenders.iter().map(|c| c.target_id).collect();
-            let mut beaten = HashSet::new();
-            for old in commit.contested(&ids).await? {
-                let Ok(found) = contenders.binary_search_by_key(&old.target_id, |c| c.target_id)
-                else {
-                    continue;
-                };
-                let new = &contenders[found];
-                let candidate = self.at.get(new.place as usize).and_then(|&i| candidates.get(i));
-                if candidate.is_some_and(|candidate| beats(new, candidate, &old)) {
-                    beaten.insert(old.target_id);
-                } else {
-                    self.set(new, false);
-                }
-            }
-            if !beaten.is_empty() {
-                commit.demote(&beaten.into_iter().collect::<Vec<_>>()).await?;
-            }
-        }
-        Ok(())
+    /// Index of a contender's file.
+    pub(super) fn file(&self, contender: &Contender) -> usize {
+        self.index[contender.place as usize]
     }
+}
+
+/// Keeps the best contender of each object and returns the others.
+pub(super) fn beaten(contenders: &mut Vec<Contender>) -> Vec<Contender> {
+    contenders.sort_unstable();
+    let mut beaten = Vec::new();
+    contenders.dedup_by(|worse, better| {
+        let is_same = worse.target_id == better.target_id;
+        beaten.extend(is_same.then_some(*worse));
+        is_same
+    });
+    beaten
+}
+
+/// Lets the best new rows of objects meet the primary rows of the registry: of each pair one is
+/// demoted, in the registry or by being returned.
+pub(super) async fn meet(
+    best: &[Contender],
+    places: &Places,
+    candidates: &[Candidate],
+    commit: &Commit<'_>,
+) -> Result<Vec<Contender>, Error> {
+    let ids: Vec<i64> = best.iter().map(|c| c.target_id).collect();
+    let by_object: HashMap<i64, &Contender> = best.iter().map(|c| (c.target_id, c)).collect();
+    let (mut beaten_new, mut beaten_old) = (Vec::new(), Vec::new());
+    for old in commit.contested(&ids).await? {
+        let Some(&new) = by_object.get(&old.target_id) else { continue };
+        if beats(new, &candidates[places.file(new)], &old) {
+            beaten_old.push(old.place);
+        } else {
+            beaten_new.push(*new);
+        }
+    }
+    commit.demote(&beaten_old).await?;
+    Ok(beaten_new)
 }
 
 /// Whether a new row comes before a registered one.
@@ -142,29 +130,36 @@ fn beats(new: &Contender, candidate: &Candidate, old: &ContestedRow) -> bool {
                 last(old.program.as_deref()),
                 last(old.healpix),
             );
-            candidate.tile_order() < old_tile
+            (tile_order(candidate), candidate.file_id) < (old_tile, old.file_id)
         }
     }
 }
 
 /// Unknown comes last.
-pub(super) fn last<T>(value: Option<T>) -> (bool, Option<T>) {
+fn last<T>(value: Option<T>) -> (bool, Option<T>) {
     (value.is_none(), value)
 }
 
-fn contenders(root: &Path, candidate: &Candidate, place: usize) -> Result<Vec<Contender>, Failure> {
-    let place = u32::try_from(place).unwrap_or(u32::MAX);
-    columns::read(root, candidate, &RANKING, |made: &mut Vec<Contender>, batch, first_row| {
-        let ids = batch.int64s("target_id");
-        let (zwarn, tsnr2_lrg) = (batch.int64s("zwarn"), batch.float32s("tsnr2_lrg"));
-        for row in 0..batch.num_rows() {
-            let Some(target_id) = value(ids.as_ref(), row) else { continue };
-            let zwarn_zero = value(zwarn.as_ref(), row) == Some(0);
-            let quality = Quality::new(zwarn_zero, value(tsnr2_lrg.as_ref(), row));
-            let row = u32::try_from(first_row + row).unwrap_or(u32::MAX);
-            made.push(Contender { target_id, quality: Reverse(quality), place, row });
-        }
-    })
+/// What a tile is sorted by where rows are equally good; unknown comes last.
+type TileOrder<'a> = (
+    (bool, Option<&'a str>),
+    (bool, Option<&'a str>),
+    (bool, Option<&'a str>),
+    (bool, Option<i32>),
+);
+
+fn tile_order(candidate: &Candidate) -> TileOrder<'_> {
+    let tile = candidate.tile.as_ref();
+    (
+        last(tile.map(|t| t.release.as_str())),
+        last(tile.map(|t| t.survey.as_str())),
+        last(tile.map(|t| t.program.as_str())),
+        last(tile.map(|t| t.pixel.get() as i32)),
+    )
+}
+
+fn candidate_order(a: &Candidate, b: &Candidate) -> Ordering {
+    tile_order(a).cmp(&tile_order(b)).then(a.file_id.cmp(&b.file_id))
 }
 
 #[cfg(test)]

@@ -1,25 +1,29 @@
 //! The catalog: rows of files become rows of the registry, by the hundred thousand a second.
 //!
-//! Files are taken in slices, so that memory stays bounded. Of each slice the columns that decide
-//! which rows are primary are read first; then all catalog columns are read, encoded in parallel
-//! and streamed into one COPY, each row written once and for good.
+//! Files are taken in slices, so that memory stays bounded, and of each slice chunk by chunk, in
+//! the order of the sky: one task reads and encodes chunks on all cores but one, the other sends
+//! them. Which row of an object is primary is settled among the rows of a chunk before they are
+//! sent. Then the rows meet those that the registry has: chunk by chunk, or, where an empty catalog
+//! is filled and has no indexes yet, all at once in the end.
 
 mod columns;
 mod contest;
 mod facts;
+mod labels;
 mod rows;
 
 use super::walk::Seen;
 use super::{Progress, Step, run_blocking};
-use crate::registry::{Commit, Error, Rows, Table};
+use crate::registry::{Commit, Error, RowStream, Rows, Table};
 use crate::tile::Tile;
 use columns::Failure;
-use contest::{Primaries, last};
+use contest::{Contender, Places, beaten, meet};
+use labels::Labels;
 use rayon::prelude::*;
-use std::cmp::Ordering;
-use std::collections::HashSet;
+use rows::{Columns, Encoded};
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::sync::mpsc;
 
@@ -27,8 +31,11 @@ use tokio::sync::mpsc;
 const SLICE_ROWS: i64 = 32 << 20;
 /// Files of a slice.
 const SLICE_FILES: usize = 64 << 10;
-/// Files that are encoded side by side before they are sent.
-const CHUNK_FILES: usize = 64;
+/// From so many rows on an empty catalog is filled without its indexes, which are built afterwards.
+const BULK_ROWS: i64 = 100_000;
+/// Rows, and files, that are read and encoded side by side before they are sent.
+const CHUNK_ROWS: i64 = 64 << 10;
+const CHUNK_FILES: usize = 256;
 
 /// A registered file whose rows belong into the catalog.
 #[derive(Debug, Clone)]
@@ -37,34 +44,10 @@ pub(super) struct Candidate {
     pub(super) seen: Seen,
     pub(super) num_rows: i64,
     pub(super) tile: Option<Tile>,
-    /// Written by this program: its rows are those of the tile.
-    pub(super) is_ours: bool,
+    /// All its rows are known to be those of the tile.
+    pub(super) is_one_tile: bool,
     /// Whether it is new in this commit.
     pub(super) is_fresh: bool,
-}
-
-/// What a tile is sorted by where rows are equally good; unknown comes last.
-type TileOrder<'a> = (
-    (bool, Option<&'a str>),
-    (bool, Option<&'a str>),
-    (bool, Option<&'a str>),
-    (bool, Option<i32>),
-);
-
-impl Candidate {
-    fn tile_order(&self) -> TileOrder<'_> {
-        let tile = self.tile.as_ref();
-        (
-            last(tile.map(|t| t.release.as_str())),
-            last(tile.map(|t| t.survey.as_str())),
-            last(tile.map(|t| t.program.as_str())),
-            last(tile.map(|t| t.pixel.get() as i32)),
-        )
-    }
-}
-
-fn candidate_order(a: &Candidate, b: &Candidate) -> Ordering {
-    a.tile_order().cmp(&b.tile_order()).then(a.file_id.cmp(&b.file_id))
 }
 
 /// What became of files whose rows were to be cataloged.
@@ -157,6 +140,27 @@ struct Slice<'a> {
 
 type Failures = Vec<(usize, Failure)>;
 
+/// Files that were read side by side.
+#[derive(Debug, Default)]
+struct Chunk {
+    /// By index.
+    files: Vec<(usize, Encoded)>,
+    /// The best row of each object, among these.
+    best: Vec<Contender>,
+    failures: Failures,
+}
+
+/// What has been sent, and what is to be told when all is.
+#[derive(Default)]
+struct Sent {
+    rows: i64,
+    facts: Rows,
+    classes: Rows,
+    failures: Failures,
+    /// Those that were sent as primary, where the registry could not be asked.
+    unmet: Vec<Contender>,
+}
+
 impl Slice<'_> {
     /// Fills the catalog from the slice's files. Where some fail, what was sent must be undone.
     async fn fill(
@@ -165,78 +169,153 @@ impl Slice<'_> {
         total: i64,
         progress: &Progress,
     ) -> Result<(i64, Failures), Error> {
-        let (root, candidates) = (self.root.clone(), self.candidates.clone());
-        let mut primaries = run_blocking(move || Primaries::among(&root, &candidates)).await;
-        if !primaries.failures.is_empty() {
-            return Ok((0, primaries.failures));
-        }
-        if !self.commit.is_catalog_empty().await? {
-            primaries.meet(&self.candidates, self.commit).await?;
-        }
+        let is_bulk = self.candidates.iter().map(|c| c.num_rows).sum::<i64>() >= BULK_ROWS
+            && self.commit.can_rebuild_catalog().await?;
+        let labels = Arc::new(Labels::new(self.commit.labels().await?));
+        let places = Arc::new(Places::new(&self.candidates));
         let (sender, mut receiver) = mpsc::channel(4);
-        let (root, candidates) = (self.root.clone(), self.candidates.clone());
-        let encoding = run_blocking(move || encode_all(&root, &candidates, &primaries, &sender));
+        let encoding = {
+            let (root, candidates) = (self.root.clone(), self.candidates.clone());
+            let (labels, places) = (labels.clone(), places.clone());
+            run_blocking(move || encode_all(&root, &candidates, &places, &labels, &sender))
+        };
         let sending = async {
-            let mut counts = (Rows::default(), Rows::default(), Vec::new());
-            let mut stream = self.commit.copy_in(Table::Catalog).await?;
-            let mut rows = 0;
-            while let Some(chunk) = receiver.recv().await {
-                for file in chunk {
-                    match file {
-                        Encoded::Rows { catalog, file_id, facts, classes } => {
-                            rows += catalog.count() as i64;
-                            stream.send(catalog).await?;
-                            counts.0.facts(file_id, &facts);
-                            classes.iter().for_each(|class| counts.1.class(file_id, class));
-                        }
-                        Encoded::Failed(index, failure) => counts.2.push((index, failure)),
+            let mut sent = Sent::default();
+            let mut bulk = match is_bulk {
+                true => Some(self.commit.open_catalog_load().await?),
+                false => None,
+            };
+            while let Some(mut chunk) = receiver.recv().await {
+                sent.failures.append(&mut chunk.failures);
+                if !sent.failures.is_empty() {
+                    continue;
+                }
+                match &mut bulk {
+                    Some(stream) => {
+                        sent.unmet.append(&mut chunk.best);
+                        sent.send(chunk, stream).await?;
+                    }
+                    None => {
+                        let best = std::mem::take(&mut chunk.best);
+                        let beaten = meet(&best, &places, &self.candidates, self.commit).await?;
+                        chunk.demote(&beaten, &places);
+                        self.commit.add_labels(&labels.take_added()).await?;
+                        let mut stream = self.commit.copy_in(Table::Catalog).await?;
+                        sent.send(chunk, &mut stream).await?;
+                        stream.finish().await?;
                     }
                 }
-                progress(Step::Rows { done: (done + rows) as u64, total: total as u64 });
+                progress(Step::Rows { done: (done + sent.rows) as u64, total: total as u64 });
             }
-            stream.finish().await?;
-            self.commit.copy(Table::Facts, counts.0).await?;
-            self.commit.copy(Table::Classes, counts.1).await?;
-            Ok((rows, counts.2))
+            if let Some(stream) = bulk {
+                stream.finish().await?;
+                self.commit.add_labels(&labels.take_added()).await?;
+                self.commit.close_catalog_load().await?;
+                let beaten = beaten(&mut sent.unmet);
+                let row = |c: &Contender| {
+                    let file_id = self.candidates[places.file(c)].file_id;
+                    (c.target_id, file_id, i32::try_from(c.row).unwrap_or(i32::MAX))
+                };
+                self.commit.demote_rows(&beaten.iter().map(row).collect::<Vec<_>>()).await?;
+            }
+            self.commit.copy(Table::Facts, sent.facts).await?;
+            self.commit.copy(Table::Classes, sent.classes).await?;
+            Ok((sent.rows, sent.failures))
         };
         let ((), sent) = tokio::join!(encoding, sending);
         sent
     }
 }
 
-/// A file's rows, ready to be sent.
-enum Encoded {
-    Rows {
-        file_id: i64,
-        catalog: Rows,
-        facts: crate::registry::FactsRow,
-        classes: Vec<crate::registry::ClassRow>,
-    },
-    Failed(usize, Failure),
+impl Sent {
+    async fn send(&mut self, chunk: Chunk, stream: &mut RowStream) -> Result<(), Error> {
+        for (_, file) in chunk.files {
+            self.rows += file.rows.count() as i64;
+            stream.send(file.rows).await?;
+            let (facts, classes) = file.tally.finish();
+            self.facts.facts(file.file_id, &facts);
+            classes.iter().for_each(|class| self.classes.class(file.file_id, class));
+        }
+        Ok(())
+    }
 }
 
-fn encode_all(
-    root: &std::path::Path,
-    candidates: &[Candidate],
-    primaries: &Primaries,
-    sender: &mpsc::Sender<Vec<Encoded>>,
-) {
-    let indices: Vec<usize> = (0..candidates.len()).collect();
-    for chunk in indices.chunks(CHUNK_FILES) {
-        let encode = |&index: &usize| {
-            let candidate = &candidates[index];
-            let is_primary = |row| primaries.is_primary(index, row);
-            match rows::encode(root, candidate, is_primary) {
-                Ok((catalog, tally)) => {
-                    let (facts, classes) = tally.finish();
-                    Encoded::Rows { file_id: candidate.file_id, catalog, facts, classes }
-                }
-                Err(failure) => Encoded::Failed(index, failure),
-            }
+impl Chunk {
+    /// Reads and encodes some files, given by their indices.
+    fn read(
+        root: &Path,
+        candidates: &[Candidate],
+        indices: &[usize],
+        places: &Places,
+        labels: &Labels,
+    ) -> Self {
+        // the server, which has more to do for a row than we have, keeps a core to itself
+        let threads = rayon::current_num_threads().saturating_sub(1).max(1);
+        let share = indices.len().div_ceil(threads);
+        let read = |&index: &usize| {
+            let batches = columns::read(root, &candidates[index]);
+            (index, batches.map(|batches| batches.iter().map(Columns::of).collect::<Vec<_>>()))
         };
+        let read: Vec<_> = indices.par_iter().with_min_len(share).map(read).collect();
+        let (mut files, mut chunk) = (Vec::new(), Self::default());
+        for (index, columns) in read {
+            match columns {
+                Ok(columns) => {
+                    chunk.best.extend(places.contenders(index, &columns));
+                    files.push((index, columns));
+                }
+                Err(failure) => chunk.failures.push((index, failure)),
+            }
+        }
+        let beaten: HashSet<(usize, u32)> =
+            beaten(&mut chunk.best).iter().map(|c| (places.file(c), c.row)).collect();
+        let encode = |(index, columns): (usize, Vec<Columns>)| {
+            let is_primary = |row| beaten.is_empty() || !beaten.contains(&(index, row));
+            (index, Encoded::new(&candidates[index], &columns, labels, is_primary))
+        };
+        chunk.files = files.into_par_iter().with_min_len(share).map(encode).collect();
+        chunk
+    }
+
+    /// Says of rows that they are not primary after all.
+    fn demote(&mut self, beaten: &[Contender], places: &Places) {
+        let at: HashMap<usize, usize> =
+            self.files.iter().enumerate().map(|(at, (index, _))| (*index, at)).collect();
+        for contender in beaten {
+            if let Some(&at) = at.get(&places.file(contender)) {
+                self.files[at].1.demote(contender.row);
+            }
+        }
+    }
+}
+
+/// Reads and encodes all files, chunk by chunk, in the order of the sky: rows of one object, which
+/// lie in one place, come together.
+fn encode_all(
+    root: &Path,
+    candidates: &[Candidate],
+    places: &Places,
+    labels: &Labels,
+    sender: &mpsc::Sender<Chunk>,
+) {
+    let mut indices: Vec<usize> = (0..candidates.len()).collect();
+    indices.sort_by_key(|&index| {
+        let candidate = &candidates[index];
+        (candidate.tile.as_ref().map(|t| t.pixel.get()), places.place(index))
+    });
+    let mut rest = &indices[..];
+    while !rest.is_empty() {
+        let mut rows = 0;
+        let fits = |&&index: &&usize| {
+            rows += candidates[index].num_rows;
+            rows <= CHUNK_ROWS
+        };
+        let files = rest.iter().take(CHUNK_FILES).take_while(fits).count().max(1);
+        let (now, later) = rest.split_at(files);
         // the other end went away: the sync has failed, and says so
-        if sender.blocking_send(chunk.par_iter().map(encode).collect()).is_err() {
+        if sender.blocking_send(Chunk::read(root, candidates, now, places, labels)).is_err() {
             return;
         }
+        rest = later;
     }
 }

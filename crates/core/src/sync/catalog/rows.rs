@@ -2,45 +2,70 @@
 //! `sql/sync_copy_catalog.sql`.
 
 use super::Candidate;
-use super::columns::{self, Batch, Failure, text, value, wanted};
+use super::columns::{Batch, text, value};
+use super::contest::Quality;
 use super::facts::{Observed, Tally};
-use crate::registry::Rows;
+use super::labels::Labels;
+use crate::registry::{Label, Rows};
 use crate::sky;
 use arrow::array::{Float32Array, Float64Array, Int32Array, Int64Array, StringArray};
-use std::path::Path;
 
 /// Bytes of an encoded row, about.
-const ROW_BYTES: usize = 260;
+const ROW_BYTES: usize = 164;
 
-/// Reads and encodes a file's rows, and counts them.
-pub(super) fn encode(
-    root: &Path,
-    candidate: &Candidate,
-    is_primary: impl Fn(usize) -> bool,
-) -> Result<(Rows, Tally), Failure> {
-    let made =
-        columns::read(root, candidate, &wanted(candidate), |made: &mut Made, batch, first| {
-            let made = made.get_or_insert_with(|| {
-                let rows = usize::try_from(candidate.num_rows).unwrap_or(0);
-                (Rows::with_capacity(rows.min(1 << 20) * ROW_BYTES), Tally::default())
-            });
-            let columns = Columns::of(batch);
-            for row in 0..batch.num_rows() {
-                let object = columns.object(row);
-                made.1.add(&object.observed());
-                if let Some(target_id) = object.target_id {
-                    let index = first + row;
-                    put(&mut made.0, candidate, &object, target_id, index, is_primary(index));
-                }
-            }
-        })?;
-    Ok(made.unwrap_or_default())
+/// A file's rows, encoded.
+#[derive(Debug, Default)]
+pub(super) struct Encoded {
+    pub(super) file_id: i64,
+    pub(super) rows: Rows,
+    pub(super) tally: Tally,
+    /// By row: where it is written whether the row is primary; nowhere for rows without a TARGETID,
+    /// which are left out.
+    primary_at: Vec<usize>,
 }
 
-type Made = Option<(Rows, Tally)>;
+impl Encoded {
+    /// Encodes a file's rows, and counts them.
+    pub(super) fn new(
+        candidate: &Candidate,
+        columns: &[Columns],
+        labels: &Labels,
+        is_primary: impl Fn(u32) -> bool,
+    ) -> Self {
+        let mut labels = labels.for_file();
+        let num_rows = columns.iter().map(Columns::num_rows).sum();
+        let mut encoded = Self {
+            file_id: candidate.file_id,
+            rows: Rows::with_capacity(num_rows * ROW_BYTES),
+            tally: Tally::default(),
+            primary_at: Vec::with_capacity(num_rows),
+        };
+        let objects = columns.iter().flat_map(|c| (0..c.num_rows).map(|row| c.object(row)));
+        for (index, object) in (0..).zip(objects) {
+            encoded.tally.add(&object.observed());
+            if let Some(target_id) = object.target_id {
+                let label = labels.number(&object.label(candidate));
+                encoded.put(&object, target_id, index, label);
+                encoded.primary_at.push(encoded.rows.len());
+                encoded.rows.bool(is_primary(index));
+            } else {
+                encoded.primary_at.push(usize::MAX);
+            }
+        }
+        encoded
+    }
+
+    /// Says of a row that it is not primary after all.
+    pub(super) fn demote(&mut self, row: u32) {
+        if let Some(&place) = self.primary_at.get(row as usize) {
+            self.rows.put_false(place);
+        }
+    }
+}
 
 /// The columns of a batch; those that a file lacks are absent.
-struct Columns {
+pub(super) struct Columns {
+    num_rows: usize,
     target_id: Option<Int64Array>,
     healpix_29: Option<Int64Array>,
     ra: Option<Float64Array>,
@@ -50,9 +75,6 @@ struct Columns {
     deltachi2: Option<Float64Array>,
     zwarn: Option<Int64Array>,
     desi_target: Option<Int64Array>,
-    bgs_target: Option<Int64Array>,
-    mws_target: Option<Int64Array>,
-    scnd_target: Option<Int64Array>,
     healpix: Option<Int32Array>,
     coadd_fiberstatus: Option<Int32Array>,
     tsnr2_lrg: Option<Float32Array>,
@@ -65,8 +87,9 @@ struct Columns {
 }
 
 impl Columns {
-    fn of(batch: &Batch) -> Self {
+    pub(super) fn of(batch: &Batch) -> Self {
         Self {
+            num_rows: batch.num_rows(),
             target_id: batch.int64s("target_id"),
             healpix_29: batch.int64s("_healpix_29"),
             ra: batch.float64s("ra"),
@@ -76,9 +99,6 @@ impl Columns {
             deltachi2: batch.float64s("deltachi2"),
             zwarn: batch.int64s("zwarn"),
             desi_target: batch.int64s("desi_target"),
-            bgs_target: batch.int64s("bgs_target"),
-            mws_target: batch.int64s("mws_target"),
-            scnd_target: batch.int64s("scnd_target"),
             healpix: batch.int32s("healpix"),
             coadd_fiberstatus: batch.int32s("coadd_fiberstatus"),
             tsnr2_lrg: batch.float32s("tsnr2_lrg"),
@@ -89,6 +109,17 @@ impl Columns {
             subtype: batch.texts("subtype"),
             objtype: batch.texts("objtype"),
         }
+    }
+
+    pub(super) fn num_rows(&self) -> usize {
+        self.num_rows
+    }
+
+    /// Which object a row is of, and how good it is; none for rows without a TARGETID.
+    pub(super) fn standing(&self, row: usize) -> Option<(i64, Quality)> {
+        let target_id = value(self.target_id.as_ref(), row)?;
+        let zwarn_zero = value(self.zwarn.as_ref(), row) == Some(0);
+        Some((target_id, Quality::new(zwarn_zero, value(self.tsnr2_lrg.as_ref(), row))))
     }
 
     fn object(&self, row: usize) -> Object<'_> {
@@ -102,9 +133,6 @@ impl Columns {
             deltachi2: number(self.deltachi2.as_ref(), row),
             zwarn: value(self.zwarn.as_ref(), row),
             desi_target: value(self.desi_target.as_ref(), row),
-            bgs_target: value(self.bgs_target.as_ref(), row),
-            mws_target: value(self.mws_target.as_ref(), row),
-            scnd_target: value(self.scnd_target.as_ref(), row),
             healpix: value(self.healpix.as_ref(), row),
             coadd_fiberstatus: value(self.coadd_fiberstatus.as_ref(), row),
             tsnr2_lrg: value(self.tsnr2_lrg.as_ref(), row).filter(|x| !x.is_nan()),
@@ -134,9 +162,6 @@ struct Object<'a> {
     deltachi2: Option<f64>,
     zwarn: Option<i64>,
     desi_target: Option<i64>,
-    bgs_target: Option<i64>,
-    mws_target: Option<i64>,
-    scnd_target: Option<i64>,
     healpix: Option<i32>,
     coadd_fiberstatus: Option<i32>,
     tsnr2_lrg: Option<f32>,
@@ -148,13 +173,13 @@ struct Object<'a> {
     objtype: Option<&'a str>,
 }
 
-impl Object<'_> {
+impl<'a> Object<'a> {
     fn position(&self) -> Option<(f64, f64)> {
         let position = self.ra.zip(self.dec);
         position.filter(|(ra, dec)| ra.is_finite() && dec.is_finite())
     }
 
-    fn observed(&self) -> Observed<'_> {
+    fn observed(&self) -> Observed<'a> {
         Observed {
             target_id: self.target_id,
             has_position: self.position().is_some(),
@@ -165,42 +190,45 @@ impl Object<'_> {
             desi_target: self.desi_target,
         }
     }
+
+    /// What the row shares with many others; its tile only where it is another than the file's.
+    fn label(&self, candidate: &Candidate) -> Label<&'a str> {
+        fn other<'a>(value: Option<&'a str>, of_file: Option<&str>) -> Option<&'a str> {
+            value.filter(|value| of_file != Some(value))
+        }
+        let tile = candidate.tile.as_ref();
+        let pixel = tile.map(|t| t.pixel.get() as i32);
+        Label {
+            healpix: self.healpix.filter(|healpix| pixel != Some(*healpix)),
+            release: other(self.release, tile.map(|t| t.release.as_str())),
+            survey: other(self.survey, tile.map(|t| t.survey.as_str())),
+            program: other(self.program, tile.map(|t| t.program.as_str())),
+            spectype: self.spectype,
+            subtype: self.subtype,
+            objtype: self.objtype,
+        }
+    }
 }
 
-fn put(
-    rows: &mut Rows,
-    candidate: &Candidate,
-    object: &Object<'_>,
-    target_id: i64,
-    index: usize,
-    is_primary: bool,
-) {
-    let tile = candidate.tile.as_ref();
-    let deep = || object.position().and_then(|(ra, dec)| sky::healpix_29(ra, dec));
-    let pixel = tile.map(|t| t.pixel.get() as i32);
-    rows.begin(24);
-    rows.int8(candidate.file_id);
-    rows.int8(target_id);
-    rows.maybe(object.healpix_29.or_else(deep), Rows::int8);
-    rows.maybe(object.ra, Rows::float8);
-    rows.maybe(object.dec, Rows::float8);
-    rows.maybe(object.z, Rows::float8);
-    rows.maybe(object.zerr, Rows::float8);
-    rows.maybe(object.deltachi2, Rows::float8);
-    rows.maybe(object.zwarn, Rows::int8);
-    rows.maybe(object.desi_target, Rows::int8);
-    rows.maybe(object.bgs_target, Rows::int8);
-    rows.maybe(object.mws_target, Rows::int8);
-    rows.maybe(object.scnd_target, Rows::int8);
-    rows.int4(i32::try_from(index).unwrap_or(i32::MAX));
-    rows.maybe(object.healpix.or(pixel), Rows::int4);
-    rows.maybe(object.coadd_fiberstatus, Rows::int4);
-    rows.maybe(object.tsnr2_lrg, Rows::float4);
-    rows.bool(is_primary);
-    rows.maybe(object.release.or(tile.map(|t| t.release.as_str())), Rows::text);
-    rows.maybe(object.survey.or(tile.map(|t| t.survey.as_str())), Rows::text);
-    rows.maybe(object.program.or(tile.map(|t| t.program.as_str())), Rows::text);
-    rows.maybe(object.spectype, Rows::text);
-    rows.maybe(object.subtype, Rows::text);
-    rows.maybe(object.objtype, Rows::text);
+impl Encoded {
+    /// All but the last value of a row.
+    fn put(&mut self, object: &Object<'_>, target_id: i64, index: u32, label: i32) {
+        let deep = || object.position().and_then(|(ra, dec)| sky::healpix_29(ra, dec));
+        let rows = &mut self.rows;
+        rows.begin(15);
+        rows.int8(self.file_id);
+        rows.int8(target_id);
+        rows.maybe(object.healpix_29.or_else(deep), Rows::int8);
+        rows.maybe(object.ra, Rows::float8);
+        rows.maybe(object.dec, Rows::float8);
+        rows.maybe(object.z, Rows::float8);
+        rows.maybe(object.zerr, Rows::float8);
+        rows.maybe(object.deltachi2, Rows::float8);
+        rows.maybe(object.zwarn, Rows::int8);
+        rows.maybe(object.desi_target, Rows::int8);
+        rows.int4(i32::try_from(index).unwrap_or(i32::MAX));
+        rows.int4(label);
+        rows.maybe(object.coadd_fiberstatus, Rows::int4);
+        rows.maybe(object.tsnr2_lrg, Rows::float4);
+    }
 }

@@ -1,0 +1,2 @@
+-- Commits follow each other, so that nobody else adds labels meanwhile.
+SELECT label_id, healpix, release, survey, program, spectype, subtype, objtype FROM catalog_labels
