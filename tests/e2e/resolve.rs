@@ -102,7 +102,15 @@ fn without_lake(place: &Place) -> impl Fn(&[&str]) -> Ended {
 #[test]
 fn files_out_of_reach_are_named() {
     let place = lake();
-    let away = without_lake(&place);
+    // a private server of its own would go away with the lake
+    let (server, database) = (Place::new(), "--database-url");
+    let url = server.database_url();
+    place.bifrost(["sync", "--no-datasheet", database, &url]).expect(0);
+    let away = |args: &[&str]| {
+        let mut command = server.command(args);
+        command.env_remove("BIFROST_LAKE").env("BIFROST_DATABASE_URL", &url);
+        Ended::from(command.output().expect("the program runs"))
+    };
     std::fs::rename(place.lake(), place.path("elsewhere")).expect("moved away");
     let resolved = away(&["resolve", "z > 0", "--format", "paths"]).expect(0);
     assert_eq!(resolved.stdout, "");

@@ -89,7 +89,14 @@ fn sync(place: &Place) -> Value {
 /// Everything in the registry but the time of day, to the version of each row.
 fn state(place: &Place) -> String {
     let tables = ["lakes", "commits", "file_schemas", "file_makings", "file_registry"];
-    let more = ["file_bounds", "file_classes", "file_facts", "tile_outcomes", "catalog"];
+    let more = [
+        "file_bounds",
+        "file_classes",
+        "file_facts",
+        "tile_outcomes",
+        "catalog_labels",
+        "catalog_rows",
+    ];
     let digest = |table: &&str| {
         let query =
             format!("SELECT md5(string_agg(t::text || xmin, ',' ORDER BY ctid)) FROM {table} t");
@@ -277,6 +284,63 @@ fn foreign_files_are_registered_as_far_as_they_go() {
 }
 
 #[test]
+fn rows_of_several_tiles_in_one_file_keep_their_own() {
+    let place = lake_of(1);
+    let mut dice = Dice(3);
+    let plain = rows(&mut dice, 50);
+    let mut columns: Vec<(String, ArrayRef)> = plain
+        .schema()
+        .fields()
+        .iter()
+        .zip(plain.columns())
+        .map(|(field, column)| (field.name().clone(), column.clone()))
+        .collect();
+    let programs = (0..50).map(|n| ["dark", "bright", "backup"][n % 3]);
+    columns.push(("program".to_owned(), Arc::new(StringArray::from_iter_values(programs))));
+    columns.push(("healpix".to_owned(), Arc::new(Int32Array::from_iter_values(0..50))));
+    let several = RecordBatch::try_from_iter(columns).expect("a batch");
+    write(&tile(&place.lake(), 7, 50), &several);
+    sync(&place);
+    let of_rows = "SELECT count(*), count(DISTINCT healpix) FROM catalog
+                   WHERE release = 'iron' AND program = (ARRAY['dark', 'bright', 'backup'])[row_index % 3 + 1]
+                     AND healpix = row_index AND file_id = (SELECT max(file_id) FROM catalog)";
+    assert_eq!(place.sql(of_rows), "50|50");
+    // nothing is asked of labels or files, so that they are left alone
+    let plan = place.sql("EXPLAIN SELECT count(*) FROM catalog WHERE z > 1");
+    assert!(plan.contains("catalog_rows") && !plan.contains("label"), "{plan}");
+}
+
+#[test]
+fn a_partition_is_trusted_as_far_as_its_positions_tell() {
+    let place = lake_of(1);
+    let batch = rows(&mut Dice(5), 20);
+    let without = |dropped: &[&str]| {
+        let kept = batch
+            .schema()
+            .fields()
+            .iter()
+            .zip(batch.columns())
+            .filter(|(field, _)| !dropped.contains(&field.name().as_str()))
+            .map(|(field, column)| (field.name().clone(), column.clone()))
+            .collect::<Vec<_>>();
+        RecordBatch::try_from_iter(kept).expect("a batch")
+    };
+    // all positions lie far from where the folder says
+    write(&tile(&place.lake(), 30_000, 20), &without(&["_healpix_29"]));
+    write(&tile(&place.lake(), 30_001, 20), &without(&["_healpix_29", "ra", "dec"]));
+    let unbounded =
+        WriterProperties::builder().set_statistics_enabled(EnabledStatistics::None).build();
+    write_with(&tile(&place.lake(), 30_002, 20), &without(&["_healpix_29"]), unbounded);
+    sync(&place);
+    let reach = "SELECT string_agg(healpix::text, ' ' ORDER BY healpix) FROM file_registry
+                 WHERE sky @> (SELECT max(healpix_29) FROM catalog WHERE ra IS NOT NULL) OR sky IS NULL";
+    assert_eq!(place.sql(reach), "30000 30002");
+    let found = place.json(["resolve", "--cone", "45,3,0.01", "ra > 0"]);
+    let pixels = found["files"].as_array().map(|files| files.len());
+    assert_eq!(pixels, Some(2), "{found}");
+}
+
+#[test]
 fn two_live_files_of_one_tile_are_named() {
     let place = lake_of(3);
     let mut dice = Dice(4);
@@ -367,11 +431,15 @@ fn a_bulk_load_leaves_the_catalog_as_it_was_made() {
     let place = lake_of(2);
     place.bifrost(["db", "up"]).expect(0);
     place.bifrost(["db", "migrate"]).expect(0);
-    let indexes = "SELECT indexdef FROM pg_indexes WHERE tablename = 'catalog' ORDER BY 1";
+    let indexes = "SELECT indexdef FROM pg_indexes WHERE tablename = 'catalog_rows' ORDER BY 1";
     let before = place.sql(indexes);
-    assert!(before.lines().count() >= 3, "{before}");
+    assert!(before.lines().count() >= 2, "{before}");
     let mut dice = Dice(12);
-    write(&tile(&place.lake(), 50, 120_000), &rows(&mut dice, 120_000));
+    // so many rows come in several pieces, and hold the same objects
+    for (pixel, count) in [(50, 70_000), (52, 50_000)] {
+        let large = WriterProperties::default();
+        write_with(&tile(&place.lake(), pixel, count), &rows(&mut dice, count), large);
+    }
     // a class that cannot be read is found out when other rows are on their way
     let torn = tile(&place.lake(), 51, 200);
     write(&torn, &rows(&mut dice, 200));
