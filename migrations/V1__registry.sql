@@ -326,17 +326,21 @@ COMMENT ON COLUMN tile_outcomes.at IS 'When it was found';
 COMMENT ON COLUMN tile_outcomes.commit_id IS 'Commit that noted it';
 
 CREATE TABLE catalog_labels (
-    label_id  integer PRIMARY KEY,
-    healpix   integer,
-    release   text COLLATE "C",
-    survey    text COLLATE "C",
-    program   text COLLATE "C",
-    spectype  text COLLATE "C",
-    subtype   text COLLATE "C",
-    objtype   text COLLATE "C"
+    label_id          integer PRIMARY KEY,
+    zwarn             bigint,
+    coadd_fiberstatus integer,
+    healpix           integer,
+    release           text COLLATE "C",
+    survey            text COLLATE "C",
+    program           text COLLATE "C",
+    spectype          text COLLATE "C",
+    subtype           text COLLATE "C",
+    objtype           text COLLATE "C"
 );
-COMMENT ON TABLE catalog_labels IS 'Texts that many rows of the catalog share, each combination once';
+COMMENT ON TABLE catalog_labels IS 'What many rows of the catalog share, each combination once';
 COMMENT ON COLUMN catalog_labels.label_id IS 'Number of the combination';
+COMMENT ON COLUMN catalog_labels.zwarn IS 'Warnings of the redshift fit; 0 = none';
+COMMENT ON COLUMN catalog_labels.coadd_fiberstatus IS 'Fibre status bits; good = 0 or 8';
 COMMENT ON COLUMN catalog_labels.healpix IS 'Pixel of the row''s tile where it is not that of its file; so are release, survey and program';
 COMMENT ON COLUMN catalog_labels.release IS 'Release';
 COMMENT ON COLUMN catalog_labels.survey IS 'Survey';
@@ -348,21 +352,19 @@ COMMENT ON COLUMN catalog_labels.objtype IS 'TGT: target; SKY, BAD or empty: not
 -- Tens of millions of rows, loaded in one go: as few and as narrow columns as will do. Updates of
 -- is_primary stay on their page, so that pages keep to one stretch of the sky.
 CREATE TABLE catalog_rows (
-    file_id           bigint NOT NULL,
-    target_id         bigint NOT NULL,
-    healpix_29        bigint,
-    ra                float8,
-    dec               float8,
-    z                 float8,
-    zerr              float8,
-    deltachi2         float8,
-    zwarn             bigint,
-    desi_target       bigint,
-    row_index         integer NOT NULL,
-    label_id          integer NOT NULL,
-    coadd_fiberstatus integer,
-    tsnr2_lrg         real,
-    is_primary        boolean NOT NULL
+    file_id     bigint NOT NULL,
+    target_id   bigint NOT NULL,
+    healpix_29  bigint,
+    ra          float8,
+    dec         float8,
+    z           float8,
+    zerr        float8,
+    deltachi2   float8,
+    desi_target bigint,
+    row_index   integer NOT NULL,
+    label_id    integer NOT NULL,
+    tsnr2_lrg   real,
+    is_primary  boolean NOT NULL
 ) WITH (fillfactor = 95);
 COMMENT ON TABLE catalog_rows IS 'What the view catalog is made of';
 CREATE INDEX catalog_rows_target_id ON catalog_rows (target_id);
@@ -372,9 +374,9 @@ CREATE INDEX catalog_rows_place ON catalog_rows USING brin (file_id, healpix_29)
 
 -- outer joins: a query that asks for none of their columns does without them
 CREATE VIEW catalog AS
-SELECT r.file_id, r.target_id, r.healpix_29, r.ra, r.dec, r.z, r.zerr, r.deltachi2, r.zwarn,
+SELECT r.file_id, r.target_id, r.healpix_29, r.ra, r.dec, r.z, r.zerr, r.deltachi2, l.zwarn,
        r.desi_target, r.row_index, coalesce(l.healpix, f.healpix) AS healpix,
-       r.coadd_fiberstatus, r.tsnr2_lrg, r.is_primary,
+       l.coadd_fiberstatus, r.tsnr2_lrg, r.is_primary,
        coalesce(l.release, f.release) AS release, coalesce(l.survey, f.survey) AS survey,
        coalesce(l.program, f.program) AS program, l.spectype, l.subtype, l.objtype
 FROM catalog_rows r

@@ -1,6 +1,6 @@
 -- The primary rows of objects of which new rows are about to come, each looked up by itself: the
 -- planner would rather read the whole catalog than so many rows.
-SELECT c.ctid::text, c.target_id, c.file_id, c.zwarn IS NOT DISTINCT FROM 0, c.tsnr2_lrg,
+SELECT c.ctid::text, c.target_id, c.file_id, l.zwarn IS NOT DISTINCT FROM 0, c.tsnr2_lrg,
        coalesce(l.release, f.release), coalesce(l.survey, f.survey),
        coalesce(l.program, f.program), coalesce(l.healpix, f.healpix)
 FROM unnest($1::int8[]) AS wanted (target_id)

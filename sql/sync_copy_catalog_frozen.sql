@@ -1,6 +1,6 @@
 -- Into a table that this very transaction emptied: rows that are visible to all at once need no
 -- second look, and no second write, by whoever reads them first.
 COPY catalog_rows (
-    file_id, target_id, healpix_29, ra, dec, z, zerr, deltachi2, zwarn, desi_target, row_index,
-    label_id, coadd_fiberstatus, tsnr2_lrg, is_primary)
+    file_id, target_id, healpix_29, ra, dec, z, zerr, deltachi2, desi_target, row_index, label_id,
+    tsnr2_lrg, is_primary)
 FROM STDIN (FORMAT binary, FREEZE)

@@ -1,2 +1,3 @@
-COPY catalog_labels (label_id, healpix, release, survey, program, spectype, subtype, objtype)
+COPY catalog_labels (
+    label_id, zwarn, coadd_fiberstatus, healpix, release, survey, program, spectype, subtype, objtype)
 FROM STDIN (FORMAT binary)

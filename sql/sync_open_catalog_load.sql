@@ -5,6 +5,8 @@ DO $$
 DECLARE
     index record;
 BEGIN
+    -- what is written is sent to the disk at once, not all of it at the end
+    PERFORM set_config('backend_flush_after', '2MB', true);
     TRUNCATE catalog_rows;
     DROP TABLE IF EXISTS catalog_indexes;
     CREATE TEMP TABLE catalog_indexes ON COMMIT DROP AS

@@ -220,13 +220,15 @@ impl<'a> Commit<'a> {
         let sql = include_str!("../../../../sql/sync_labels.sql");
         let label = |row: &tokio_postgres::Row| {
             let label = Label {
-                healpix: row.try_get(1)?,
-                release: row.try_get(2)?,
-                survey: row.try_get(3)?,
-                program: row.try_get(4)?,
-                spectype: row.try_get(5)?,
-                subtype: row.try_get(6)?,
-                objtype: row.try_get(7)?,
+                zwarn: row.try_get(1)?,
+                coadd_fiberstatus: row.try_get(2)?,
+                healpix: row.try_get(3)?,
+                release: row.try_get(4)?,
+                survey: row.try_get(5)?,
+                program: row.try_get(6)?,
+                spectype: row.try_get(7)?,
+                subtype: row.try_get(8)?,
+                objtype: row.try_get(9)?,
             };
             Ok((row.try_get(0)?, label))
         };

@@ -93,8 +93,10 @@ impl Rows {
 
     /// A row of `catalog_labels`.
     pub(crate) fn label(&mut self, label_id: i32, label: &Label) {
-        self.begin(8);
+        self.begin(10);
         self.int4(label_id);
+        self.maybe(label.zwarn, Self::int8);
+        self.maybe(label.coadd_fiberstatus, Self::int4);
         self.maybe(label.healpix, Self::int4);
         for text in [
             &label.release,
@@ -133,9 +135,11 @@ impl Rows {
     }
 }
 
-/// Texts that many rows of the catalog share. A tile is named where it is not that of the file.
+/// What many rows of the catalog share. A tile is named where it is not that of the file.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Label<T = String> {
+    pub(crate) zwarn: Option<i64>,
+    pub(crate) coadd_fiberstatus: Option<i32>,
     pub(crate) healpix: Option<i32>,
     pub(crate) release: Option<T>,
     pub(crate) survey: Option<T>,
@@ -149,6 +153,8 @@ impl<T> Label<T> {
     fn map<'a, U>(&'a self, text: impl Fn(&'a T) -> U) -> Label<U> {
         let text = |value: &'a Option<T>| value.as_ref().map(&text);
         Label {
+            zwarn: self.zwarn,
+            coadd_fiberstatus: self.coadd_fiberstatus,
             healpix: self.healpix,
             release: text(&self.release),
             survey: text(&self.survey),

@@ -1,11 +1,11 @@
-//! Texts that many rows of the catalog share: each combination is stored once and has a number.
+//! Values that many rows of the catalog share: each combination is stored once and has a number.
 
 use crate::registry::Label;
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
 /// Combinations that a file remembers by itself; few files hold more.
-const RECENT: usize = 16;
+const SLOTS: usize = 64;
 
 /// The numbers of all labels: those that the registry has, and those that new rows bring.
 #[derive(Debug, Default)]
@@ -46,34 +46,43 @@ impl Labels {
 
     /// For the rows of one file.
     pub(super) fn for_file(&self) -> FileLabels<'_> {
-        FileLabels { labels: self, recent: Vec::with_capacity(RECENT), last: 0 }
+        FileLabels { labels: self, slots: std::iter::repeat_with(|| None).take(SLOTS).collect() }
     }
 }
 
 /// The labels of one file's rows, few of which differ.
 pub(super) struct FileLabels<'a> {
     labels: &'a Labels,
-    recent: Vec<(Label, i32)>,
-    last: usize,
+    slots: Vec<Option<(Label, i32)>>,
 }
 
 impl FileLabels<'_> {
     /// The number of a label.
     pub(super) fn number(&mut self, label: &Label<&str>) -> i32 {
-        if let Some((_, number)) = self.recent.iter().find(|(known, _)| known.borrowed() == *label)
-        {
-            return *number;
+        let slot = &mut self.slots[slot(label)];
+        match slot {
+            Some((known, number)) if known.borrowed() == *label => *number,
+            _ => {
+                let label = label.owned();
+                let number = self.labels.number(label.clone());
+                *slot = Some((label, number));
+                number
+            }
         }
-        let label = label.owned();
-        let number = self.labels.number(label.clone());
-        self.last =
-            if self.recent.len() < RECENT { self.recent.len() } else { (self.last + 1) % RECENT };
-        match self.recent.get_mut(self.last) {
-            Some(place) => *place = (label, number),
-            None => self.recent.push((label, number)),
-        }
-        number
     }
+}
+
+/// Where a label is remembered: what tells labels of one file apart, stirred.
+fn slot(label: &Label<&str>) -> usize {
+    let stir = |bits: u32, byte| bits.wrapping_mul(31).wrapping_add(u32::from(byte));
+    let text = |text: Option<&str>| text.map_or(0, |text| text.bytes().fold(1, stir));
+    let bits = text(label.spectype)
+        .wrapping_mul(31)
+        .wrapping_add(text(label.subtype))
+        .wrapping_add(label.zwarn.unwrap_or(-1) as u32)
+        .wrapping_add((label.coadd_fiberstatus.unwrap_or(-1) as u32).rotate_left(16))
+        .wrapping_add(label.healpix.unwrap_or(0) as u32);
+    (bits.wrapping_mul(0x9e37_79b9) >> (32 - SLOTS.ilog2())) as usize
 }
 
 #[cfg(test)]
@@ -85,13 +94,13 @@ mod tests {
         let label = |n: i32| Label { healpix: Some(n), spectype: Some("QSO"), ..Label::default() };
         let labels = Labels::new(vec![(7, label(0).owned())]);
         let mut of_file = labels.for_file();
-        let numbers: Vec<i32> = (0..40).map(|n| of_file.number(&label(n))).collect();
-        assert_eq!(numbers, (7..47).collect::<Vec<_>>());
+        let numbers: Vec<i32> = (0..400).map(|n| of_file.number(&label(n))).collect();
+        assert_eq!(numbers, (7..407).collect::<Vec<_>>());
         let mut of_another = labels.for_file();
-        assert!((0..40).all(|n| of_another.number(&label(n)) == numbers[n as usize]));
-        assert!((0..40).rev().all(|n| of_file.number(&label(n)) == numbers[n as usize]));
+        assert!((0..400).all(|n| of_another.number(&label(n)) == numbers[n as usize]));
+        assert!((0..400).rev().all(|n| of_file.number(&label(n)) == numbers[n as usize]));
         let added = labels.take_added();
-        assert_eq!(added.len(), 39);
+        assert_eq!(added.len(), 399);
         assert_eq!(added[0], (8, label(1).owned()));
         assert!(labels.take_added().is_empty());
     }

@@ -34,7 +34,7 @@ const SLICE_FILES: usize = 64 << 10;
 /// From so many rows on an empty catalog is filled without its indexes, which are built afterwards.
 const BULK_ROWS: i64 = 100_000;
 /// Rows, and files, that are read and encoded side by side before they are sent.
-const CHUNK_ROWS: i64 = 64 << 10;
+const CHUNK_ROWS: i64 = 16 << 10;
 const CHUNK_FILES: usize = 256;
 
 /// A registered file whose rows belong into the catalog.
@@ -210,8 +210,10 @@ impl Slice<'_> {
             if let Some(stream) = bulk {
                 stream.finish().await?;
                 self.commit.add_labels(&labels.take_added()).await?;
+                let mut unmet = std::mem::take(&mut sent.unmet);
+                let meeting = run_blocking(move || beaten(&mut unmet));
                 self.commit.close_catalog_load().await?;
-                let beaten = beaten(&mut sent.unmet);
+                let beaten = meeting.await;
                 let row = |c: &Contender| {
                     let file_id = self.candidates[places.file(c)].file_id;
                     (c.target_id, file_id, i32::try_from(c.row).unwrap_or(i32::MAX))

@@ -11,7 +11,7 @@ use crate::sky;
 use arrow::array::{Float32Array, Float64Array, Int32Array, Int64Array, StringArray};
 
 /// Bytes of an encoded row, about.
-const ROW_BYTES: usize = 164;
+const ROW_BYTES: usize = 144;
 
 /// A file's rows, encoded.
 #[derive(Debug, Default)]
@@ -199,6 +199,8 @@ impl<'a> Object<'a> {
         let tile = candidate.tile.as_ref();
         let pixel = tile.map(|t| t.pixel.get() as i32);
         Label {
+            zwarn: self.zwarn,
+            coadd_fiberstatus: self.coadd_fiberstatus,
             healpix: self.healpix.filter(|healpix| pixel != Some(*healpix)),
             release: other(self.release, tile.map(|t| t.release.as_str())),
             survey: other(self.survey, tile.map(|t| t.survey.as_str())),
@@ -215,7 +217,7 @@ impl Encoded {
     fn put(&mut self, object: &Object<'_>, target_id: i64, index: u32, label: i32) {
         let deep = || object.position().and_then(|(ra, dec)| sky::healpix_29(ra, dec));
         let rows = &mut self.rows;
-        rows.begin(15);
+        rows.begin(13);
         rows.int8(self.file_id);
         rows.int8(target_id);
         rows.maybe(object.healpix_29.or_else(deep), Rows::int8);
@@ -224,11 +226,9 @@ impl Encoded {
         rows.maybe(object.z, Rows::float8);
         rows.maybe(object.zerr, Rows::float8);
         rows.maybe(object.deltachi2, Rows::float8);
-        rows.maybe(object.zwarn, Rows::int8);
         rows.maybe(object.desi_target, Rows::int8);
         rows.int4(i32::try_from(index).unwrap_or(i32::MAX));
         rows.int4(label);
-        rows.maybe(object.coadd_fiberstatus, Rows::int4);
         rows.maybe(object.tsnr2_lrg, Rows::float4);
     }
 }
