@@ -6,7 +6,6 @@
 //! here; the best of each object then meets the registry's primary row.
 
 use super::Candidate;
-use super::rows::Columns;
 use crate::registry::{Commit, ContestedRow, Error};
 use std::cmp::{Ordering, Reverse};
 use std::collections::HashMap;
@@ -58,17 +57,17 @@ impl Places {
         Self { place, index }
     }
 
-    /// The rows of a file that have a TARGETID.
-    pub(super) fn contenders(&self, file: usize, columns: &[Columns]) -> Vec<Contender> {
+    /// The rows of a file, given by object and quality, that have a TARGETID.
+    pub(super) fn contenders(
+        &self,
+        file: usize,
+        rows: impl Iterator<Item = Option<(i64, Quality)>>,
+    ) -> impl Iterator<Item = Contender> {
         let place = self.place[file];
-        let rows = columns.iter().flat_map(|c| (0..c.num_rows()).map(|row| c.standing(row)));
-        rows.enumerate()
-            .filter_map(|(row, standing)| {
-                let (target_id, quality) = standing?;
-                let row = u32::try_from(row).unwrap_or(u32::MAX);
-                Some(Contender { target_id, quality: Reverse(quality), place, row })
-            })
-            .collect()
+        (0..).zip(rows).filter_map(move |(row, standing)| {
+            let (target_id, quality) = standing?;
+            Some(Contender { target_id, quality: Reverse(quality), place, row })
+        })
     }
 
     /// Place of a file.

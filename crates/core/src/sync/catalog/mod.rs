@@ -263,7 +263,8 @@ impl Chunk {
         for (index, columns) in read {
             match columns {
                 Ok(columns) => {
-                    chunk.best.extend(places.contenders(index, &columns));
+                    let rows = columns.iter().flat_map(Columns::standings);
+                    chunk.best.extend(places.contenders(index, rows));
                     files.push((index, columns));
                 }
                 Err(failure) => chunk.failures.push((index, failure)),

@@ -33,7 +33,7 @@ impl Encoded {
         is_primary: impl Fn(u32) -> bool,
     ) -> Self {
         let mut labels = labels.for_file();
-        let num_rows = columns.iter().map(Columns::num_rows).sum();
+        let num_rows = columns.iter().map(|c| c.num_rows).sum();
         let mut encoded = Self {
             file_id: candidate.file_id,
             rows: Rows::with_capacity(num_rows * ROW_BYTES),
@@ -111,15 +111,13 @@ impl Columns {
         }
     }
 
-    pub(super) fn num_rows(&self) -> usize {
-        self.num_rows
-    }
-
-    /// Which object a row is of, and how good it is; none for rows without a TARGETID.
-    pub(super) fn standing(&self, row: usize) -> Option<(i64, Quality)> {
-        let target_id = value(self.target_id.as_ref(), row)?;
-        let zwarn_zero = value(self.zwarn.as_ref(), row) == Some(0);
-        Some((target_id, Quality::new(zwarn_zero, value(self.tsnr2_lrg.as_ref(), row))))
+    /// Which object each row is of, and how good it is; none for rows without a TARGETID.
+    pub(super) fn standings(&self) -> impl Iterator<Item = Option<(i64, Quality)>> {
+        (0..self.num_rows).map(|row| {
+            let target_id = value(self.target_id.as_ref(), row)?;
+            let zwarn_zero = value(self.zwarn.as_ref(), row) == Some(0);
+            Some((target_id, Quality::new(zwarn_zero, value(self.tsnr2_lrg.as_ref(), row))))
+        })
     }
 
     fn object(&self, row: usize) -> Object<'_> {
