@@ -9,6 +9,7 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -317,6 +318,18 @@ fn only_what_changed_is_made_again() {
     let file = File::options().append(true).open(&redrock).expect("a file");
     file.set_modified(std::time::UNIX_EPOCH + Duration::from_secs(1)).expect("set");
     assert_eq!(again(&[]), "unchanged", "another time, the same bytes");
+    let noted = place.lake().join(".bifrost/digests/iron-main-dark-7.json");
+    let first = fs::metadata(&noted).expect("noted").ino();
+    assert_eq!(again(&[]), "unchanged");
+    assert_eq!(fs::metadata(&noted).expect("noted").ino(), first, "its digest is known now");
+    // what is noted is believed of that name, size and time alone
+    let text = fs::read_to_string(&noted).expect("a note");
+    let sha256 = text.split('"').find(|word| word.len() == 64).expect("a digest");
+    fs::write(&noted, text.replace(sha256, &"0".repeat(64))).expect("written");
+    assert_eq!(again(&[]), "converted", "the note was asked, not the file");
+    fs::write(&noted, "{").expect("written");
+    file.set_modified(std::time::UNIX_EPOCH + Duration::from_secs(2)).expect("set");
+    assert_eq!(again(&[]), "unchanged", "a damaged note is no note");
     assert_eq!(again(&["--precision", "exact"]), "converted");
     assert_eq!(again(&["--precision", "exact"]), "unchanged");
     assert_eq!(again(&["--precision", "exact", "--force"]), "converted");
@@ -324,7 +337,7 @@ fn only_what_changed_is_made_again() {
     assert_eq!(again(&["--precision", "exact"]), "converted");
     // each predecessor is kept, one file is live
     assert_eq!(visible(&place.lake()).len(), 1);
-    assert_eq!(files_under(&place.lake().join(".bifrost/replaced")), 4);
+    assert_eq!(files_under(&place.lake().join(".bifrost/replaced")), 5);
 }
 
 #[test]
