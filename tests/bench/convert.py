@@ -35,6 +35,8 @@ TOLERANCE_ANGSTROM = 1e-3
 # rows whose pixels are worked on together: so many stay in the processor's cache
 BLOCK_ROWS = 16
 PIXEL = 10000
+# degrees of freedom of a line that was not fitted
+NOT_FITTED = -99
 
 FIBERMAP = """
     target_id=TARGETID ra=TARGET_RA dec=TARGET_DEC mean_fiber_ra mean_fiber_dec objtype morphtype
@@ -182,7 +184,9 @@ def scalars(coadd, folder, stem, key, schema):
             table = records(hdus, "EMLINEFIT")
             at, found = rows_of(native(table["TARGETID"]), ids)
             for column, name in names(LINES).items():
-                columns[column] = (table[name][at], found)
+                values = table[name][at]
+                fitted = values != NOT_FITTED if column.endswith("_ndof") else True
+                columns[column] = (values, found & fitted)
     columns["has_emline"] = (found, None)
     columns |= exposures(records(coadd, "EXP_FIBERMAP"), ids)
     columns |= details(folder / f"rrdetails-{stem}.h5", ids)

@@ -1,7 +1,7 @@
 //! `bifrost convert`: how every edge ends, alone and in pairs; what is made again and what is not;
 //! what stays when the program is killed.
 
-use crate::support::{Ended, Place, shared, trials};
+use crate::support::{BIFROST, Ended, Place, clean, leave_out, shared, trials};
 use arrow::array::{AsArray, RecordBatch};
 use arrow::compute::concat_batches;
 use arrow::datatypes::{Float32Type, Int64Type};
@@ -9,7 +9,9 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 /// Every edge and the outcome that it ends in.
@@ -279,7 +281,7 @@ fn a_packed_coadd_is_read() {
     let folder = place.path("plain/healpix/main/dark/0/7");
     let coadd = folder.join("coadd-main-dark-7.fits");
     let packed = File::create(folder.join("coadd-main-dark-7.fits.gz")).expect("a file");
-    let mut gzip = std::process::Command::new("gzip");
+    let mut gzip = Command::new("gzip");
     gzip.arg("-c").arg(&coadd).stdout(packed);
     assert!(gzip.status().expect("gzip is installed").success());
     fs::remove_file(&coadd).expect("removed");
@@ -317,6 +319,18 @@ fn only_what_changed_is_made_again() {
     let file = File::options().append(true).open(&redrock).expect("a file");
     file.set_modified(std::time::UNIX_EPOCH + Duration::from_secs(1)).expect("set");
     assert_eq!(again(&[]), "unchanged", "another time, the same bytes");
+    let noted = place.lake().join(".bifrost/digests/iron-main-dark-7.json");
+    let first = fs::metadata(&noted).expect("noted").ino();
+    assert_eq!(again(&[]), "unchanged");
+    assert_eq!(fs::metadata(&noted).expect("noted").ino(), first, "its digest is known now");
+    // what is noted is believed of that name, size and time alone
+    let text = fs::read_to_string(&noted).expect("a note");
+    let sha256 = text.split('"').find(|word| word.len() == 64).expect("a digest");
+    fs::write(&noted, text.replace(sha256, &"0".repeat(64))).expect("written");
+    assert_eq!(again(&[]), "converted", "the note was asked, not the file");
+    fs::write(&noted, "{").expect("written");
+    file.set_modified(std::time::UNIX_EPOCH + Duration::from_secs(2)).expect("set");
+    assert_eq!(again(&[]), "unchanged", "a damaged note is no note");
     assert_eq!(again(&["--precision", "exact"]), "converted");
     assert_eq!(again(&["--precision", "exact"]), "unchanged");
     assert_eq!(again(&["--precision", "exact", "--force"]), "converted");
@@ -324,7 +338,7 @@ fn only_what_changed_is_made_again() {
     assert_eq!(again(&["--precision", "exact"]), "converted");
     // each predecessor is kept, one file is live
     assert_eq!(visible(&place.lake()).len(), 1);
-    assert_eq!(files_under(&place.lake().join(".bifrost/replaced")), 4);
+    assert_eq!(files_under(&place.lake().join(".bifrost/replaced")), 5);
 }
 
 #[test]
@@ -437,6 +451,66 @@ fn a_killed_run_leaves_nothing_half_made() {
     for folder in ["staging", "intents", "claims"] {
         assert_eq!(files_under(&place.lake().join(".bifrost").join(folder)), 0, "{folder}");
     }
+}
+
+/// Mounts a disk of 2 MB on the lake, converts, lists what is there, makes room, converts again.
+/// Nobody else sees the disk, and it is gone with this shell.
+const SMALL_DISK: &str = r#"
+    mount -t tmpfs -o size=2m none "$BIFROST_LAKE" || exit
+    "$0" convert archive --jobs 1 --json > full.json
+    echo $? > full.code
+    (cd "$BIFROST_LAKE" && find . -type f | sort) > full.files
+    mount -o remount,size=64m "$BIFROST_LAKE" || exit
+    "$0" convert archive --json > roomy.json
+"#;
+
+#[test]
+fn a_full_disk_costs_only_the_tile_that_does_not_fit() {
+    let place = Place::private();
+    for (pixel, objects) in [("0", "12"), ("1", "90"), ("2", "12")] {
+        let sized = ["mock", "--out", "archive", "--pix", pixel, "--objects", objects];
+        place
+            .bifrost([&sized[..], &["--no-resolution", "--rrdetails", "small"]].concat())
+            .expect(0);
+    }
+    fs::create_dir(place.lake()).expect("a folder to mount on");
+    // root may mount; others may in a user namespace, where the system lets them
+    let is_allowed = |how: &&&[&str]| {
+        let mount = ["mount", "-t", "tmpfs", "none"];
+        let mut trial = Command::new("unshare");
+        trial.args(**how).args(mount).arg(place.lake()).stderr(Stdio::null());
+        trial.status().is_ok_and(|status| status.success())
+    };
+    let ways: [&[&str]; 2] = [&["--mount"], &["--mount", "--map-root-user"]];
+    let Some(how) = ways.iter().find(is_allowed) else {
+        return leave_out("no disk may be mounted here; left out: convert on a full disk");
+    };
+    let mut run = clean(Command::new("unshare"));
+    run.args(*how).args(["sh", "-c", SMALL_DISK, BIFROST]).current_dir(place.path(""));
+    assert!(run.env("BIFROST_LAKE", place.lake()).status().expect("it runs").success());
+    let said = |name: &str| fs::read_to_string(place.path(name)).expect("it was written");
+    let outcomes = |name: &str| {
+        let report: Value = serde_json::from_str(&said(name)).expect("JSON");
+        let tiles = report["tiles"].as_array().expect("tiles").clone();
+        let outcome = |tile: &Value| tile["outcome"].as_str().expect("a word").to_owned();
+        (tiles.iter().map(outcome).collect::<Vec<_>>(), tiles)
+    };
+    let (full, tiles) = outcomes("full.json");
+    assert_eq!(full, ["converted", "disk", "converted"], "{tiles:?}");
+    assert!(tiles[1]["reasons"][0].as_str().expect("a reason").contains("No space left"));
+    assert_eq!(said("full.code"), "3\n");
+    let files = said("full.files");
+    let left: Vec<_> = files.lines().map(|path| path.rsplit('/').next().unwrap_or(path)).collect();
+    let kept = ["lake.json", "publish.lock", "iron-main-dark-1.json"];
+    let made = ["iron-main-dark-0_", "iron-main-dark-2_"];
+    let expected = kept.iter().chain(&made);
+    assert!(left.iter().zip(expected).all(|(file, name)| file.starts_with(name)), "{files}");
+    assert_eq!(
+        left.len(),
+        kept.len() + made.len(),
+        "something of the one that did not fit: {files}"
+    );
+    assert_eq!(outcomes("roomy.json").0, ["unchanged", "converted", "unchanged"]);
 }
 
 #[test]

@@ -35,6 +35,7 @@ SCORES = (
     "median_coadd_snr_z"
 )
 LINES = "oii hdelta hgamma hbeta oiii halpha"
+NOT_FITTED = -99
 FITTED = "flux flux_ivar sigma sigma_ivar cont cont_ivar share share_ivar ew ew_ivar chi2 ndof"
 
 
@@ -58,15 +59,17 @@ def pairs(names):
 
 
 def same(found, expected, name):
-    """Equal, where NaN in FITS is NULL here."""
+    """Equal, where NaN in FITS, and -99 degrees of freedom, are NULL here."""
     expected = np.asarray(expected)
     if expected.dtype.kind in "SU":
         assert found == [text.strip() for text in expected.astype(str)], name
         return
     nulls = np.array([value is None for value in found])
-    nan = np.isnan(expected) if expected.dtype.kind == "f" else np.zeros(len(expected), bool)
-    assert (nulls == nan).all(), name
-    assert np.array_equal(np.array([v for v in found if v is not None]), expected[~nan]), name
+    missing = np.isnan(expected) if expected.dtype.kind == "f" else np.zeros(len(expected), bool)
+    if name.endswith("_ndof"):
+        missing = expected == NOT_FITTED
+    assert (nulls == missing).all(), name
+    assert np.array_equal(np.array([v for v in found if v is not None]), expected[~missing]), name
 
 
 class Source:
@@ -143,6 +146,8 @@ def check_lines(found, emline):
     for line in LINES.split():
         for key in FITTED.split():
             same(found[f"{line}_{key}"], emline[f"{line}_{key}".upper()][rows], f"{line}_{key}")
+        # what is not fitted lacks both
+        assert [n is None for n in found[f"{line}_ndof"]] == [x is None for x in found[f"{line}_flux"]]
 
 
 def check_details(found, rrdetails):
@@ -216,7 +221,7 @@ def archive(tmp_path_factory):
 def test_every_number_is_the_archives(archive, tmp_path, precision):
     tiles = convert(tmp_path / "lake", archive, precision=precision)
     assert len(tiles) == 20 and {tile["outcome"] for tile in tiles} == {"converted"}
-    targets = {}
+    targets, unfitted = {}, 0
     for tile in tiles:
         program, pixel = tile["tile"]["program"], tile["tile"]["pixel"]
         folder = archive / "healpix" / "main" / program / str(pixel // 100) / str(pixel)
@@ -235,8 +240,10 @@ def test_every_number_is_the_archives(archive, tmp_path, precision):
         check_scalars(found, source)
         check_arrays(table, source, precision)
         check_duckdb(tile["path"], table)
+        unfitted += found["halpha_ndof"].count(None)
         targets.setdefault(pixel, []).append(set(found["target_id"]))
     assert any(dark & bright for dark, bright in targets.values()), "no target is shared"
+    assert unfitted, "every line was fitted"
 
 
 def check_duckdb(path, table):

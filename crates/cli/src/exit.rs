@@ -1,6 +1,6 @@
 //! Every way a command can end, and the number that says so.
 
-use bifrost_core::{cluster, registry};
+use bifrost_core::{cluster, guard, registry};
 use std::io;
 use std::process::ExitCode;
 
@@ -24,6 +24,11 @@ pub struct Usage(pub String);
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct TryAgain(pub String);
+
+/// This program is wrong: exit code 1.
+#[derive(Debug, thiserror::Error)]
+#[error("a fault of this program, please report it: {}", .0.fault())]
+pub struct Fault(pub guard::Panicked);
 
 /// The reader of our output went away (`bifrost read | head`): that is no failure.
 #[derive(Debug, thiserror::Error)]

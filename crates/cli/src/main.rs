@@ -14,12 +14,15 @@ mod progress;
 mod rows;
 mod settings;
 
+use bifrost_core::guard::{guard, keep_quiet};
 use clap::Parser;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    bifrost_core::guard::keep_quiet();
+    keep_quiet();
     let cli = args::Cli::parse();
-    let ended = context::Context::new(cli.global).and_then(|ctx| commands::run(&ctx, cli.command));
-    exit::code(ended)
+    let ended = guard(|| {
+        context::Context::new(cli.global).and_then(|ctx| commands::run(&ctx, cli.command))
+    });
+    exit::code(ended.unwrap_or_else(|panicked| Err(exit::Fault(panicked).into())))
 }

@@ -7,6 +7,7 @@
 //! LAKE/.bifrost/intents/       publications under way
 //! LAKE/.bifrost/replaced/      predecessors of files that were made again
 //! LAKE/.bifrost/quarantine/    one JSON a tile that could not be made: why, and what to do
+//! LAKE/.bifrost/digests/       one JSON a tile whose files were touched, but are the same
 //! ```
 
 use crate::tile::{FileName, Name, Pixel, Tile};

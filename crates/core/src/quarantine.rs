@@ -121,10 +121,16 @@ fn write(path: &Path, record: &Record) -> io::Result<()> {
     let dir = path.parent().unwrap_or(path);
     fs::create_dir_all(dir)?;
     let draft = dir.join(format!("{}.draft", Uuid::new_v4()));
-    let mut file = File::create(&draft)?;
-    file.write_all(&serde_json::to_vec_pretty(record)?)?;
-    file.sync_all()?;
-    fs::rename(&draft, path)?;
+    let put = || -> io::Result<()> {
+        let mut file = File::create(&draft)?;
+        file.write_all(&serde_json::to_vec_pretty(record)?)?;
+        file.sync_all()?;
+        fs::rename(&draft, path)
+    };
+    put().inspect_err(|_| {
+        // on a full disk every byte counts
+        let _ = fs::remove_file(&draft);
+    })?;
     File::open(dir)?.sync_all()
 }
 
@@ -159,6 +165,14 @@ mod tests {
         fs::write(lake.private(QUARANTINE).join("y.json"), "{").expect("written");
         let listed = list(&lake).expect("listed");
         assert_eq!((listed.len(), &listed[0]), (2, &first));
+        let folder = lake.private(QUARANTINE);
+        fs::create_dir(folder.join("iron-main-dark-8.json")).expect("in the way");
+        let eighth = Tile { pixel: Pixel::new(8).expect("a pixel"), ..tile.clone() };
+        let blocked = Record { tile: Some(eighth), ..first.clone() };
+        assert!(record(&lake, &blocked).is_err());
+        let drafts = fs::read_dir(&folder).expect("listed").flatten();
+        assert!(drafts.map(|e| e.path()).all(|p| p.extension().is_some_and(|e| e == "json")));
+        fs::remove_dir(folder.join("iron-main-dark-8.json")).expect("removed");
         clear(&lake, &tile, &sources).expect("cleared");
         assert_eq!(list(&lake).expect("listed"), []);
     }

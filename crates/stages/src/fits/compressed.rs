@@ -1,20 +1,24 @@
 //! Tile-compressed images through cfitsio: the only file that knows it.
 //!
 //! Only images come here: the fitsio crate panics on tables with columns of variable length.
-//! Calls are made one at a time, since a cfitsio may be built without being thread-safe.
+//! Calls are made one at a time, since a cfitsio may be built without being thread-safe; an image
+//! stays open, since opening takes ten times as long as reading a row.
 
 use super::{Error, Place};
 use fitsio::FitsFile;
 use fitsio::hdu::{FitsHdu, HduInfo};
-use std::path::{Path, PathBuf};
+use fitsio::threadsafe_fitsfile::ThreadsafeFitsFile;
+use std::fmt;
+use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 static CFITSIO: Mutex<()> = Mutex::new(());
 
 /// A tile-compressed image of whole numbers.
-#[derive(Debug)]
 pub struct CompressedImage {
-    path: PathBuf,
+    /// `None` once it is closed.
+    file: Mutex<Option<ThreadsafeFitsFile>>,
+    hdu: FitsHdu,
     name: String,
     width: usize,
     rows: usize,
@@ -27,7 +31,9 @@ impl CompressedImage {
     /// [`Error::Compressed`] with what cfitsio says; [`Error::Form`] for anything but 2 axes.
     pub fn open(path: &Path, name: &str) -> Result<Self, Error> {
         let _one = CFITSIO.lock().unwrap_or_else(PoisonError::into_inner);
-        let (_, hdu) = open(path, name)?;
+        let fail = |e: fitsio::errors::Error| Error::Compressed(format!("{name}: {e}"));
+        let mut file = FitsFile::open(path).map_err(fail)?;
+        let hdu = file.hdu(name).map_err(fail)?;
         let (width, rows) = match &hdu.info {
             HduInfo::ImageInfo { shape, .. } if shape.len() == 2 => (shape[1], shape[0]),
             other => {
@@ -38,7 +44,8 @@ impl CompressedImage {
                 });
             }
         };
-        Ok(Self { path: path.to_owned(), name: name.to_owned(), width, rows })
+        let file = Mutex::new(Some(file.threadsafe()));
+        Ok(Self { file, hdu, name: name.to_owned(), width, rows })
     }
 
     /// Pixels in a row.
@@ -63,12 +70,14 @@ impl CompressedImage {
             return Err(Error::Missing(format!("row {} of {} pixels", from.row, out.len())));
         }
         let _one = CFITSIO.lock().unwrap_or_else(PoisonError::into_inner);
-        let (mut file, hdu) = open(&self.path, &self.name)?;
+        let held = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        let fail = |e: fitsio::errors::Error| Error::Compressed(format!("{}: {e}", self.name));
+        let Some(file) = &*held else { return Err(Error::Missing(self.name.clone())) };
         // i64 holds what is stored as signed and as unsigned 32 bits
         let start = from.row * self.width + from.pixel;
-        let stored: Vec<i64> = hdu
-            .read_section(&mut file, start, start + out.len())
-            .map_err(|e| Error::Compressed(format!("{}: {e}", self.name)))?;
+        let mut file = file.lock().map_err(fail)?;
+        let stored: Vec<i64> =
+            self.hdu.read_section(&mut file, start, start + out.len()).map_err(fail)?;
         for (bits, value) in out.iter_mut().zip(stored) {
             *bits = value as i32;
         }
@@ -76,9 +85,15 @@ impl CompressedImage {
     }
 }
 
-fn open(path: &Path, name: &str) -> Result<(FitsFile, FitsHdu), Error> {
-    let fail = |e: fitsio::errors::Error| Error::Compressed(format!("{name}: {e}"));
-    let mut file = FitsFile::open(path).map_err(fail)?;
-    let hdu = file.hdu(name).map_err(fail)?;
-    Ok((file, hdu))
+impl Drop for CompressedImage {
+    fn drop(&mut self) {
+        let _one = CFITSIO.lock().unwrap_or_else(PoisonError::into_inner);
+        self.file.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+    }
+}
+
+impl fmt::Debug for CompressedImage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "CompressedImage({})", self.name)
+    }
 }

@@ -6,6 +6,8 @@ use super::sums;
 use crate::fits::{Fits, Value};
 use bifrost_core::metadata::Input;
 use bifrost_core::outcome::Outcome;
+use rayon::prelude::*;
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File};
 use std::io;
@@ -143,12 +145,27 @@ impl Inputs {
         stated
     }
 
+    /// Computes digests of files, as many at a time as there are cores; the largest begins first,
+    /// since it takes longest.
+    #[must_use]
+    pub fn digests(
+        &self,
+        kinds: impl IntoIterator<Item = Kind>,
+    ) -> BTreeMap<Kind, io::Result<String>> {
+        let mut kinds: Vec<Kind> = kinds.into_iter().collect();
+        kinds.sort_by_key(|kind| Reverse(self.files.get(kind).map(|input| input.size_bytes)));
+        let digest = |kind| (kind, sums::sha256(&self.paths[&kind]));
+        let digests: Vec<_> = kinds.into_par_iter().with_max_len(1).map(digest).collect();
+        digests.into_iter().collect()
+    }
+
     /// Computes every digest and holds it against the stated one.
     pub fn verify(&self, findings: &mut Findings) -> BTreeMap<Kind, Input> {
         let stated = self.stated_sums();
         let mut verified = self.files.clone();
-        for (kind, input) in &mut verified {
-            match (sums::sha256(&self.paths[kind]), stated.get(kind)) {
+        for (kind, digest) in self.digests(self.files.keys().copied()) {
+            let Some(input) = verified.get_mut(&kind) else { continue };
+            match (digest, stated.get(&kind)) {
                 (Ok(digest), Some(stated)) if digest == *stated => {
                     (input.sha256, input.verified) = (Some(digest), true);
                 }

@@ -26,11 +26,11 @@ pub use precision::Precision;
 pub use sources::Sources;
 pub use tile::{Ending, Plan, plan};
 
+use bifrost_core::guard::guard;
 use bifrost_core::layout::Lake;
 use bifrost_core::outcome::Outcome;
 use bifrost_core::publish::{self, Staging};
 use findings::Findings;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
@@ -56,7 +56,8 @@ pub fn convert(
                 loop {
                     let index = next.fetch_add(1, Ordering::Relaxed);
                     let Some(sources) = tiles.get(index) else { break };
-                    let ending = convert_one(lake, &staging, sources, config);
+                    let fuse = || tile::fuse(lake, &staging, sources, config);
+                    let ending = convert_one(lake, sources, fuse);
                     ended(&ending);
                     endings.lock().unwrap_or_else(PoisonError::into_inner).push((index, ending));
                 }
@@ -69,14 +70,11 @@ pub fn convert(
 }
 
 /// One tile; a fault of this program is that tile's alone.
-fn convert_one(lake: &Lake, staging: &Staging, sources: &Sources, config: &Config) -> Ending {
+fn convert_one(lake: &Lake, sources: &Sources, fuse: impl FnOnce() -> Ending) -> Ending {
     let start = Instant::now();
-    let fused = catch_unwind(AssertUnwindSafe(|| tile::fuse(lake, staging, sources, config)));
-    let mut ending = fused.unwrap_or_else(|panic| {
-        let said = panic.downcast_ref::<String>().map(String::as_str);
-        let said = said.or_else(|| panic.downcast_ref::<&str>().copied());
+    let mut ending = guard(fuse).unwrap_or_else(|panicked| {
         let mut findings = Findings::default();
-        findings.add(Outcome::Internal, format!("a fault: {}", said.unwrap_or("without words")));
+        findings.add(Outcome::Internal, format!("a fault: {}", panicked.fault()));
         let ending = Ending::of(sources, None, Outcome::Internal).with(&findings);
         // what cannot be recorded is still in the summary
         let _ = tile::remember(lake, sources, &ending);
@@ -84,4 +82,28 @@ fn convert_one(lake: &Lake, staging: &Staging, sources: &Sources, config: &Confi
     });
     ending.seconds = start.elapsed().as_secs_f64();
     ending
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bifrost_core::{guard::keep_quiet, quarantine};
+    use std::collections::BTreeMap;
+
+    #[test]
+    fn a_fault_is_one_tiles_and_says_where() {
+        keep_quiet();
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let lake = Lake::open_or_create(dir.path(), "here").expect("a lake");
+        let sources = Sources { stem: "x".to_owned(), files: BTreeMap::new() };
+        let row = 3;
+        // as where a page is encoded, on another thread
+        let fuse = || rayon::join(|| panic!("row {row} is odd"), || ()).0;
+        let ending = convert_one(&lake, &sources, fuse);
+        assert_eq!((ending.outcome, ending.stem.as_str()), (Outcome::Internal, "x"));
+        let place = format!("({}:{})", file!(), line!() - 3);
+        assert_eq!(ending.reasons, [format!("a fault: row 3 is odd {place}")]);
+        let recorded = quarantine::list(&lake).expect("listed");
+        assert_eq!(recorded[0].reasons, ending.reasons);
+    }
 }

@@ -289,8 +289,9 @@ fn gather(
         ($array:ty, $native:ty) => {{
             let values = columns.integers(name)?;
             let narrow = |n: i64| <$native>::try_from(n).map_err(|_| too_large());
-            let at = |row: &Option<u32>| row.and_then(|r| values[r as usize]).map(narrow);
-            let picked = rows.iter().map(|row| at(row).transpose());
+            let is_value = |n: &i64| Some(*n) != column.sentinel();
+            let at = |row: &Option<u32>| row.and_then(|r| values[r as usize]).filter(is_value);
+            let picked = rows.iter().map(|row| at(row).map(narrow).transpose());
             Arc::new(picked.collect::<Result<$array, Error>>()?)
         }};
     }

@@ -8,7 +8,7 @@ use super::inputs::Inputs;
 use super::rows::{self, Scalars};
 use super::sources::{Kind, Sources};
 use super::tables::Tables;
-use super::unchanged::is_current;
+use super::unchanged::{Remembered, is_current};
 use super::write::{self, Writer};
 use crate::rrdetails;
 use arrow::array::{AsArray, RecordBatch};
@@ -111,11 +111,12 @@ pub fn plan(lake: Option<&Lake>, sources: &Sources, config: &Config) -> Plan {
     let mut findings = Findings::default();
     let inputs = Inputs::open(sources, None, &mut findings);
     let tile = identify(&sources.stem, &inputs, &config.given, &mut findings);
-    let live = lake.zip(tile.as_ref()).and_then(|(l, t)| l.files_of(&product(), t).ok());
-    let current = match live.as_deref() {
-        Some([path]) => !config.force && is_current(path, &inputs, config),
+    let is_current = |(lake, tile): (&Lake, &Tile)| match lake.files_of(&product(), tile).as_deref()
+    {
+        Ok([path]) => is_current(path, &inputs, config, &mut Remembered::read(lake, tile)),
         _ => false,
     };
+    let current = !config.force && lake.zip(tile.as_ref()).is_some_and(is_current);
     let would = match findings.worst() {
         Some(worst) => worst.as_str(),
         None if current => Outcome::Unchanged.as_str(),
@@ -136,7 +137,7 @@ pub fn fuse(lake: &Lake, staging: &Staging, sources: &Sources, config: &Config) 
     let inputs = Inputs::open(sources, Some(staging.dir()), &mut findings);
     let tile = identify(&sources.stem, &inputs, &config.given, &mut findings);
     let mut ending = match &tile {
-        Some(tile) => fuse_known(staging, &inputs, tile, config, &mut findings),
+        Some(tile) => fuse_known(lake, staging, &inputs, tile, config, &mut findings),
         None => check(&inputs, None, config, &mut findings),
     }
     .unwrap_or_else(|| Ending::of(sources, tile.clone(), Outcome::Internal));
@@ -201,6 +202,7 @@ fn check(
 }
 
 fn fuse_known(
+    lake: &Lake,
     staging: &Staging,
     inputs: &Inputs,
     tile: &Tile,
@@ -210,7 +212,7 @@ fn fuse_known(
     let claim =
         claim(staging, tile).map_err(|e| findings.add(Outcome::Disk, e.to_string())).ok()?;
     let may_be_current = findings.worst().is_none() && !config.force;
-    if may_be_current && let Some(ending) = unchanged(&claim, inputs, tile, config) {
+    if may_be_current && let Some(ending) = unchanged(lake, &claim, inputs, tile, config) {
         return Some(ending);
     }
     let mut digests = Findings::default();
@@ -262,11 +264,21 @@ pub(super) fn product() -> Name {
 }
 
 /// The ending of a tile whose published file is current.
-fn unchanged(claim: &Claim<'_>, inputs: &Inputs, tile: &Tile, config: &Config) -> Option<Ending> {
+fn unchanged(
+    lake: &Lake,
+    claim: &Claim<'_>,
+    inputs: &Inputs,
+    tile: &Tile,
+    config: &Config,
+) -> Option<Ending> {
     let live = claim.live().ok()?;
     let [path] = &live[..] else { return None };
-    if !is_current(path, inputs, config) {
+    let mut remembered = Remembered::read(lake, tile);
+    if !is_current(path, inputs, config, &mut remembered) {
         return None;
+    }
+    if let Err(e) = remembered.write() {
+        tracing::warn!("{tile}: its files' digests could not be noted: {e}");
     }
     let name: Option<bifrost_core::tile::FileName> =
         path.file_name().and_then(|n| n.to_str()?.parse().ok());

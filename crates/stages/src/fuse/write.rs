@@ -35,7 +35,7 @@ pub enum Fault {
     #[error(transparent)]
     Fits(#[from] fits::Error),
     /// The disk refused.
-    #[error(transparent)]
+    #[error("failed to write its rows: {0}")]
     Io(#[from] io::Error),
     /// The Parquet library refused.
     #[error(transparent)]

@@ -125,6 +125,35 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::print_stderr, reason = "the test runner shows it")]
+    fn a_real_file_is_read_alike() {
+        // real data is no part of the repository: BIFROST_SHARED, else `shared` beside it
+        let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared");
+        let shared = std::env::var_os("BIFROST_SHARED").map_or_else(beside, PathBuf::from);
+        let path = shared.join("fixtures/rrdetails-test.h5");
+        if !path.is_file() {
+            eprintln!("{} is absent; left out: a real rrdetails file", path.display());
+            return;
+        }
+        let file = hdf5::File::open(&path).expect("HDF5");
+        let ids: Vec<i64> = file.dataset("targetids").expect("there").read_raw().expect("numbers");
+        let plain = plain::read(&path, &ids).expect("the oldest format");
+        assert_eq!(plain, library::read(&path, &ids).expect("HDF5"));
+        let fits = plain[0].as_ref().expect("fits");
+        assert_eq!((plain.len(), fits.len()), (3, 6));
+        // as h5py prints it
+        let fourth = Fit {
+            z: 3.203118956320239,
+            chi2: 7214.230159074068,
+            deltachi2: 1.5463012229884043,
+            znum: 3,
+            spectype: "QSO".to_owned(),
+            subtype: "HIZ".to_owned(),
+        };
+        assert_eq!((ids[0], &fits[3]), (616094145466860255, &fourth));
+    }
+
+    #[test]
     fn damage_is_told() {
         let dir = tempfile::tempdir().expect("a temporary folder");
         let path = tile(dir.path(), 20);

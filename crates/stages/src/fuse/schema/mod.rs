@@ -169,6 +169,15 @@ impl Column {
         }
     }
 
+    /// The number that the archive writes where there is none: NULL here.
+    #[must_use]
+    pub fn sentinel(&self) -> Option<i64> {
+        match &self.origin {
+            Origin::Emline(name) if name.ends_with("_NDOF") => Some(-99),
+            _ => None,
+        }
+    }
+
     fn field(&self) -> Field {
         let mut about = HashMap::from([
             (metadata::UCD.to_owned(), self.ucd.to_owned()),
@@ -224,5 +233,7 @@ mod tests {
         }
         let arrays = COLUMNS.iter().skip_while(|c| !c.kind.is_pixels());
         assert_eq!(arrays.count(), 4, "arrays come last");
+        let with_sentinel = COLUMNS.iter().filter(|c| c.sentinel().is_some());
+        assert_eq!(with_sentinel.count(), 6, "the degrees of freedom of six lines");
     }
 }

@@ -205,7 +205,7 @@ const FITTED: [(&str, &str, &str, &str); 12] = [
         "inverse variance of the equivalent width",
     ),
     ("CHI2", "", "stat.fit.chi2", "misfit as the pipeline writes it (with 1/ivar²: no chi2)"),
-    ("NDOF", "", "stat.fit.dof", "degrees of freedom; -99 where nothing was fitted"),
+    ("NDOF", "", "stat.fit.dof", "degrees of freedom; NULL where nothing was fitted"),
 ];
 
 pub(super) fn lines() -> Vec<Column> {
