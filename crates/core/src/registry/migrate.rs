@@ -9,9 +9,10 @@ use refinery::{Migration, Runner};
 pub const LATEST: i32 = MIGRATIONS.len() as i32;
 
 /// Every migration in order: the version is the position, from 1.
-const MIGRATIONS: [(&str, &str); 2] = [
+const MIGRATIONS: [(&str, &str); 3] = [
     ("V1__registry", include_str!("../../../../migrations/V1__registry.sql")),
     ("V2__views", include_str!("../../../../migrations/V2__views.sql")),
+    ("V3__campaign", include_str!("../../../../migrations/V3__campaign.sql")),
 ];
 
 impl Registry {

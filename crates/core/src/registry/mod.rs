@@ -3,6 +3,7 @@
 //! The only module that speaks SQL. Each statement is a file under `/sql` and one function here;
 //! the tables are made by the files under `/migrations`.
 
+mod archive;
 mod commits;
 mod connect;
 mod copy;
@@ -12,6 +13,7 @@ mod migrate;
 pub(crate) mod resolve;
 mod rows;
 
+pub use archive::{ArchiveCount, ArchiveFile, Complete, InventoryChanges, LearntFile};
 pub use commits::Changes;
 pub(crate) use commits::{Commit, ContestedRow, End, RowStream, Table};
 pub use connect::{Registry, psql_variables};
