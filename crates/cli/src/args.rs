@@ -62,6 +62,12 @@ pub enum Command {
     Mock(commands::mock::Args),
     /// Start, stop or look into the lake's private Postgres
     Db(commands::db::Args),
+    /// Say which tiles there are to make, from the archive or from a list
+    Inventory(commands::inventory::Args),
+    /// Bring tiles' files from the archive, whole and verified
+    Fetch(commands::fetch::Args),
+    /// Measure how many transfers at a time serve best
+    Bench(commands::bench::Args),
     /// Fuse the archive's files of each tile into one Parquet file
     Convert(commands::convert::Args),
     /// Bring the registry and the datasheet up to date with the lake

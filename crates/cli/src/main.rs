@@ -4,6 +4,7 @@
 //! one file under [`commands`], data goes to standard output through [`printer`], and every way to
 //! end is in [`exit`].
 
+mod archive;
 mod args;
 mod commands;
 mod context;

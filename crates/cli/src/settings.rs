@@ -25,6 +25,10 @@ pub struct Settings {
     pub quiet: bool,
     /// Say more.
     pub verbose: u8,
+    /// Where the archive is, and how it is asked.
+    pub archive: crate::archive::Options,
+    /// Options of `bifrost fetch`.
+    pub fetch: crate::commands::fetch::Options,
     /// Options of `bifrost convert`.
     pub convert: crate::commands::convert::Options,
     /// Options of `bifrost sync`.

@@ -13,7 +13,7 @@ mod tests;
 use crate::key::{HEALPIX, Kind, Production, Said, group};
 use bifrost_core::tile::{Name, Tile};
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 /// What the list is about; lines that say otherwise are corrected.
@@ -149,6 +149,43 @@ pub fn mend(text: &str, expected: &Expected) -> Mended {
                 mended.refused.push(Refused { line: line.number, was, reason });
             }
         }
+    }
+    mended
+}
+
+/// A row of one of the production's tile tables.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct TableRow {
+    /// Survey, as it is written.
+    pub survey: String,
+    /// Program, as it is written.
+    pub program: String,
+    /// HEALPix pixel.
+    pub pixel: i64,
+    /// Whatever else tells rows apart: the tile and petal that saw the pixel.
+    pub of: Vec<i64>,
+}
+
+/// Reads a tile table. A pixel has a row for each time that it was seen; a row that repeats another
+/// altogether is reported.
+#[must_use]
+pub fn mend_rows(rows: &[TableRow], expected: &Expected) -> Mended {
+    let mut mended = Mended { lines: rows.len(), ..Mended::default() };
+    let mut seen = BTreeSet::new();
+    for (line, row) in (1..).zip(rows) {
+        let was = || format!("{} {} {} {:?}", row.survey, row.program, row.pixel, row.of);
+        let said = Said::new(None, &row.survey, &row.program, &row.pixel.to_string());
+        let Some(tile) = said.and_then(|said| said.tile(expected.production.release())) else {
+            let reason = "it names no tile".to_owned();
+            mended.refused.push(Refused { line, was: was(), reason });
+            continue;
+        };
+        if !row.of.is_empty() && !seen.insert(row) {
+            let now = expected.production.folder(&tile);
+            let wrong = vec![Wrong::Duplicate];
+            mended.corrections.push(Correction { line, was: was(), now, wrong });
+        }
+        mended.tiles.entry(tile).or_default();
     }
     mended
 }

@@ -126,6 +126,30 @@ fn pixels_alone_need_a_survey_and_a_program() {
     assert_eq!((mended.corrections.len(), mended.corrections[0].line), (1, 3));
 }
 
+#[test]
+fn tables_have_a_row_for_each_visit() {
+    let row = |program: &str, pixel, of: &[i64]| TableRow {
+        survey: "main".into(),
+        program: program.into(),
+        pixel,
+        of: of.to_vec(),
+    };
+    let rows = [
+        row("dark", 7, &[1, 0]),
+        row("dark", 7, &[1, 1]),
+        row("bright", 7, &[2, 0]),
+        row("dark", 7, &[1, 0]),
+        row("dark", -1, &[1, 0]),
+        row("dark", 49_152, &[1, 0]),
+    ];
+    let mended = mend_rows(&rows, &expected());
+    let tiles = [tile("main", "bright", 7), tile("main", "dark", 7)];
+    assert_eq!(mended.tiles.into_keys().collect::<Vec<_>>(), tiles);
+    let lines: Vec<_> = mended.corrections.iter().map(|c| (c.line, &c.wrong[..])).collect();
+    assert_eq!(lines, [(4, &[Wrong::Duplicate][..])]);
+    assert_eq!(mended.refused.iter().map(|r| r.line).collect::<Vec<_>>(), [5, 6]);
+}
+
 /// Any tile, any combination of faults: the key comes out right, and each fault is named.
 #[test]
 fn any_combination_of_faults_is_mended() {

@@ -1,7 +1,10 @@
 //! One file a command.
 
+pub mod bench;
 pub mod convert;
 pub mod db;
+pub mod fetch;
+pub mod inventory;
 pub mod mock;
 pub mod read;
 pub mod resolve;
@@ -15,6 +18,9 @@ pub fn run(ctx: &Context, command: Command) -> anyhow::Result<Exit> {
     match command {
         Command::Mock(args) => mock::run(ctx, &args),
         Command::Db(args) => db::run(ctx, &args),
+        Command::Inventory(args) => inventory::run(ctx, &args),
+        Command::Fetch(args) => fetch::run(ctx, &args),
+        Command::Bench(args) => bench::run(ctx, &args),
         Command::Convert(args) => convert::run(ctx, &args),
         Command::Sync(args) => sync::run(ctx, &args),
         Command::Resolve(args) => resolve::run(ctx, &args),

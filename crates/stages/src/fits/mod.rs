@@ -176,6 +176,11 @@ impl Fits {
         Image::new(Arc::clone(&self.file), self.hdu(name)?)
     }
 
+    /// Names of the binary tables, in their order.
+    pub fn tables(&self) -> impl Iterator<Item = &str> {
+        self.hdus.iter().filter(|hdu| hdu.is_table()).map(|hdu| hdu.name.as_str())
+    }
+
     /// A binary table by name.
     ///
     /// # Errors
