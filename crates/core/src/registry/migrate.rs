@@ -12,7 +12,7 @@ pub const LATEST: i32 = MIGRATIONS.len() as i32;
 const MIGRATIONS: [(&str, &str); 3] = [
     ("V1__registry", include_str!("../../../../migrations/V1__registry.sql")),
     ("V2__views", include_str!("../../../../migrations/V2__views.sql")),
-    ("V3__campaign", include_str!("../../../../migrations/V3__campaign.sql")),
+    ("V3__archive", include_str!("../../../../migrations/V3__archive.sql")),
 ];
 
 impl Registry {

@@ -1,4 +1,4 @@
--- The campaign: what the archive holds, and which of it is still to be made.
+-- The archive: what it holds, and which of it is still to be made.
 --
 --   archive_tiles ──< archive_files        archive_seen (what an inventory is compared by)
 --
