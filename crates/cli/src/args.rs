@@ -56,6 +56,13 @@ pub struct Global {
     pub verbose: u8,
 }
 
+impl Command {
+    /// Whether it works for days, unattended: then its log is for machines too.
+    pub fn is_long(&self) -> bool {
+        matches!(self, Self::Run(_))
+    }
+}
+
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Write synthetic tiles in the archive's exact format
@@ -70,6 +77,14 @@ pub enum Command {
     Bench(commands::bench::Args),
     /// Fuse the archive's files of each tile into one Parquet file
     Convert(commands::convert::Args),
+    /// Make all queued tiles: fetch, verify, convert, publish; on any number of nodes
+    Run(commands::run::Args),
+    /// Say how the campaign stands
+    Status(commands::status::Args),
+    /// List tiles that failed, and queue them again
+    Failures(commands::failures::Args),
+    /// List the nodes of the campaign, or forget one
+    Nodes(commands::nodes::Args),
     /// Bring the registry and the datasheet up to date with the lake
     Sync(commands::sync::Args),
     /// Say which files and row groups answer a question

@@ -7,6 +7,7 @@ use crate::settings::Settings;
 use bifrost_core::cluster::Cluster;
 use bifrost_core::layout::Lake;
 use bifrost_core::registry::Registry;
+use std::io::IsTerminal;
 use std::path::Path;
 
 /// Everything that is not an argument of the command itself.
@@ -20,9 +21,9 @@ pub struct Context {
 
 impl Context {
     /// Merges settings and starts the log.
-    pub fn new(global: Global) -> anyhow::Result<Self> {
+    pub fn new(global: Global, is_long: bool) -> anyhow::Result<Self> {
         let settings = Settings::merged(global)?;
-        start_log(&settings);
+        start_log(&settings, is_long);
         let printer = Printer { json: settings.json, quiet: settings.quiet };
         let runtime = tokio::runtime::Runtime::new()?;
         Ok(Self { settings, printer, runtime })
@@ -100,18 +101,24 @@ impl Context {
     }
 }
 
-fn start_log(settings: &Settings) {
+/// Of a command that works for days more is told, in JSON unless somebody looks on.
+fn start_log(settings: &Settings, is_long: bool) {
     use tracing_subscriber::EnvFilter;
     let level = match (settings.quiet, settings.verbose) {
         (true, _) => "error",
+        (false, 0) if is_long => "warn,bifrost=info,bifrost_campaign=info",
         (false, 0) => "warn",
         (false, 1) => "info,bifrost=debug",
         (false, _) => "debug",
     };
     let filter = EnvFilter::try_from_env("BIFROST_LOG").unwrap_or_else(|_| EnvFilter::new(level));
-    tracing_subscriber::fmt()
+    let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
-        .with_target(false)
-        .init();
+        .with_target(false);
+    if is_long && !std::io::stderr().is_terminal() {
+        log.json().flatten_event(true).init();
+    } else {
+        log.init();
+    }
 }

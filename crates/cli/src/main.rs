@@ -23,7 +23,8 @@ fn main() -> ExitCode {
     keep_quiet();
     let cli = args::Cli::parse();
     let ended = guard(|| {
-        context::Context::new(cli.global).and_then(|ctx| commands::run(&ctx, cli.command))
+        context::Context::new(cli.global, cli.command.is_long())
+            .and_then(|ctx| commands::run(&ctx, cli.command))
     });
     exit::code(ended.unwrap_or_else(|panicked| Err(exit::Fault(panicked).into())))
 }

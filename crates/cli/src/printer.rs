@@ -29,6 +29,14 @@ impl Printer {
         out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(output)
     }
 
+    /// Prints one line: JSON when asked for, else `text`.
+    pub fn line<T: Serialize>(&self, data: &T, text: &str) -> anyhow::Result<()> {
+        let json = if self.json { Some(serde_json::to_string(data)?) } else { None };
+        let mut out = io::stdout().lock();
+        let written = writeln!(out, "{}", json.as_deref().unwrap_or(text));
+        written.and_then(|()| out.flush()).map_err(output)
+    }
+
     /// Tells a person how things stand, unless quiet.
     pub fn note(&self, text: &str) {
         if !self.quiet {

@@ -31,6 +31,8 @@ pub struct Settings {
     pub fetch: crate::commands::fetch::Options,
     /// Options of `bifrost convert`.
     pub convert: crate::commands::convert::Options,
+    /// Options of `bifrost run`.
+    pub run: crate::commands::run::Options,
     /// Options of `bifrost sync`.
     pub sync: crate::commands::sync::Options,
 }

@@ -8,6 +8,8 @@
 //! LAKE/.bifrost/replaced/      predecessors of files that were made again
 //! LAKE/.bifrost/quarantine/    one JSON a tile that could not be made: why, and what to do
 //! LAKE/.bifrost/digests/       one JSON a tile whose files were touched, but are the same
+//! LAKE/.bifrost/scratch/       the archive's files, until the tile is published
+//! LAKE/.bifrost/run.lock       held by the process that runs a campaign here
 //! ```
 
 use crate::tile::{FileName, Name, Pixel, Tile};

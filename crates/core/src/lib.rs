@@ -24,6 +24,7 @@ pub mod resolution;
 pub mod sky;
 pub mod sync;
 pub mod tile;
+pub mod withdraw;
 
 /// This version of Bifrost, as written into every file it makes.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

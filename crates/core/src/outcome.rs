@@ -48,6 +48,18 @@ impl Outcome {
         Self::Internal,
     ];
 
+    /// The outcome that a word of tables, JSON or SQL names.
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|outcome| outcome.as_str() == word)
+    }
+
+    /// Whether the cause may be gone later without anybody's doing.
+    #[must_use]
+    pub fn may_pass(self) -> bool {
+        matches!(self, Self::ArchiveError | Self::Disk | Self::Internal)
+    }
+
     /// Whether the tile was set aside with a reason instead of published.
     #[must_use]
     pub fn is_quarantined(self) -> bool {

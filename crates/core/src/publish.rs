@@ -18,11 +18,12 @@ use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
 use uuid::Uuid;
 
 const STAGING: &str = "staging";
 const INTENTS: &str = "intents";
-const REPLACED: &str = "replaced";
+pub(crate) const REPLACED: &str = "replaced";
 const CLAIMS: &str = "claims";
 
 /// What the file system refused.
@@ -38,7 +39,7 @@ pub struct Error {
 }
 
 impl Error {
-    fn new(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+    pub(crate) fn new(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
         move |source| Self { action, path, source }
     }
@@ -55,9 +56,13 @@ pub struct Published {
     pub replaced: Vec<PathBuf>,
 }
 
-/// A run's staging folder. Dropped or killed, it is emptied by the next [`recover`].
+/// A run's staging folder. Dropped with its last claim, or killed, it is emptied by the next
+/// [`recover`].
+#[derive(Debug, Clone)]
+pub struct Staging(Arc<Folder>);
+
 #[derive(Debug)]
-pub struct Staging {
+struct Folder {
     lake: Lake,
     dir: PathBuf,
     _alive: File,
@@ -75,27 +80,27 @@ impl Staging {
         make_dirs(&dir).map_err(Error::new("make", &dir))?;
         let alive = lock_file(&dir)?;
         alive.lock().map_err(Error::new("lock", &dir))?;
-        Ok(Self { lake: lake.clone(), dir, _alive: alive })
+        Ok(Self(Arc::new(Folder { lake: lake.clone(), dir, _alive: alive })))
     }
 
     /// The folder, for other files that live as long as the run.
     #[must_use]
     pub fn dir(&self) -> &Path {
-        &self.dir
+        &self.0.dir
     }
 
     /// Claims a tile of a product; waits while another writer has it.
     ///
     /// # Errors
     /// What the file system refuses.
-    pub fn claim(&self, product: &Name, tile: &Tile) -> Result<Claim<'_>, Error> {
-        let claims = self.lake.private(CLAIMS);
+    pub fn claim(&self, product: &Name, tile: &Tile) -> Result<Claim, Error> {
+        let claims = self.0.lake.private(CLAIMS);
         make_dirs(&claims).map_err(Error::new("make", &claims))?;
         let lock_path = claims.join(format!("{product}-{tile}"));
         let lock = lock_named(&lock_path).map_err(Error::new("lock", &lock_path))?;
-        let draft = self.dir.join(format!("{product}-{tile}.parquet"));
+        let draft = self.0.dir.join(format!("{product}-{tile}.parquet"));
         Ok(Claim {
-            staging: self,
+            staging: self.0.clone(),
             product: product.clone(),
             tile: tile.clone(),
             draft,
@@ -105,7 +110,7 @@ impl Staging {
     }
 }
 
-impl Drop for Staging {
+impl Drop for Folder {
     fn drop(&mut self) {
         // what stays behind is taken by the next recovery
         if let Ok(_sharing) = share(&self.lake) {
@@ -116,8 +121,8 @@ impl Drop for Staging {
 
 /// The sole right to publish a tile of a product. Dropped, it leaves nothing behind.
 #[derive(Debug)]
-pub struct Claim<'a> {
-    staging: &'a Staging,
+pub struct Claim {
+    staging: Arc<Folder>,
     product: Name,
     tile: Tile,
     draft: PathBuf,
@@ -125,7 +130,7 @@ pub struct Claim<'a> {
     _lock: File,
 }
 
-impl Claim<'_> {
+impl Claim {
     /// Where the new file is to be written.
     #[must_use]
     pub fn draft(&self) -> &Path {
@@ -144,16 +149,43 @@ impl Claim<'_> {
             .map_err(Error::new("list the files in", &dir))
     }
 
+    /// Where the file will lie, relative to the lake.
+    #[must_use]
+    pub fn target(&self, rows: u64) -> PathBuf {
+        let target = self.place(rows);
+        target.strip_prefix(self.staging.lake.root()).map(Path::to_owned).unwrap_or(target)
+    }
+
+    fn place(&self, rows: u64) -> PathBuf {
+        let name = FileName { tile: self.tile.clone(), rows };
+        self.staging.lake.file(&self.product, &name)
+    }
+
+    /// Makes the draft durable where it is.
+    ///
+    /// # Errors
+    /// What the file system refuses.
+    pub fn flush(&self) -> Result<u64, Error> {
+        flush(&self.draft).map_err(Error::new("flush", &self.draft))
+    }
+
     /// Makes the draft durable and visible under its name, in place of all the tile's live files.
     ///
     /// # Errors
     /// What the file system refuses; then the old files are live, or, where the new one already
     /// was, the next [`recover`] finishes.
     pub fn publish(self, rows: u64) -> Result<Published, Error> {
-        let size_bytes = flush(&self.draft).map_err(Error::new("flush", &self.draft))?;
+        self.publish_as(rows, Uuid::now_v7())
+    }
+
+    /// The same under a given number, by which [`crate::withdraw::withdraw`] can undo it.
+    ///
+    /// # Errors
+    /// As [`Claim::publish`].
+    pub fn publish_as(&self, rows: u64, id: Uuid) -> Result<Published, Error> {
+        let size_bytes = self.flush()?;
         let root = self.staging.lake.root();
-        let name = FileName { tile: self.tile.clone(), rows };
-        let target = self.staging.lake.file(&self.product, &name);
+        let target = self.place(rows);
         let folder = target.parent().unwrap_or(root);
         let _sharing = share(&self.staging.lake)?;
         let predecessors = self.live()?;
@@ -163,7 +195,7 @@ impl Claim<'_> {
             flush_dir(folder).map_err(Error::new("flush", folder))?;
             return Ok(Published { path: target, size_bytes, replaced: Vec::new() });
         }
-        let intent = Intent::new(root, &self.draft, &target, &predecessors)
+        let intent = Intent::new(root, id, &self.draft, &target, &predecessors)
             .map_err(Error::new("replace", &target))?;
         let replaced = intent.moves.iter().map(|m| root.join(&m.to)).collect();
         replace(&self.staging.lake, &intent, &mut |_| Ok(()))
@@ -172,11 +204,33 @@ impl Claim<'_> {
     }
 }
 
-impl Drop for Claim<'_> {
+impl Drop for Claim {
     fn drop(&mut self) {
         // the file is gone after publication, and may never have been written
         let _ = fs::remove_file(&self.draft);
         let _ = fs::remove_file(&self.lock_path);
+    }
+}
+
+/// The right to run a campaign in a lake: one process at a time. Goes with the process.
+#[derive(Debug)]
+pub struct Running {
+    _alone: File,
+}
+
+impl Running {
+    /// Takes it; none while another process has it.
+    ///
+    /// # Errors
+    /// What the file system refuses.
+    pub fn begin(lake: &Lake) -> Result<Option<Self>, Error> {
+        let path = lake.private("run.lock");
+        let alone = open_lock(&path).map_err(Error::new("open", &path))?;
+        match alone.try_lock() {
+            Ok(()) => Ok(Some(Self { _alone: alone })),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(e)) => Err(Error::new("lock", &path)(e)),
+        }
     }
 }
 
@@ -253,8 +307,13 @@ struct Intent {
 }
 
 impl Intent {
-    fn new(root: &Path, draft: &Path, target: &Path, predecessors: &[PathBuf]) -> io::Result<Self> {
-        let id = Uuid::now_v7();
+    fn new(
+        root: &Path,
+        id: Uuid,
+        draft: &Path,
+        target: &Path,
+        predecessors: &[PathBuf],
+    ) -> io::Result<Self> {
         let inside = |path: &Path| {
             path.strip_prefix(root).map(Path::to_owned).map_err(|e| io::Error::other(e.to_string()))
         };
@@ -341,7 +400,7 @@ fn carry_out(lake: &Lake, intent: &Intent, step: Step<'_>) -> io::Result<()> {
     forgive(fs::remove_file(intent.path(lake)), io::ErrorKind::NotFound)
 }
 
-fn forgive(result: io::Result<()>, kind: io::ErrorKind) -> io::Result<()> {
+pub(crate) fn forgive(result: io::Result<()>, kind: io::ErrorKind) -> io::Result<()> {
     match result {
         Err(e) if e.kind() == kind => Ok(()),
         other => other,
@@ -353,7 +412,7 @@ fn publication_lock(lake: &Lake) -> Result<File, Error> {
     open_lock(&path).map_err(Error::new("open", &path))
 }
 
-fn share(lake: &Lake) -> Result<File, Error> {
+pub(crate) fn share(lake: &Lake) -> Result<File, Error> {
     let lock = publication_lock(lake)?;
     lock.lock_shared().map_err(Error::new("lock", &lake.private("publish.lock")))?;
     Ok(lock)
@@ -383,7 +442,7 @@ fn lock_named(path: &Path) -> io::Result<File> {
     }
 }
 
-fn entries(dir: &Path) -> Result<Vec<PathBuf>, Error> {
+pub(crate) fn entries(dir: &Path) -> Result<Vec<PathBuf>, Error> {
     let listed = || -> io::Result<Vec<PathBuf>> {
         let mut paths =
             fs::read_dir(dir)?.map(|e| Ok(e?.path())).collect::<io::Result<Vec<_>>>()?;
@@ -402,12 +461,12 @@ fn flush(path: &Path) -> io::Result<u64> {
     Ok(file.metadata()?.len())
 }
 
-fn flush_dir(dir: &Path) -> io::Result<()> {
+pub(crate) fn flush_dir(dir: &Path) -> io::Result<()> {
     File::open(dir)?.sync_all()
 }
 
 /// Makes a folder and those above it; each new name is durable.
-fn make_dirs(dir: &Path) -> io::Result<()> {
+pub(crate) fn make_dirs(dir: &Path) -> io::Result<()> {
     if dir.is_dir() {
         return Ok(());
     }
@@ -539,7 +598,8 @@ mod tests {
         fs::write(&draft, "new").expect("a draft");
         let target = lake.file(&spectra(), &FileName { tile: tile(), rows });
         let old = lake.files_of(&spectra(), &tile()).expect("listed");
-        let intent = Intent::new(lake.root(), &draft, &target, &old).expect("an intent");
+        let intent =
+            Intent::new(lake.root(), Uuid::now_v7(), &draft, &target, &old).expect("an intent");
         let mut begun = 0;
         let record = intent.path(lake);
         if at > 0 {
@@ -579,11 +639,12 @@ mod tests {
         let (_dir, lake) = lake();
         publish(&lake, "old", 1);
         let staging = Staging::open(&lake).expect("staging");
-        let draft = staging.dir.join("draft.parquet");
+        let draft = staging.dir().join("draft.parquet");
         fs::write(&draft, "new").expect("a draft");
         let target = lake.file(&spectra(), &FileName { tile: tile(), rows: 1 });
-        let intent = Intent::new(lake.root(), &draft, &target, std::slice::from_ref(&target))
-            .expect("intent");
+        let old = std::slice::from_ref(&target);
+        let intent =
+            Intent::new(lake.root(), Uuid::now_v7(), &draft, &target, old).expect("intent");
         assert!(replace(&lake, &intent, &mut stop_before(3, &mut 0)).is_err());
         drop(recover(&lake).expect("recovered"));
         assert_eq!(live(&lake)[0].1, "old");

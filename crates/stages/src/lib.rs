@@ -6,3 +6,4 @@ pub mod fits;
 pub mod fuse;
 pub mod mock;
 pub mod rrdetails;
+pub mod stage;

@@ -93,7 +93,8 @@ impl Options {
         }
     }
 
-    fn config(&self) -> anyhow::Result<Config> {
+    /// What shapes the files.
+    pub fn config(&self) -> anyhow::Result<Config> {
         let default = Config::default();
         let layout = Layout {
             group_rows: self.group_rows.map_or(default.layout.group_rows, NonZero::get),

@@ -3,11 +3,15 @@
 pub mod bench;
 pub mod convert;
 pub mod db;
+pub mod failures;
 pub mod fetch;
 pub mod inventory;
 pub mod mock;
+pub mod nodes;
 pub mod read;
 pub mod resolve;
+pub mod run;
+pub mod status;
 pub mod sync;
 
 use crate::args::Command;
@@ -22,6 +26,10 @@ pub fn run(ctx: &Context, command: Command) -> anyhow::Result<Exit> {
         Command::Fetch(args) => fetch::run(ctx, &args),
         Command::Bench(args) => bench::run(ctx, &args),
         Command::Convert(args) => convert::run(ctx, &args),
+        Command::Run(args) => run::run(ctx, &args),
+        Command::Status(args) => status::run(ctx, &args),
+        Command::Failures(args) => failures::run(ctx, &args),
+        Command::Nodes(args) => nodes::run(ctx, &args),
         Command::Sync(args) => sync::run(ctx, &args),
         Command::Resolve(args) => resolve::run(ctx, &args),
         Command::Read(args) => read::run(ctx, &args),

@@ -49,7 +49,8 @@ impl Options {
         }
     }
 
-    fn products(&self) -> Option<Vec<String>> {
+    /// Products whose rows make up the catalog.
+    pub fn products(&self) -> Option<Vec<String>> {
         let products = || self.catalog.clone().unwrap_or_else(|| vec![SPECTRA.to_owned()]);
         (!self.no_catalog.unwrap_or(false)).then(products)
     }

@@ -243,15 +243,15 @@ impl Registry {
 }
 
 /// The keys of tiles, column by column.
-struct Keys<'a> {
-    releases: Vec<&'a str>,
-    surveys: Vec<&'a str>,
-    programs: Vec<&'a str>,
-    pixels: Vec<i32>,
+pub(super) struct Keys<'a> {
+    pub(super) releases: Vec<&'a str>,
+    pub(super) surveys: Vec<&'a str>,
+    pub(super) programs: Vec<&'a str>,
+    pub(super) pixels: Vec<i32>,
 }
 
 impl<'a> Keys<'a> {
-    fn of(tiles: impl Iterator<Item = &'a Tile> + Clone) -> Self {
+    pub(super) fn of(tiles: impl Iterator<Item = &'a Tile> + Clone) -> Self {
         Self {
             releases: tiles.clone().map(|t| t.release.as_str()).collect(),
             surveys: tiles.clone().map(|t| t.survey.as_str()).collect(),
@@ -280,13 +280,9 @@ fn rows_of(files: &[ArchiveFile]) -> Rows {
 
 fn files(rows: Result<Vec<Row>, tokio_postgres::Error>) -> Result<Vec<ArchiveFile>, Error> {
     let file = |row: &Row| -> Result<Option<ArchiveFile>, tokio_postgres::Error> {
-        let (Some(release), Some(survey), Some(program), Some(pixel)) =
-            (name(row, 0), name(row, 1), name(row, 2), pixel(row, 3))
-        else {
-            return Ok(None);
-        };
+        let Some(tile) = tile(row) else { return Ok(None) };
         Ok(Some(ArchiveFile {
-            tile: Tile { release, survey, program, pixel },
+            tile,
             kind: row.try_get(4)?,
             key: row.try_get(5)?,
             size_bytes: row.try_get(6)?,
@@ -298,11 +294,17 @@ fn files(rows: Result<Vec<Row>, tokio_postgres::Error>) -> Result<Vec<ArchiveFil
     files.map_err(doing("look files of the archive up"))
 }
 
+/// The tile that the first four columns name.
+pub(super) fn tile(row: &Row) -> Option<Tile> {
+    let (release, survey, program) = (name(row, 0)?, name(row, 1)?, name(row, 2)?);
+    Some(Tile { release, survey, program, pixel: pixel(row, 3)? })
+}
+
 /// Names and pixels come out as they were checked when they went in.
 fn name(row: &Row, column: usize) -> Option<Name> {
     Name::new(row.try_get(column).ok()?).ok()
 }
 
-fn pixel(row: &Row, column: usize) -> Option<Pixel> {
+pub(super) fn pixel(row: &Row, column: usize) -> Option<Pixel> {
     Pixel::new(row.try_get::<_, i32>(column).ok()?.into()).ok()
 }

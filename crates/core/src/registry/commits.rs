@@ -15,8 +15,8 @@ use uuid::Uuid;
 
 /// A commit under way. Dropped without [`Commit::finish`], it leaves no trace.
 pub(crate) struct Commit<'a> {
-    transaction: Transaction<'a>,
-    lake_id: Uuid,
+    pub(super) transaction: Transaction<'a>,
+    pub(super) lake_id: Uuid,
     number: i64,
 }
 
@@ -94,6 +94,14 @@ impl<'a> Commit<'a> {
         let transaction = client.transaction().await.map_err(doing("begin a commit"))?;
         let lock = include_str!("../../../../sql/sync_lock_commits.sql");
         transaction.query_one(lock, &[]).await.map_err(doing("wait for another commit"))?;
+        Self::numbered(transaction, lake_id).await
+    }
+
+    /// A commit in a transaction that holds the lock of commits.
+    pub(super) async fn numbered(
+        transaction: Transaction<'a>,
+        lake_id: Uuid,
+    ) -> Result<Self, Error> {
         let sql = include_str!("../../../../sql/sync_number_commit.sql");
         let row = transaction.query_one(sql, &[]).await;
         let number = row.and_then(|r| r.try_get(0)).map_err(doing("number a commit"))?;
@@ -354,6 +362,11 @@ impl<'a> Commit<'a> {
         ];
         let done = self.transaction.execute(sql, &values).await;
         done.map(drop).map_err(doing("record the outcome of a tile"))
+    }
+
+    /// Ends it without a number: nothing of the lake has changed, only what is known about it.
+    pub(crate) async fn finish_unnumbered(self) -> Result<(), Error> {
+        self.transaction.commit().await.map_err(doing("finish the transaction"))
     }
 
     /// Makes the whole commit visible.

@@ -9,8 +9,8 @@ use uuid::Uuid;
 
 /// The sole right to sync a lake: while it lives, no other sync of that lake runs anywhere.
 pub(crate) struct LakeSession {
-    client: deadpool_postgres::ClientWrapper,
-    lake_id: Uuid,
+    pub(super) client: deadpool_postgres::ClientWrapper,
+    pub(super) lake_id: Uuid,
 }
 
 /// A lake as the registry knows it.
@@ -137,7 +137,7 @@ impl LakeRow {
 }
 
 impl CurrentRow {
-    fn of(row: &Row) -> Result<Self, tokio_postgres::Error> {
+    pub(super) fn of(row: &Row) -> Result<Self, tokio_postgres::Error> {
         Ok(Self {
             file_id: row.try_get(0)?,
             path: row.try_get(1)?,

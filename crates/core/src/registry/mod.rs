@@ -4,6 +4,7 @@
 //! the tables are made by the files under `/migrations`.
 
 mod archive;
+pub mod campaign;
 mod commits;
 mod connect;
 mod copy;
@@ -97,6 +98,7 @@ impl Error {
                         SqlState::TOO_MANY_CONNECTIONS,
                         SqlState::ADMIN_SHUTDOWN,
                         SqlState::CRASH_SHUTDOWN,
+                        SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT,
                         SqlState::T_R_SERIALIZATION_FAILURE,
                         SqlState::T_R_DEADLOCK_DETECTED,
                     ]

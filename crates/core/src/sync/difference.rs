@@ -1,6 +1,7 @@
 //! What the lake holds against what the registry believes it holds.
 
 use super::walk::{Listing, Seen};
+use crate::registry::campaign::SetAside;
 use crate::registry::{self, CurrentRow};
 use futures::{Stream, TryStreamExt};
 use std::cmp::Ordering;
@@ -90,6 +91,16 @@ impl Difference {
         Ok(difference)
     }
 
+    /// Leaves out files that the lake is to take away; says how many.
+    pub(super) fn leave_out(&mut self, going: &[SetAside]) -> usize {
+        let before = self.fresh.len();
+        let goes = |f: &Fresh| {
+            going.iter().any(|g| g.path == f.seen.path && g.version == f.seen.version())
+        };
+        self.fresh.retain(|fresh| !goes(fresh));
+        before - self.fresh.len()
+    }
+
     fn compare(&mut self, seen: &Seen, row: &CurrentRow, products: Option<&[String]>) {
         let is_same = (seen.size_bytes, seen.mtime_ns, seen.inode)
             == (row.size_bytes, row.mtime_ns, row.inode);
@@ -124,7 +135,8 @@ impl From<&CurrentRow> for Gone {
 impl Listing {
     /// Whether a path lies where the walk could not look.
     fn hides(&self, path: &str) -> bool {
-        self.unread.iter().any(|(folder, _)| {
+        let unread = self.unread.iter().map(|(folder, _)| folder);
+        unread.chain(&self.under_way).any(|folder| {
             path.strip_prefix(folder.as_str())
                 .is_some_and(|rest| folder.is_empty() || rest.is_empty() || rest.starts_with('/'))
         })

@@ -11,6 +11,7 @@
 
 mod catalog;
 mod difference;
+mod direct;
 mod inspect;
 mod register;
 mod walk;
@@ -20,6 +21,7 @@ use crate::quarantine::{self, Record};
 use crate::registry::{self, Changes, Commit, End, LakeRow, LakeSession, OutcomeRow, Registry};
 use crate::{VERSION, publish};
 use difference::{Difference, Gone};
+pub use direct::{Bundle, Ended, Settled, Shard, Site, forget, publish, settle};
 use register::Registrar;
 use serde::Serialize;
 use std::io;
@@ -153,7 +155,11 @@ pub async fn run(
     let start = Instant::now();
     let lake_id = lake.identity().lake_id;
     let mut session = registry.lock_lake(lake_id).await?;
-    let (listing, outcomes_digest) = look(lake).await?;
+    if !options.dry_run {
+        direct::settle_idle(&mut session, registry, lake, options).await?;
+    }
+    let (mut listing, outcomes_digest) = look(lake).await?;
+    listing.leave(direct::folders_under_way(&session).await?);
     let mut report = Report {
         version: 1,
         lake_id,
@@ -216,6 +222,11 @@ impl Digests {
         Self { listing, catalog, leaves_catalog: options.catalog.is_none() }
     }
 
+    /// Nothing is known of the whole lake: the next sync compares it file by file.
+    fn unknown(options: &Options) -> Self {
+        Self { listing: None, catalog: None, leaves_catalog: options.catalog.is_none() }
+    }
+
     /// Those that are known, as the registry keeps them.
     fn known(&self) -> (Option<&[u8]>, Option<&[u8]>) {
         (self.listing.as_ref().map(|d| &d[..]), self.catalog.as_ref().map(|d| &d[..]))
@@ -265,32 +276,38 @@ impl Update<'_> {
             return Ok(session.agree(listing, catalog).await?);
         }
         let commit = session.begin_commit().await?;
-        self.write(commit, difference, outcomes, report).await
+        let mut difference = difference;
+        let is_all = difference.leave_out(&commit.set_aside().await?) == 0;
+        let (changes, is_settled) = self.apply(&commit, difference, report).await?;
+        outcomes.write(&commit).await?;
+        report.commit = Some(commit.number());
+        report.changes = changes;
+        Ok(self.finish(commit, changes, is_settled && is_all).await?)
     }
 
-    async fn write(
+    /// Makes the registry agree with the files, and says what changed and whether all is settled.
+    async fn apply(
         &self,
-        commit: Commit<'_>,
+        commit: &Commit<'_>,
         difference: Difference,
-        outcomes: Outcomes,
         report: &mut Report,
-    ) -> Result<(), Error> {
+    ) -> Result<(Changes, bool), Error> {
         let mut changes = planned(&difference);
         let mut pixels: Vec<i32> = difference.gone().filter_map(|gone| gone.pixel).collect();
-        changes.catalog_removed = self.take_out(&commit, &difference).await?;
+        changes.catalog_removed = take_out(commit, &difference).await?;
         let root = self.lake.root().to_owned();
         let lake_id = self.lake.identity().lake_id;
         let products = self.options.catalog.as_deref();
         let node = self.options.node.as_str();
         let mut registrar =
-            Registrar::new(&commit, lake_id, node, root.clone(), products, &self.progress);
+            Registrar::new(commit, lake_id, node, root.clone(), products, &self.progress);
         report.files_opened = (difference.fresh.len() + difference.backlog.len()) as u64;
         registrar.register(difference.fresh).await?;
         registrar.look_again(difference.backlog).await?;
         let mut registered = registrar.registered;
         let candidates = std::mem::take(&mut registered.candidates);
-        let filled = catalog::fill(&commit, root, candidates, &self.progress).await?;
-        self.mark(&commit, &filled, &mut registered).await?;
+        let filled = catalog::fill(commit, root, candidates, &self.progress).await?;
+        self.mark(commit, &filled, &mut registered).await?;
         changes.rows_added += registered.rows;
         changes.bytes_added += registered.bytes;
         changes.catalog_added = filled.rows;
@@ -300,42 +317,10 @@ impl Update<'_> {
         let replaced = commit.mark_replaced().await?;
         changes.files_missing -= replaced;
         changes.files_replaced += replaced;
-        outcomes.write(&commit).await?;
         let is_settled = registered.unsettled.is_empty();
-        let number = commit.number();
-        self.finish(commit, changes, is_settled).await?;
-        report.commit = Some(number);
-        report.changes = changes;
         report.quarantined = registered.quarantined;
         report.unsettled = registered.unsettled;
-        Ok(())
-    }
-
-    /// Takes out what is there no longer, and counts the rows that the catalog lost.
-    async fn take_out(&self, commit: &Commit<'_>, found: &Difference) -> Result<i64, Error> {
-        let gone: Vec<Gone> = found.gone().collect();
-        if gone.is_empty() && found.unwanted.is_empty() {
-            return Ok(0);
-        }
-        let ids: Vec<i64> = gone.iter().map(|gone| gone.file_id).collect();
-        let changed = found.fresh.iter().filter(|f| f.predecessor.is_some()).map(|_| "replaced");
-        // a file that could not be read and went is not missed
-        let vanished =
-            found.vanished.iter().map(|g| if g.was_live { "missing" } else { "replaced" });
-        let states: Vec<&str> = changed.chain(vanished).collect();
-        let mut cataloged: Vec<i64> =
-            gone.iter().filter(|gone| gone.in_catalog).map(|gone| gone.file_id).collect();
-        commit.remove_files(&ids, &states).await?;
-        commit.delete_bounds(&ids).await?;
-        if !found.unwanted.is_empty() {
-            commit.mark_cataloged(&found.unwanted, false).await?;
-            cataloged.extend(&found.unwanted);
-        }
-        if cataloged.is_empty() {
-            return Ok(0);
-        }
-        commit.delete_facts(&cataloged).await?;
-        Ok(commit.uncatalog(&cataloged).await?)
+        Ok((changes, is_settled))
     }
 
     /// Marks what came of filling the catalog.
@@ -370,7 +355,7 @@ impl Update<'_> {
         commit: Commit<'_>,
         changes: Changes,
         is_settled: bool,
-    ) -> Result<(), Error> {
+    ) -> Result<(), registry::Error> {
         let (listing, catalog) = if is_settled { self.digests.known() } else { (None, None) };
         let root = self.lake.root().to_string_lossy();
         let end = End {
@@ -382,8 +367,34 @@ impl Update<'_> {
             listing_digest: listing,
             catalog_digest: catalog,
         };
-        Ok(commit.finish(&end).await?)
+        commit.finish(&end).await
     }
+}
+
+/// Takes out what is there no longer, and counts the rows that the catalog lost.
+async fn take_out(commit: &Commit<'_>, found: &Difference) -> Result<i64, registry::Error> {
+    let gone: Vec<Gone> = found.gone().collect();
+    if gone.is_empty() && found.unwanted.is_empty() {
+        return Ok(0);
+    }
+    let ids: Vec<i64> = gone.iter().map(|gone| gone.file_id).collect();
+    let changed = found.fresh.iter().filter(|f| f.predecessor.is_some()).map(|_| "replaced");
+    // a file that could not be read and went is not missed
+    let vanished = found.vanished.iter().map(|g| if g.was_live { "missing" } else { "replaced" });
+    let states: Vec<&str> = changed.chain(vanished).collect();
+    let mut cataloged: Vec<i64> =
+        gone.iter().filter(|gone| gone.in_catalog).map(|gone| gone.file_id).collect();
+    commit.remove_files(&ids, &states).await?;
+    commit.delete_bounds(&ids).await?;
+    if !found.unwanted.is_empty() {
+        commit.mark_cataloged(&found.unwanted, false).await?;
+        cataloged.extend(&found.unwanted);
+    }
+    if cataloged.is_empty() {
+        return Ok(0);
+    }
+    commit.delete_facts(&cataloged).await?;
+    commit.uncatalog(&cataloged).await
 }
 
 /// What a difference amounts to before any file was read.

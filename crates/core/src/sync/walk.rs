@@ -6,6 +6,7 @@
 
 use super::Error;
 use crate::layout::{DATASET, Lake, PRIVATE};
+use crate::withdraw::Version;
 use rayon::Scope;
 use std::fs::{DirEntry, Metadata, ReadDir};
 use std::io;
@@ -37,6 +38,8 @@ pub(super) struct Listing {
     pub(super) files: Vec<Seen>,
     /// Folders (relative) that could not be read, and why: nothing is known of what is in them.
     pub(super) unread: Vec<(String, String)>,
+    /// Folders in which a publication is under way: they are left as they are.
+    pub(super) under_way: Vec<String>,
     digest: Digest,
 }
 
@@ -58,21 +61,18 @@ impl Digest {
 
 impl Seen {
     fn new(path: String, about: &Metadata, problem: Option<&'static str>) -> Self {
-        let nanoseconds =
-            i128::from(about.mtime()) * 1_000_000_000 + i128::from(about.mtime_nsec());
-        Self {
-            path,
-            size_bytes: i64::try_from(about.size()).unwrap_or(i64::MAX),
-            mtime_ns: i64::try_from(nanoseconds).unwrap_or(i64::MAX),
-            inode: about.ino().cast_signed(),
-            problem,
-        }
+        let Version { size_bytes, mtime_ns, inode } = Version::from(about);
+        Self { path, size_bytes, mtime_ns, inode, problem }
+    }
+
+    pub(super) fn version(&self) -> Version {
+        let Self { size_bytes, mtime_ns, inode, .. } = *self;
+        Version { size_bytes, mtime_ns, inode }
     }
 
     /// Whether a file is still what was seen.
     pub(super) fn is(&self, about: &Metadata) -> bool {
-        let now = Self::new(String::new(), about, None);
-        (self.size_bytes, self.mtime_ns, self.inode) == (now.size_bytes, now.mtime_ns, now.inode)
+        self.version() == Version::from(about)
     }
 
     /// The first folder of the path.
@@ -104,7 +104,18 @@ impl Listing {
             hasher.update(&part.to_le_bytes());
         }
         hasher.update(also);
-        self.unread.is_empty().then(|| *hasher.finalize().as_bytes())
+        (self.unread.is_empty() && self.under_way.is_empty()).then(|| *hasher.finalize().as_bytes())
+    }
+
+    /// Leaves folders as they are: a publication is under way there, and settles what they hold.
+    pub(super) fn leave(&mut self, folders: Vec<String>) {
+        let is_in = |path: &str| {
+            folders
+                .iter()
+                .any(|f| path.strip_prefix(f.as_str()).is_some_and(|r| r.starts_with('/')))
+        };
+        self.files.retain(|seen| !is_in(&seen.path));
+        self.under_way.extend(folders);
     }
 
     fn merge(&mut self, other: Self) {
@@ -123,6 +134,20 @@ pub(super) fn walk(lake: &Lake) -> Result<Listing, Error> {
     let walk = Walk { root, found: Mutex::default() };
     rayon::scope(|scope| walk.folder(scope, "", entries, Place::Root, 0));
     Ok(walk.found.into_inner().unwrap_or_else(PoisonError::into_inner))
+}
+
+/// Lists one pixel's folder; one that is not there holds nothing.
+pub(super) fn pixel_folder(lake: &Lake, relative: &str) -> Result<Listing, Error> {
+    let path = lake.root().join(relative);
+    let entries = match std::fs::read_dir(&path) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Listing::default()),
+        other => other.map_err(|source| Error::Walk { path, source })?,
+    };
+    let walk = Walk { root: lake.root(), found: Mutex::default() };
+    rayon::scope(|scope| walk.folder(scope, relative, entries, Place::Open, 0));
+    let mut listing = walk.found.into_inner().unwrap_or_else(PoisonError::into_inner);
+    listing.sort();
+    Ok(listing)
 }
 
 /// Digest of the quarantine folder's listing.

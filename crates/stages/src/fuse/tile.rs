@@ -11,6 +11,7 @@ use super::tables::Tables;
 use super::unchanged::{Remembered, is_current};
 use super::write::{self, Writer};
 use crate::rrdetails;
+use crate::stage::{Made, Stage, Work};
 use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::Int64Type;
 use bifrost_core::layout::{Lake, SPECTRA};
@@ -211,9 +212,52 @@ fn fuse_known(
 ) -> Option<Ending> {
     let claim =
         claim(staging, tile).map_err(|e| findings.add(Outcome::Disk, e.to_string())).ok()?;
+    let drafted = draft_known(lake, &claim, inputs, tile, config, findings)?;
+    let Drafted::New { rows, verified } = drafted else { return drafted.current() };
+    let published =
+        claim.publish(rows).map_err(|e| findings.add(Outcome::Disk, e.to_string())).ok()?;
+    Some(Ending {
+        stem: String::new(),
+        tile: Some(tile.clone()),
+        outcome: if rows == 0 { Outcome::Empty } else { Outcome::Converted },
+        rows: Some(rows),
+        bytes_in: 0,
+        bytes_out: Some(published.size_bytes),
+        seconds: 0.0,
+        verified,
+        path: Some(published.path),
+        reasons: Vec::new(),
+        advice: None,
+        notes: Vec::new(),
+    })
+}
+
+/// A tile whose draft is written, or needs not be.
+enum Drafted {
+    Current(Box<Ending>),
+    New { rows: u64, verified: bool },
+}
+
+impl Drafted {
+    fn current(self) -> Option<Ending> {
+        match self {
+            Self::Current(ending) => Some(*ending),
+            Self::New { .. } => None,
+        }
+    }
+}
+
+fn draft_known(
+    lake: &Lake,
+    claim: &Claim,
+    inputs: &Inputs,
+    tile: &Tile,
+    config: &Config,
+    findings: &mut Findings,
+) -> Option<Drafted> {
     let may_be_current = findings.worst().is_none() && !config.force;
-    if may_be_current && let Some(ending) = unchanged(lake, &claim, inputs, tile, config) {
-        return Some(ending);
+    if may_be_current && let Some(ending) = unchanged(lake, claim, inputs, tile, config) {
+        return Some(Drafted::Current(Box::new(ending)));
     }
     let mut digests = Findings::default();
     let verify = || match config.verify {
@@ -222,7 +266,7 @@ fn fuse_known(
     };
     let fuse = || {
         let prepared = prepare(inputs, Some(tile), config, findings)?;
-        findings.worst().is_none().then(|| draft(&claim, &prepared, config, findings)).flatten()
+        findings.worst().is_none().then(|| draft(claim, &prepared, config, findings)).flatten()
     };
     let (files, writer) = rayon::join(verify, fuse);
     findings.extend(digests);
@@ -236,37 +280,59 @@ fn fuse_known(
         write_fault(&e, findings);
         return None;
     }
-    let published =
-        claim.publish(rows).map_err(|e| findings.add(Outcome::Disk, e.to_string())).ok()?;
-    Some(Ending {
-        stem: String::new(),
-        tile: Some(tile.clone()),
-        outcome: if rows == 0 { Outcome::Empty } else { Outcome::Converted },
-        rows: Some(rows),
-        bytes_in: 0,
-        bytes_out: Some(published.size_bytes),
-        seconds: 0.0,
-        verified: files.values().all(|input| input.verified),
-        path: Some(published.path),
-        reasons: Vec::new(),
-        advice: None,
-        notes: Vec::new(),
-    })
+    Some(Drafted::New { rows, verified: files.values().all(|input| input.verified) })
 }
 
-fn claim<'a>(staging: &'a Staging, tile: &Tile) -> Result<Claim<'a>, publish::Error> {
+/// Fusion as a stage: what the runner of a campaign asks for.
+impl Stage for Config {
+    fn name(&self) -> &'static str {
+        "convert"
+    }
+
+    fn product(&self) -> Name {
+        product()
+    }
+
+    fn make(&self, work: &Work<'_>) -> Made {
+        let mut findings = Findings::default();
+        let inputs = Inputs::open(work.sources, Some(work.scratch), &mut findings);
+        let tile = identify(&work.sources.stem, &inputs, &self.given, &mut findings);
+        if let Some(other) = tile.filter(|tile| tile != work.tile) {
+            let reason = format!("its files are those of {other}");
+            findings.add(Outcome::Mismatch, reason);
+        }
+        let made = draft_known(work.lake, work.claim, &inputs, work.tile, self, &mut findings);
+        let made = made.and_then(|drafted| match drafted {
+            Drafted::New { rows, .. } => Some(Made::Draft(rows)),
+            Drafted::Current(ending) => ending.path.map(Made::Unchanged),
+        });
+        match (findings.worst(), made) {
+            (None, Some(made)) => made,
+            (worst, _) => {
+                let sorted = findings.sorted();
+                Made::Failed {
+                    outcome: worst.unwrap_or(Outcome::Internal),
+                    reasons: sorted.iter().map(|f| f.reason.clone()).collect(),
+                    advice: advice(&sorted),
+                }
+            }
+        }
+    }
+}
+
+fn claim(staging: &Staging, tile: &Tile) -> Result<Claim, publish::Error> {
     staging.claim(&product(), tile)
 }
 
 /// The product that tiles are fused into.
-pub(super) fn product() -> Name {
+pub(crate) fn product() -> Name {
     Name::new(SPECTRA).unwrap_or_else(|e| unreachable!("{e}"))
 }
 
 /// The ending of a tile whose published file is current.
 fn unchanged(
     lake: &Lake,
-    claim: &Claim<'_>,
+    claim: &Claim,
     inputs: &Inputs,
     tile: &Tile,
     config: &Config,
@@ -368,7 +434,7 @@ fn read_details(
 
 /// Writes the rows; the footer waits for the digests.
 fn draft(
-    claim: &Claim<'_>,
+    claim: &Claim,
     prepared: &Prepared,
     config: &Config,
     findings: &mut Findings,

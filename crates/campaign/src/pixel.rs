@@ -1,0 +1,345 @@
+//! One leased pixel: its tiles are fetched and made side by side, and published together.
+
+use crate::beat::Held;
+use crate::patience::patiently;
+use crate::run::{Event, Settings, Tell};
+use crate::scratch::{self, Scratch};
+use bifrost_archive::fetch::{Ending as Fetch, Fetched, Fetcher, How, Job};
+use bifrost_core::guard::guard;
+use bifrost_core::outcome::Outcome;
+use bifrost_core::publish::{self, Staging};
+use bifrost_core::quarantine::{self, Record};
+use bifrost_core::registry::campaign::{AttemptEnd, Ending, Lease, LeasedTile, Measured};
+use bifrost_core::registry::{ArchiveFile, LearntFile};
+use bifrost_core::sync::{self, Bundle, Ended, Shard, Site};
+use bifrost_core::tile::Tile;
+use bifrost_stages::fuse::Sources;
+use bifrost_stages::stage::{Made, Work};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+use tokio::sync::{Mutex, Semaphore, oneshot, watch};
+
+/// What all pixels under way share.
+pub(crate) struct Shop {
+    pub(crate) site: Site,
+    pub(crate) fetcher: Arc<Fetcher>,
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) staging: Staging,
+    pub(crate) scratch: Scratch,
+    /// Tiles that may be made at once.
+    pub(crate) jobs: Arc<Semaphore>,
+    /// Publications take turns: all of a lake do anyway.
+    pub(crate) publishing: Mutex<()>,
+    pub(crate) held: Held,
+    pub(crate) tell: Tell,
+}
+
+/// What came of a pixel.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct PixelEnd {
+    pub(crate) made: usize,
+    pub(crate) failed: usize,
+    pub(crate) lost: usize,
+    pub(crate) files_in: usize,
+    pub(crate) bytes_in: u64,
+    pub(crate) bytes_fetched: u64,
+    pub(crate) bytes_out: u64,
+}
+
+/// A tile that was fetched, and made or not.
+struct TileEnd {
+    tile: Tile,
+    sources: Vec<PathBuf>,
+    measured: Measured,
+    files_in: usize,
+    result: Result<Shard, Failure>,
+}
+
+#[derive(Debug)]
+struct Failure {
+    outcome: Outcome,
+    reasons: Vec<String>,
+    advice: Option<String>,
+}
+
+impl Failure {
+    fn of(outcome: Outcome, reason: impl Into<String>) -> Self {
+        Self { outcome, reasons: vec![reason.into()], advice: None }
+    }
+}
+
+impl From<publish::Error> for Failure {
+    fn from(error: publish::Error) -> Self {
+        Self::of(Outcome::Disk, error.to_string())
+    }
+}
+
+impl Shop {
+    /// Makes and publishes the tiles of a pixel; stops early where the lease is lost.
+    pub(crate) async fn pixel(
+        self: Arc<Self>,
+        lease: Lease,
+        mut lost: watch::Receiver<bool>,
+    ) -> Result<PixelEnd, sync::Error> {
+        let made = tokio::select! {
+            made = self.make_all(&lease) => Some(made),
+            _ = lost.wait_for(|lost| *lost) => None,
+        };
+        let ended = match made {
+            Some(tiles) => self.publish(&lease, tiles).await,
+            None => {
+                tracing::warn!("the lease of pixel {} is lost: it is abandoned", lease.pixel);
+                Ok(PixelEnd { lost: lease.tiles.len(), ..PixelEnd::default() })
+            }
+        };
+        self.held.remove(lease.token);
+        ended
+    }
+
+    async fn make_all(&self, lease: &Lease) -> Vec<TileEnd> {
+        let sizes: Vec<Option<u64>> = lease.tiles.iter().map(size).collect();
+        let _room = self.scratch.take(&sizes).await;
+        futures::future::join_all(lease.tiles.iter().map(|tile| self.tile(tile))).await
+    }
+
+    async fn tile(&self, leased: &LeasedTile) -> TileEnd {
+        let job =
+            Job::gather(&leased.files).pop().unwrap_or_else(|| Job::of(leased.tile.clone(), &[]));
+        let fetched = self.fetcher.tile(&job).await;
+        self.learn(&fetched).await;
+        let here: Vec<&Fetched> = fetched.files.iter().filter(|f| f.how != How::Absent).collect();
+        let bytes_in: u64 = here.iter().map(|file| file.size_bytes).sum();
+        let mut measured = Measured {
+            attempt_id: leased.attempt_id,
+            bytes_fetched: signed(fetched.bytes),
+            bytes_in: signed(bytes_in),
+            fetch_s: fetched.seconds,
+            retries: i32::try_from(fetched.retries).unwrap_or(i32::MAX),
+            ..Measured::default()
+        };
+        let sources = Sources {
+            stem: format!("{}-{}-{}", leased.tile.survey, leased.tile.program, leased.tile.pixel),
+            files: here
+                .iter()
+                .filter_map(|file| Some((source_kind(file.kind.as_str())?, file.path.clone())))
+                .collect(),
+        };
+        let (files_in, paths) = (here.len(), sources.paths());
+        let result = match fetched.failure {
+            Some(failure) => Err(Failure::of(failure.outcome, failure.reason)),
+            None => {
+                self.scratch.learn(bytes_in);
+                let began = Instant::now();
+                let made = self.make(leased, sources, bytes_in).await;
+                measured.make_s = began.elapsed().as_secs_f64();
+                made
+            }
+        };
+        if let Ok(shard) = &result {
+            (measured.bytes_out, measured.rows) = (shard.size_bytes(), shard.rows());
+        }
+        TileEnd { tile: leased.tile.clone(), sources: paths, measured, files_in, result }
+    }
+
+    /// What fetching told goes into the inventory; it is of no consequence if it cannot.
+    async fn learn(&self, fetched: &Fetch) {
+        let learnt: Vec<LearntFile> =
+            fetched.files.iter().map(|f| learnt(&fetched.tile, f)).collect();
+        if !learnt.is_empty()
+            && let Err(e) = self.site.registry.learn_archive_files(&learnt).await
+        {
+            tracing::info!("{}: {e}", fetched.tile);
+        }
+    }
+
+    /// On a thread of its own: one that is never waited for when the run is told to stop.
+    async fn make(
+        &self,
+        leased: &LeasedTile,
+        sources: Sources,
+        bytes_in: u64,
+    ) -> Result<Shard, Failure> {
+        let need = self.settings.keep_free_bytes.saturating_add(bytes_in);
+        let root = self.site.lake.root().to_owned();
+        scratch::wait_for_room(&root, need, |free| (self.tell)(Event::Room { free, need })).await;
+        let Ok(permit) = self.jobs.clone().acquire_owned().await else {
+            return Err(Failure::of(Outcome::Internal, "no thread may be started any more"));
+        };
+        let (sender, receiver) = oneshot::channel();
+        let (stage, lake) = (self.settings.stage.clone(), self.site.lake.clone());
+        let (staging, leased) = (self.staging.clone(), leased.clone());
+        let work = move || {
+            let made = guard(|| {
+                let claim = staging.claim(&stage.product(), &leased.tile)?;
+                let work = Work {
+                    tile: &leased.tile,
+                    sources: &sources,
+                    claim: &claim,
+                    lake: &lake,
+                    scratch: staging.dir(),
+                };
+                let (id, tile) = (leased.attempt_id, leased.tile.clone());
+                match stage.make(&work) {
+                    Made::Draft(rows) => Ok(Shard::draft(id, tile, claim, rows)?),
+                    Made::Unchanged(path) => Ok(Shard::unchanged(id, tile, &lake, &path)?),
+                    Made::Nothing => Ok(Shard::nothing(id, tile)),
+                    Made::Failed { outcome, reasons, advice } => {
+                        Err(Failure { outcome, reasons, advice })
+                    }
+                }
+            });
+            drop(permit);
+            // nobody listens where the lease is lost
+            drop(sender.send(made.unwrap_or_else(|panicked| {
+                Err(Failure::of(Outcome::Internal, format!("a fault: {}", panicked.fault())))
+            })));
+        };
+        if let Err(e) = std::thread::Builder::new().name("make".to_owned()).spawn(work) {
+            return Err(Failure::of(Outcome::Internal, format!("no thread could be started: {e}")));
+        }
+        let gone = || Failure::of(Outcome::Internal, "the thread that made it went away");
+        receiver.await.unwrap_or_else(|_| Err(gone()))
+    }
+
+    async fn publish(&self, lease: &Lease, tiles: Vec<TileEnd>) -> Result<PixelEnd, sync::Error> {
+        let mut end = PixelEnd::default();
+        let mut bundle = Bundle {
+            token: lease.token,
+            product: self.settings.taker.product.clone(),
+            shards: Vec::new(),
+            failed: Vec::new(),
+        };
+        let mut told = Vec::new();
+        for tile in tiles {
+            end.files_in += tile.files_in;
+            end.bytes_in += tile.measured.bytes_in.cast_unsigned();
+            end.bytes_fetched += tile.measured.bytes_fetched.cast_unsigned();
+            end.bytes_out += tile.measured.bytes_out.unwrap_or(0).cast_unsigned();
+            told.push((tile.tile, tile.sources, tile.measured));
+            match tile.result {
+                Ok(shard) => bundle.shards.push(shard),
+                Err(failure) => bundle.failed.push(self.set_aside(&told, failure)),
+            }
+        }
+        let measured: Vec<Measured> = told.iter().map(|(_, _, measured)| *measured).collect();
+        let registry = &self.site.registry;
+        patiently(self.settings.patience, || registry.measure_attempts(&measured)).await?;
+        let ended = {
+            let _turn = self.publishing.lock().await;
+            self.publish_in_turn(&bundle).await?
+        };
+        let Some(ends) = ended else {
+            end.lost = told.len();
+            return Ok(end);
+        };
+        end.failed = ends.iter().filter(|e| e.outcome.is_quarantined()).count();
+        end.made = ends.len() - end.failed;
+        for (tile, sources, measured) in &told {
+            let outcome =
+                ends.iter().find(|e| e.attempt_id == measured.attempt_id).map(|e| e.outcome);
+            if outcome.is_some_and(|outcome| !outcome.is_quarantined())
+                && let Err(e) = quarantine::clear(&self.site.lake, tile, sources)
+            {
+                tracing::warn!("{e}");
+            }
+            // a download that the archive broke off is continued by the next try
+            if !self.settings.keep_fits && outcome != Some(Outcome::ArchiveError) {
+                scratch::remove(&self.fetcher.folder_of(tile));
+            }
+        }
+        Ok(end)
+    }
+
+    /// Records why a tile cannot be made.
+    fn set_aside(&self, told: &[(Tile, Vec<PathBuf>, Measured)], failure: Failure) -> AttemptEnd {
+        let Failure { outcome, reasons, advice } = failure;
+        let (tile, sources, attempt_id) = match told.last() {
+            Some((tile, sources, measured)) => {
+                (Some(tile.clone()), sources.clone(), measured.attempt_id)
+            }
+            None => (None, Vec::new(), 0),
+        };
+        let error = Some(reasons.join("; "));
+        let record = Record { tile, outcome, reasons, advice, sources, at: chrono::Utc::now() };
+        if let Err(e) = quarantine::record(&self.site.lake, &record) {
+            tracing::warn!("{e}");
+        }
+        AttemptEnd { attempt_id, outcome, error }
+    }
+
+    /// Nothing where the lease is lost.
+    async fn publish_in_turn(
+        &self,
+        bundle: &Bundle,
+    ) -> Result<Option<Vec<AttemptEnd>>, sync::Error> {
+        let patience = self.settings.patience;
+        let registry = &self.site.registry;
+        if bundle.shards.is_empty() {
+            let end = || registry.end_attempts_of(bundle.token, &bundle.failed, self.site.retry);
+            let is_held = patiently(patience, end).await?;
+            return Ok(is_held.then(|| bundle.failed.clone()));
+        }
+        let why = match patiently(patience, || sync::publish(&self.site, bundle)).await {
+            Ok(Ended::Published(ends)) => return Ok(Some(ends)),
+            Ok(Ended::Fenced) => None,
+            Err(e) if crate::patience::MayPass::may_pass(&e) => return Err(e),
+            Err(e) => Some(e.to_string()),
+        };
+        let mut ends = None;
+        match why {
+            None => {
+                tracing::warn!("lease {} is lost: nothing of it is published", bundle.token);
+                let why = "the lease was lost before it came to publish";
+                let tokens = [bundle.token];
+                let fence = || registry.give_leases_back(&tokens, Ending::Fenced, why);
+                patiently(patience, fence).await?;
+            }
+            Some(why) => {
+                tracing::error!("publishing failed: {why}");
+                let failed: Vec<AttemptEnd> = bundle.all_failed(Outcome::Disk, &why);
+                let end = || registry.end_attempts_of(bundle.token, &failed, self.site.retry);
+                ends = patiently(patience, end).await?.then_some(failed);
+            }
+        }
+        patiently(patience, || sync::settle(&self.site)).await?;
+        Ok(ends)
+    }
+}
+
+fn size(leased: &LeasedTile) -> Option<u64> {
+    let mut all = 0;
+    for file in &leased.files {
+        // what is not required may well not be there
+        let size = file.size_bytes.and_then(|size| u64::try_from(size).ok());
+        match size {
+            Some(size) => all += size,
+            None if matches!(file.kind.as_str(), "coadd" | "redrock") => return None,
+            None => {}
+        }
+    }
+    Some(all)
+}
+
+fn learnt(tile: &Tile, file: &Fetched) -> LearntFile {
+    let is_present = file.how != How::Absent;
+    LearntFile {
+        file: ArchiveFile {
+            tile: tile.clone(),
+            kind: file.kind.as_str().to_owned(),
+            key: file.key.clone(),
+            size_bytes: i64::try_from(file.size_bytes).ok().filter(|_| is_present),
+            etag: file.etag.clone(),
+            sha256: file.sha256.clone(),
+        },
+        is_present,
+    }
+}
+
+fn source_kind(word: &str) -> Option<bifrost_stages::fuse::sources::Kind> {
+    bifrost_stages::fuse::sources::Kind::ALL.into_iter().find(|kind| kind.as_str() == word)
+}
+
+fn signed(bytes: u64) -> i64 {
+    i64::try_from(bytes).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,209 @@
+//! `bifrost status`: how the campaign stands.
+
+use crate::context::Context;
+use crate::exit::Exit;
+use crate::{archive, printer};
+use bifrost_core::registry::campaign::{Counts, NodeRow, Rate};
+use serde::Serialize;
+use std::fmt::Write;
+
+/// "Of late": so many seconds.
+const LATE_S: f64 = 3600.0;
+
+/// Arguments of `bifrost status`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Print Prometheus' text format
+    #[arg(long)]
+    metrics: bool,
+    #[command(flatten)]
+    archive: archive::Options,
+}
+
+/// How the campaign stands. Rates are of the last hour, or since the first of its tries began.
+#[derive(Debug, Serialize)]
+struct Status {
+    version: u32,
+    release: String,
+    tiles: Counts,
+    under_way: i64,
+    mb_per_s: f64,
+    tiles_per_hour: f64,
+    eta_s: Option<f64>,
+    nodes: Vec<Node>,
+}
+
+#[derive(Debug, Serialize)]
+struct Node {
+    state: String,
+    silent_s: Option<f64>,
+    free_bytes: Option<i64>,
+    mb_per_s: f64,
+    tiles_per_hour: f64,
+    #[serde(flatten)]
+    rate: Rate,
+}
+
+pub fn run(ctx: &Context, args: &Args) -> anyhow::Result<Exit> {
+    let release = args.archive.clone().or(&ctx.settings.archive).production()?.release().clone();
+    let registry = ctx.registry_to_read()?;
+    let (tiles, rates, nodes) = ctx.block_on(async {
+        tokio::try_join!(
+            registry.campaign_counts(&release),
+            registry.campaign_rates(&release, LATE_S),
+            registry.campaign_nodes(),
+        )
+    })?;
+    let status = Status::new(release.to_string(), tiles, rates, &nodes);
+    if args.metrics {
+        let text = status.metrics();
+        ctx.printer.data(&text, String::clone)?;
+    } else {
+        ctx.printer.data(&status, Status::show)?;
+    }
+    let known = status.tiles.done + status.tiles.left + status.tiles.failed;
+    Ok(if known == 0 { Exit::NothingMatched } else { Exit::Ok })
+}
+
+impl Status {
+    fn new(release: String, tiles: Counts, rates: Vec<Rate>, nodes: &[NodeRow]) -> Self {
+        let node = |rate: Rate| {
+            let row = nodes.iter().find(|row| row.node == rate.node);
+            let late_s = rate.late_s.filter(|s| *s > 0.0);
+            let per_s = |count: f64| late_s.map_or(0.0, |s| count / s);
+            Node {
+                state: row.map_or("left".to_owned(), |row| row.state.clone()),
+                silent_s: row.map(|row| row.silent_s),
+                free_bytes: row.map(|row| row.free_bytes),
+                mb_per_s: per_s(rate.late_bytes as f64 / 1e6),
+                tiles_per_hour: per_s(rate.late_tiles as f64 * 3600.0),
+                rate,
+            }
+        };
+        let nodes: Vec<Node> = rates.into_iter().map(node).collect();
+        // an empty sum of floats is -0
+        let sum = |of: fn(&Node) -> f64| nodes.iter().map(of).fold(0.0, std::ops::Add::add);
+        let tiles_per_hour = sum(|node| node.tiles_per_hour);
+        Self {
+            version: 1,
+            release,
+            under_way: nodes.iter().map(|node| node.rate.under_way).sum(),
+            mb_per_s: sum(|node| node.mb_per_s),
+            tiles_per_hour,
+            eta_s: (tiles_per_hour > 0.0).then(|| tiles.left as f64 * 3600.0 / tiles_per_hour),
+            tiles,
+            nodes,
+        }
+    }
+
+    fn show(&self) -> String {
+        let tiles = &self.tiles;
+        let mut lines = vec![format!(
+            "{}: {} done, {} left ({} under way, {} to be tried again), {} failed, {} absent",
+            self.release,
+            tiles.done,
+            tiles.left,
+            self.under_way,
+            tiles.to_retry,
+            tiles.failed,
+            tiles.absent
+        )];
+        if !tiles.failed_by.is_empty() {
+            let by: Vec<_> = tiles.failed_by.iter().map(|(o, n)| format!("{n} {o}")).collect();
+            lines.push(format!("failed: {}", by.join(", ")));
+        }
+        let eta = self.eta_s.map_or("unknown".to_owned(), |s| format!("{:.1} h", s / 3600.0));
+        lines.push(format!(
+            "{:.1} MB/s, {:.0} tiles an hour, ETA {eta}",
+            self.mb_per_s, self.tiles_per_hour
+        ));
+        if !self.nodes.is_empty() {
+            let head =
+                ["node", "state", "made", "failed", "under way", "in", "out", "MB/s", "tiles/h"];
+            let mut table = printer::table(&head, &[2, 3, 4, 5, 6, 7, 8]);
+            for node in &self.nodes {
+                table.add_row([
+                    node.rate.node.clone(),
+                    node.state.clone(),
+                    node.rate.made.to_string(),
+                    node.rate.failed.to_string(),
+                    node.rate.under_way.to_string(),
+                    printer::size(node.rate.bytes_in),
+                    printer::size(node.rate.bytes_out),
+                    format!("{:.1}", node.mb_per_s),
+                    format!("{:.0}", node.tiles_per_hour),
+                ]);
+            }
+            lines.push(table.to_string());
+        }
+        lines.join("\n")
+    }
+
+    /// Prometheus' text format, version 0.0.4.
+    fn metrics(&self) -> String {
+        let mut text = Metrics::default();
+        let release = [("release", self.release.as_str())];
+        text.head("bifrost_tiles", "gauge", "Tiles of the campaign by state.");
+        let t = &self.tiles;
+        for (state, count) in
+            [("done", t.done), ("queued", t.left), ("failed", t.failed), ("absent", t.absent)]
+        {
+            text.value("bifrost_tiles", &[release[0], ("state", state)], count as f64);
+        }
+        text.head("bifrost_tiles_failed", "gauge", "Tiles that were given up, by outcome.");
+        for (outcome, count) in &t.failed_by {
+            text.value("bifrost_tiles_failed", &[release[0], ("outcome", outcome)], *count as f64);
+        }
+        text.head("bifrost_tiles_to_retry", "gauge", "Tiles that will be tried again.");
+        text.value("bifrost_tiles_to_retry", &release, t.to_retry as f64);
+        type Value = fn(&Node) -> Option<f64>;
+        let families: [(&str, &str, &str, Value); 7] = [
+            ("bifrost_node_tiles_made_total", "counter", "Tries that made a tile.", |n| {
+                Some(n.rate.made as f64)
+            }),
+            ("bifrost_node_tries_failed_total", "counter", "Tries that failed.", |n| {
+                Some(n.rate.failed as f64)
+            }),
+            ("bifrost_node_bytes_in_total", "counter", "Bytes of the archive's files.", |n| {
+                Some(n.rate.bytes_in as f64)
+            }),
+            ("bifrost_node_bytes_out_total", "counter", "Bytes of files made.", |n| {
+                Some(n.rate.bytes_out as f64)
+            }),
+            ("bifrost_node_tiles_under_way", "gauge", "Tiles under way.", |n| {
+                Some(n.rate.under_way as f64)
+            }),
+            ("bifrost_node_silent_seconds", "gauge", "Time since it was heard of.", |n| n.silent_s),
+            ("bifrost_node_free_bytes", "gauge", "Free space on the lake's disk.", |n| {
+                n.free_bytes.map(|bytes| bytes as f64)
+            }),
+        ];
+        for (name, kind, help, of) in families {
+            text.head(name, kind, help);
+            for node in &self.nodes {
+                if let Some(value) = of(node) {
+                    text.value(name, &[release[0], ("node", &node.rate.node)], value);
+                }
+            }
+        }
+        text.0
+    }
+}
+
+#[derive(Debug, Default)]
+struct Metrics(String);
+
+impl Metrics {
+    fn head(&mut self, name: &str, kind: &str, help: &str) {
+        // writing to a string cannot fail
+        let _ = writeln!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}");
+    }
+
+    fn value(&mut self, name: &str, labels: &[(&str, &str)], value: f64) {
+        let escape =
+            |text: &str| text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+        let labels: Vec<_> =
+            labels.iter().map(|(name, value)| format!("{name}=\"{}\"", escape(value))).collect();
+        let _ = writeln!(self.0, "{name}{{{}}} {value}", labels.join(","));
+    }
+}

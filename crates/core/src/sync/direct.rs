@@ -1,0 +1,495 @@
+//! Publication under a lease: a pixel's new files appear in the lake and in the registry at once.
+//!
+//! The rename and the commit are two systems, and a crash may fall between them. So an intent is
+//! noted in the registry first; then, in one transaction that holds the lease, files are renamed
+//! into place, the pixel's folder is synced, other lakes' files of the same tiles are taken out, the
+//! ledger is written and the intent struck. What dies on the way is settled by [`settle`], when the
+//! lake is next at work: a file that is in place is registered after all if nobody has taken its
+//! lease over, and taken back if somebody has. Until then a sync leaves the pixel's folder alone.
+
+use super::difference::Difference;
+use super::{Digests, Error, Options, Progress, Report, Update, run_blocking, walk};
+use crate::VERSION;
+use crate::layout::Lake;
+use crate::outcome::Outcome;
+use crate::publish::{self, Claim, Running};
+use crate::registry::campaign::{AttemptEnd, Ending, Intent, Retry};
+use crate::registry::{self, Changes, Commit, End, LakeSession, Registry};
+use crate::tile::{FileName, Name, Tile};
+use crate::withdraw::{Version, set_aside, withdraw};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use uuid::Uuid;
+
+/// Where files are published, and how.
+#[derive(Debug, Clone)]
+pub struct Site {
+    /// The registry.
+    pub registry: Registry,
+    /// The lake.
+    pub lake: Lake,
+    /// Name of the machine.
+    pub node: String,
+    /// Products whose rows belong into the catalog; none: left to a later sync.
+    pub catalog: Option<Vec<String>>,
+    /// After so much silence of ours the server lets go of what we hold.
+    pub patience: Duration,
+    /// How often failures that may pass are tried again.
+    pub retry: Retry,
+}
+
+/// A tile that was made.
+#[derive(Debug)]
+pub struct Shard {
+    attempt_id: i64,
+    tile: Tile,
+    outcome: Outcome,
+    file: Option<(PathBuf, Version)>,
+    draft: Option<(Arc<Claim>, u64, Uuid)>,
+}
+
+impl Shard {
+    /// A draft that is to be published; it is made durable.
+    ///
+    /// # Errors
+    /// What the file system refuses.
+    pub fn draft(
+        attempt_id: i64,
+        tile: Tile,
+        claim: Claim,
+        rows: u64,
+    ) -> Result<Self, publish::Error> {
+        claim.flush()?;
+        let outcome = if rows == 0 { Outcome::Empty } else { Outcome::Converted };
+        let version = Version::of(claim.draft())?;
+        let file = version.map(|version| (claim.target(rows), version));
+        let draft = Some((Arc::new(claim), rows, Uuid::now_v7()));
+        Ok(Self { attempt_id, tile, outcome, file, draft })
+    }
+
+    /// A tile whose published file is current.
+    ///
+    /// # Errors
+    /// What the file system refuses.
+    pub fn unchanged(
+        attempt_id: i64,
+        tile: Tile,
+        lake: &Lake,
+        path: &Path,
+    ) -> Result<Self, publish::Error> {
+        let relative = path.strip_prefix(lake.root()).unwrap_or(path).to_owned();
+        let file = Version::of(path)?.map(|version| (relative, version));
+        Ok(Self { attempt_id, tile, outcome: Outcome::Unchanged, file, draft: None })
+    }
+
+    /// A tile of which nothing is published.
+    #[must_use]
+    pub fn nothing(attempt_id: i64, tile: Tile) -> Self {
+        Self { attempt_id, tile, outcome: Outcome::Converted, file: None, draft: None }
+    }
+
+    /// Size of its file, bytes.
+    #[must_use]
+    pub fn size_bytes(&self) -> Option<i64> {
+        self.file.as_ref().map(|(_, version)| version.size_bytes)
+    }
+
+    /// Rows of its file.
+    #[must_use]
+    pub fn rows(&self) -> Option<i64> {
+        let name = self.file.as_ref()?.0.file_name()?.to_str()?;
+        i64::try_from(name.parse::<FileName>().ok()?.rows).ok()
+    }
+
+    fn item(&self) -> Item {
+        let file = self.file.as_ref();
+        Item {
+            attempt_id: self.attempt_id,
+            tile: self.tile.clone(),
+            outcome: self.outcome,
+            path: file.map(|(path, _)| path.to_string_lossy().into_owned()),
+        }
+    }
+
+    fn intent(&self, token: i64) -> Option<Intent> {
+        let ((path, version), (_, _, id)) = (self.file.as_ref()?, self.draft.as_ref()?);
+        Some(Intent {
+            attempt_id: self.attempt_id,
+            publish_id: *id,
+            path: path.to_string_lossy().into_owned(),
+            version: *version,
+            outcome: self.outcome,
+            token,
+            is_held: true,
+        })
+    }
+}
+
+/// What came of the tiles of a leased pixel.
+#[derive(Debug)]
+pub struct Bundle {
+    /// The lease.
+    pub token: i64,
+    /// The product.
+    pub product: Name,
+    /// Tiles that were made.
+    pub shards: Vec<Shard>,
+    /// Tiles that failed.
+    pub failed: Vec<AttemptEnd>,
+}
+
+impl Bundle {
+    /// All of its tiles failed for the same reason.
+    #[must_use]
+    pub fn all_failed(&self, outcome: Outcome, reason: &str) -> Vec<AttemptEnd> {
+        let end = |shard: &Shard| AttemptEnd {
+            attempt_id: shard.attempt_id,
+            outcome,
+            error: Some(reason.to_owned()),
+        };
+        self.shards.iter().map(end).chain(self.failed.iter().cloned()).collect()
+    }
+}
+
+/// How a publication ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ended {
+    /// All tries have ended so, and the lease is given back.
+    Published(Vec<AttemptEnd>),
+    /// The lease is lost. Nothing was published.
+    Fenced,
+}
+
+/// What was settled.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Settled {
+    /// Files registered after all.
+    pub adopted: usize,
+    /// Files taken back.
+    pub withdrawn: usize,
+    /// Files that another lake has overtaken.
+    pub set_aside: usize,
+}
+
+/// A tile's file that is in place, or is to be.
+struct Item {
+    attempt_id: i64,
+    tile: Tile,
+    outcome: Outcome,
+    path: Option<String>,
+}
+
+/// Publishes a bundle. After an error it may be called again with the same bundle: what is in
+/// place stays so. If it is not, [`settle`] must be called.
+///
+/// # Errors
+/// [`Error`]; nothing is registered, files may be in place.
+pub async fn publish(site: &Site, bundle: &Bundle) -> Result<Ended, Error> {
+    let mut session = site.registry.lock_lake(site.lake.identity().lake_id).await?;
+    session.see_node(&site.node, None).await?;
+    let intents: Vec<Intent> =
+        bundle.shards.iter().filter_map(|shard| shard.intent(bundle.token)).collect();
+    session.put_intents(bundle.token, &intents).await?;
+    let drafts: Vec<_> = bundle
+        .shards
+        .iter()
+        .filter_map(|shard| Some((shard.draft.clone()?, shard.file.clone()?)))
+        .collect();
+    let root = site.lake.root().to_owned();
+    let rename = move || -> Result<(), publish::Error> {
+        for ((claim, rows, id), (path, version)) in &drafts {
+            // in place already: an earlier call failed after the rename
+            if Version::of(&root.join(path))? != Some(*version) {
+                claim.publish_as(*rows, *id)?;
+            }
+        }
+        Ok(())
+    };
+    let items: Vec<Item> = bundle.shards.iter().map(Shard::item).collect();
+    let lease = Lease { token: bundle.token, product: &bundle.product, may_be_lapsed: false };
+    match register(site, &mut session, &lease, items, &bundle.failed, rename).await? {
+        Some(ends) => Ok(Ended::Published(ends)),
+        None => Ok(Ended::Fenced),
+    }
+}
+
+/// Settles what earlier runs of the lake began, and takes away what other lakes have overtaken. No
+/// run may be at work in the lake, except the caller's.
+///
+/// # Errors
+/// [`Error`]; it may be called again.
+pub async fn settle(site: &Site) -> Result<Settled, Error> {
+    let mut session = site.registry.lock_lake(site.lake.identity().lake_id).await?;
+    settle_in(site, &mut session).await
+}
+
+/// As part of a sync; left alone while a run is at work, which settles by itself.
+pub(super) async fn settle_idle(
+    session: &mut LakeSession,
+    registry: &Registry,
+    lake: &Lake,
+    options: &Options,
+) -> Result<(), Error> {
+    let Some(_running) = Running::begin(lake)? else { return Ok(()) };
+    let site = Site {
+        registry: registry.clone(),
+        lake: lake.clone(),
+        node: options.node.clone(),
+        catalog: options.catalog.clone(),
+        patience: Duration::from_secs(60),
+        retry: Retry { tries: 1, pause_s: 0.0 },
+    };
+    settle_in(&site, session).await.map(drop)
+}
+
+/// Folders of pixels in which a publication is not settled.
+pub(super) async fn folders_under_way(session: &LakeSession) -> Result<Vec<String>, Error> {
+    let intents = session.intents().await?;
+    let folders: BTreeSet<String> = intents.iter().filter_map(|i| folder_of(&i.path)).collect();
+    Ok(folders.into_iter().collect())
+}
+
+async fn settle_in(site: &Site, session: &mut LakeSession) -> Result<Settled, Error> {
+    let mut settled = Settled::default();
+    let mut by_token: BTreeMap<i64, Vec<Intent>> = BTreeMap::new();
+    for intent in session.intents().await? {
+        by_token.entry(intent.token).or_default().push(intent);
+    }
+    if !by_token.is_empty() {
+        let lake = site.lake.clone();
+        run_blocking(move || publish::recover(&lake).map(drop)).await?;
+        session.see_node(&site.node, None).await?;
+    }
+    for (token, intents) in by_token {
+        let adopted = adopt(site, session, token, &intents).await?;
+        settled.adopted += adopted.len();
+        let rest: Vec<Intent> =
+            intents.into_iter().filter(|i| !adopted.contains(&i.attempt_id)).collect();
+        if rest.is_empty() {
+            continue;
+        }
+        settled.withdrawn += rest.len();
+        let ids: Vec<i64> = rest.iter().map(|i| i.attempt_id).collect();
+        let lake = site.lake.clone();
+        run_blocking(move || {
+            rest.iter().try_for_each(|i| withdraw(&lake, i.path.as_ref(), i.version, i.publish_id))
+        })
+        .await?;
+        session.delete_intents(&ids).await?;
+        let why = "its file was not registered when the process died";
+        site.registry.give_leases_back(&[token], Ending::Abandoned, why).await?;
+    }
+    settled.set_aside = take_away(site, session).await?;
+    Ok(settled)
+}
+
+/// Registers what is in place, if nobody has taken the lease over; gives the tries that ended.
+async fn adopt(
+    site: &Site,
+    session: &mut LakeSession,
+    token: i64,
+    intents: &[Intent],
+) -> Result<Vec<i64>, Error> {
+    let root = site.lake.root();
+    let mut items = Vec::new();
+    let mut product = None;
+    for intent in intents.iter().filter(|intent| intent.is_held) {
+        if Version::of(&root.join(&intent.path))? != Some(intent.version) {
+            continue;
+        }
+        let name = Path::new(&intent.path).file_name().and_then(|name| name.to_str());
+        let Some(Ok(name)) = name.map(str::parse::<FileName>) else { continue };
+        product = intent.path.split('/').next().and_then(|p| Name::new(p).ok());
+        items.push(Item {
+            attempt_id: intent.attempt_id,
+            tile: name.tile,
+            outcome: intent.outcome,
+            path: Some(intent.path.clone()),
+        });
+    }
+    let Some(product) = product else { return Ok(Vec::new()) };
+    let ids = items.iter().map(|item| item.attempt_id).collect();
+    let lease = Lease { token, product: &product, may_be_lapsed: true };
+    match register(site, session, &lease, items, &[], || Ok(())).await? {
+        Some(_) => Ok(ids),
+        None => Ok(Vec::new()),
+    }
+}
+
+/// Takes files away that other lakes have overtaken.
+async fn take_away(site: &Site, session: &LakeSession) -> Result<usize, Error> {
+    let going = session.set_aside().await?;
+    if going.is_empty() {
+        return Ok(0);
+    }
+    let (lake, files) = (site.lake.clone(), going.clone());
+    let count = run_blocking(move || -> Result<usize, publish::Error> {
+        let mut count = 0;
+        for file in &files {
+            count += usize::from(set_aside(&lake, file.path.as_ref(), file.version)?);
+        }
+        Ok(count)
+    })
+    .await?;
+    let paths: Vec<&str> = going.iter().map(|file| file.path.as_str()).collect();
+    session.forget_set_aside(&paths).await?;
+    Ok(count)
+}
+
+/// Under which lease something is registered.
+struct Lease<'a> {
+    token: i64,
+    product: &'a Name,
+    may_be_lapsed: bool,
+}
+
+/// The transaction: holds the lease, puts files in place, registers them, ends the tries. Nothing
+/// where the lease is lost.
+async fn register(
+    site: &Site,
+    session: &mut LakeSession,
+    lease: &Lease<'_>,
+    items: Vec<Item>,
+    failed: &[AttemptEnd],
+    rename: impl FnOnce() -> Result<(), publish::Error> + Send + 'static,
+) -> Result<Option<Vec<AttemptEnd>>, Error> {
+    let began = Instant::now();
+    let known = session.lake().await?;
+    let root = site.lake.root().to_string_lossy();
+    let has_moved = known.as_ref().is_some_and(|k| k.node != site.node || k.root != root);
+    let options = Options {
+        node: site.node.clone(),
+        catalog: site.catalog.clone(),
+        uri_prefixes: None,
+        dry_run: false,
+    };
+    let progress: Progress = Arc::new(|_| {});
+    let digests = Digests::unknown(&options);
+    let update =
+        Update { lake: &site.lake, options: &options, progress, known, digests, has_moved };
+    let commit = session.begin_publication(site.patience).await?;
+    if !commit.lock_lease(lease.token, lease.may_be_lapsed).await? {
+        return Ok(None);
+    }
+    run_blocking(rename).await?;
+    let mut report = Report::default();
+    let (changes, is_changed) = enter(&update, &commit, lease.product, &items, &mut report).await?;
+    let mut ends: Vec<AttemptEnd> = items.iter().map(|item| end_of(item, &report)).collect();
+    ends.extend_from_slice(failed);
+    commit.end_attempts(&ends, Some(began.elapsed().as_secs_f64()), site.retry).await?;
+    let ids: Vec<i64> = ends.iter().map(|end| end.attempt_id).collect();
+    commit.delete_intents(&ids).await?;
+    commit.free_lease(lease.token).await?;
+    if is_changed {
+        update.finish(commit, changes, false).await?;
+    } else {
+        commit.finish_unnumbered().await?;
+    }
+    Ok(Some(ends))
+}
+
+/// Makes the registry agree with the pixel's folder, and takes out what other lakes have of these
+/// tiles.
+async fn enter(
+    update: &Update<'_>,
+    commit: &Commit<'_>,
+    product: &Name,
+    items: &[Item],
+    report: &mut Report,
+) -> Result<(Changes, bool), Error> {
+    let placed: Vec<(&str, &Tile)> =
+        items.iter().filter_map(|item| Some((item.path.as_deref()?, &item.tile))).collect();
+    let Some(folder) = placed.first().and_then(|(path, _)| folder_of(path)) else {
+        return Ok((Changes::default(), false));
+    };
+    let paths: Vec<&str> = placed.iter().map(|(path, _)| *path).collect();
+    commit.forget_set_aside(&paths).await?;
+    let current = commit.files_in(&format!("{folder}/")).await?;
+    let lake = update.lake.clone();
+    let listing = run_blocking(move || walk::pixel_folder(&lake, &folder)).await?;
+    let rows = futures::stream::iter(current.into_iter().map(Ok));
+    let mut found = Difference::find(&listing, rows, update.options.catalog.as_deref()).await?;
+    found.leave_out(&commit.set_aside().await?);
+    let tiles: Vec<Tile> = placed.iter().map(|(_, tile)| (*tile).clone()).collect();
+    let overtaken = commit.supersede(product, &tiles).await?;
+    if found.is_empty() && overtaken.is_empty() {
+        return Ok((Changes::default(), false));
+    }
+    let mut removed = 0;
+    let ids: Vec<i64> = overtaken.iter().map(|file| file.file_id).collect();
+    if !ids.is_empty() {
+        commit.remove_files(&ids, &vec!["replaced"; ids.len()]).await?;
+        commit.delete_bounds(&ids).await?;
+        let cataloged: Vec<i64> =
+            overtaken.iter().filter(|f| f.in_catalog).map(|f| f.file_id).collect();
+        commit.delete_facts(&cataloged).await?;
+        removed = commit.uncatalog(&cataloged).await?;
+    }
+    let (mut changes, _) = update.apply(commit, found, report).await?;
+    changes.files_replaced += ids.len() as i64;
+    changes.rows_removed += overtaken.iter().map(|file| file.num_rows).sum::<i64>();
+    changes.bytes_removed += overtaken.iter().map(|file| file.size_bytes).sum::<i64>();
+    changes.catalog_removed += removed;
+    Ok((changes, true))
+}
+
+/// A file that cannot be registered is no file that was made.
+fn end_of(item: &Item, report: &Report) -> AttemptEnd {
+    let is_it = |path: &String| Some(path) == item.path.as_ref();
+    let refused = report.quarantined.iter().find(|q| is_it(&q.path)).map(|q| q.reason.clone());
+    let unsettled = report.unsettled.iter().find(|path| is_it(path));
+    let error = refused.or(unsettled.map(|_| "it changed while it was registered".to_owned()));
+    let outcome = if error.is_some() { Outcome::Internal } else { item.outcome };
+    AttemptEnd { attempt_id: item.attempt_id, outcome, error }
+}
+
+fn folder_of(path: &str) -> Option<String> {
+    path.rsplit_once('/').map(|(folder, _)| folder.to_owned())
+}
+
+/// What is known of a node that will not come back is taken out: its files are missing, and tiles
+/// that nobody else has are queued. Gives the numbers of the commits, of files and of tiles; nothing
+/// where the node is at work, or never was there.
+///
+/// # Errors
+/// [`registry::Error`]; each lake of the node is one commit.
+pub async fn forget(
+    registry: &Registry,
+    node: &str,
+    product: &Name,
+) -> Result<Option<(Vec<i64>, i64, u64)>, registry::Error> {
+    let Some(lake_id) = registry.mark_forgotten(node).await? else { return Ok(None) };
+    let leases = registry.leases_of(lake_id).await?;
+    let why = "its node was forgotten";
+    registry.give_leases_back(&leases, Ending::Abandoned, why).await?;
+    let (mut commits, mut files, mut tiles) = (Vec::new(), 0, 0);
+    for (lake_id, root) in registry.lakes_of(node).await? {
+        let mut session = registry.lock_lake(lake_id).await?;
+        let rows = session.current_files().await?;
+        let found = Difference::find(&walk::Listing::default(), rows, None).await?;
+        if found.is_empty() {
+            continue;
+        }
+        let commit = session.begin_commit().await?;
+        tiles += commit.requeue_lake(product).await?;
+        let mut changes = super::planned(&found);
+        changes.catalog_removed = super::take_out(&commit, &found).await?;
+        files += changes.files_missing;
+        commits.push(commit.number());
+        let pixels: Vec<i32> = found.gone().filter_map(|gone| gone.pixel).collect();
+        commit.mark_faults(Some(&pixels[..]).filter(|p| p.len() <= super::FEW_PIXELS)).await?;
+        let end = End {
+            node,
+            root: &root,
+            program: &format!("bifrost {VERSION}"),
+            has_moved: false,
+            changes,
+            listing_digest: None,
+            catalog_digest: None,
+        };
+        commit.finish(&end).await?;
+    }
+    Ok(Some((commits, files, tiles)))
+}

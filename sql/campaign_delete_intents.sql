@@ -1,0 +1,1 @@
+DELETE FROM campaign_intents WHERE attempt_id = ANY ($1)

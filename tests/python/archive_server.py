@@ -1,0 +1,58 @@
+"""A web server over a folder: files, whole or from a byte on, with ETag and length.
+
+    python archive_server.py FOLDER     prints its URL, serves until it is killed
+"""
+
+import os
+import sys
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import unquote
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self):
+        path = self.server.folder / unquote(self.path).lstrip("/")
+        if not path.is_file():
+            self.send_response(404)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
+        with path.open("rb") as file:
+            about = os.fstat(file.fileno())
+            tag = f'"{about.st_mtime_ns:x}-{about.st_size:x}"'
+            asked = self.headers.get("Range", "")
+            first = int(asked.removeprefix("bytes=").split("-")[0]) if asked else 0
+            if self.headers.get("If-Match", tag) != tag:
+                self.send_response(412)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+                return
+            self.send_response(206 if asked else 200)
+            self.send_header("ETag", tag)
+            self.send_header("Content-Length", str(about.st_size - first))
+            if asked:
+                self.send_header("Content-Range", f"bytes {first}-{about.st_size - 1}/{about.st_size}")
+            self.end_headers()
+            file.seek(first)
+            while block := file.read(1 << 20):
+                self.wfile.write(block)
+
+    def log_message(self, *_):
+        pass
+
+
+def server(folder):
+    """A server at a free port of this machine; it serves once serve_forever is called."""
+    made = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    made.daemon_threads = True
+    made.folder = Path(folder)
+    return made
+
+
+if __name__ == "__main__":
+    serving = server(sys.argv[1])
+    print(f"http://127.0.0.1:{serving.server_port}", flush=True)
+    serving.serve_forever()

@@ -1,0 +1,262 @@
+"""`bifrost run` as people meet it: one node, several nodes, and everything that dies meanwhile."""
+
+import contextlib
+import json
+import os
+import random
+import signal
+import subprocess
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from archive_server import server
+from conftest import Place, new_place
+
+SOAK = bool(os.environ.get("BIFROST_SOAK"))
+LEASE_S = 1.0
+RELEASE = "dr1/spectro/redux/iron"
+
+
+class Archive:
+    """Mock tiles behind a web server."""
+
+    def __init__(self, place, pixels, programs=("dark", "bright")):
+        self.place = place
+        self.folder = place.folder / "archive"
+        self.programs = programs
+        for program in programs:
+            place.run("mock", "--out", self.folder / RELEASE, "--tiles", pixels, "--objects", 5,
+                      "--program", program, "--seed", 3)
+        self.server = server(self.folder)
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+        self.tiles = pixels * len(programs)
+
+    def list(self):
+        keys = sorted(str(p.relative_to(self.folder)) for p in self.folder.rglob("coadd-*.fits"))
+        path = self.place.folder / "list"
+        path.write_text("\n".join(keys))
+        return path
+
+    def close(self):
+        self.server.shutdown()
+        self.server.server_close()
+
+
+@pytest.fixture
+def archive(place):
+    made = Archive(place, 3)
+    place.lake.mkdir()
+    place.run("sync")
+    place.run("inventory", made.list(), "--archive", made.url)
+    yield made
+    made.close()
+
+
+def lines(ended):
+    return [json.loads(line) for line in ended.stdout.splitlines()]
+
+
+def test_a_campaign_fetches_makes_and_publishes_and_a_second_finds_nothing(place, archive):
+    planned = place.json("run", "--archive", archive.url, "--dry-run")
+    assert (planned["tiles"], planned["pixels"], planned["batches"]) == (6, 3, 1)
+    ended = place.run("run", "--archive", archive.url, "--tiles-per-batch", 3, "--json")
+    *batches, end = lines(ended)
+    assert sum(batch["made"] for batch in batches) == end["made"] == archive.tiles
+    assert end["end"] == "complete" and end["failed"] == 0
+    assert end["bytes_in"] > end["bytes_out"] > 0
+    # the log is JSON where nobody looks on
+    assert [json.loads(line)["message"] for line in ended.stderr.splitlines()
+            if line.startswith("{")][0] == "began"
+    files = place.sql("SELECT count(*), sum(num_rows) FROM files")[0]
+    assert files[0] == archive.tiles
+    assert place.sql("SELECT count(*) FROM catalog")[0][0] == files[1]
+    assert not list(place.lake.rglob("*.fits")), "what was fetched is deleted once it is published"
+    assert (place.lake / "DATA_README.md").exists()
+    again = lines(place.run("run", "--archive", archive.url, "--json"))
+    assert [(e["event"], e["batches"]) for e in again] == [("end", 0)]
+    status = place.json("status")
+    assert status["tiles"]["done"] == archive.tiles and status["tiles"]["left"] == 0
+    assert place.json("nodes")["nodes"][0]["files"] == archive.tiles
+    place.run("failures", code=4)
+
+
+def test_what_fails_is_explained_told_apart_and_tried_again(place, archive):
+    tile = archive.folder / RELEASE / "healpix/main/dark/100/10001"
+    good = (tile / "coadd-main-dark-10001.fits").read_bytes()
+    # damaged in the archive, with sums that agree
+    (tile / "coadd-main-dark-10001.fits").write_bytes(good[:100_000])
+    for sums in tile.glob("*.sha256sum"):
+        sums.rename(sums.with_suffix(".gone"))
+    options = ["--archive", archive.url, "--keep-fits"]
+    ended = lines(place.run("run", *options, "--json", code=3))[-1]
+    assert (ended["made"], ended["failed"]) == (5, 1)
+    listed = place.json("failures")["failures"]
+    assert [(f["tile"], f["outcome"]) for f in listed] == [("iron-main-dark-10001", "corrupt")]
+    assert "truncated" in listed[0]["error"] or "cut" in listed[0]["error"], listed
+    assert place.json("status")["tiles"]["failed_by"] == {"corrupt": 1}
+    metrics = place.run("status", "--metrics").stdout
+    assert 'bifrost_tiles{release="iron",state="done"} 5' in metrics
+    outcomes = place.sql("SELECT tile, outcome FROM tile_outcomes")
+    assert outcomes == [("iron-main-dark-10001", "corrupt")], "the run's own sync tells the registry"
+    # nothing is left to do, and it still is no success
+    place.run("run", *options, code=3)
+    (tile / "coadd-main-dark-10001.fits").write_bytes(good)
+    for sums in tile.glob("*.gone"):
+        sums.rename(sums.with_suffix(".sha256sum"))
+    ended = lines(place.run("run", *options, "--only-failed", "--json"))[-1]
+    assert (ended["made"], ended["failed"]) == (1, 0)
+    assert place.sql("SELECT count(*) FROM tile_outcomes") == [(0,)]
+    ends = place.sql("SELECT ended FROM attempts WHERE tile = 'iron-main-dark-10001' ORDER BY attempt_id")
+    assert [end for (end,) in ends] == ["corrupt", "converted"]
+    assert list(place.lake.rglob("*.fits")), "they were to be kept"
+
+
+def test_a_run_that_is_told_to_stop_gives_its_leases_back(place, archive):
+    archive.server.shutdown()  # nobody answers: tiles stay under way
+    command = [os.environ["BIFROST_BIN"], "run", "--archive", archive.url, "--grace", "2"]
+    running = subprocess.Popen(command, env=place.environment, cwd=place.folder,
+                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    wait_until(lambda: place.sql("SELECT count(*) FROM campaign_leases WHERE token IS NOT NULL")[0][0])
+    assert place.run("run", "--archive", archive.url, code=75).stderr.count("another run") == 1
+    running.send_signal(signal.SIGTERM)
+    assert running.wait(timeout=60) == 75
+    assert place.sql("SELECT count(*) FROM campaign_leases WHERE token IS NOT NULL") == [(0,)]
+    assert place.sql("SELECT DISTINCT ended FROM attempts") == [("released",)]
+    assert place.sql("SELECT state FROM campaign_nodes") == [("left",)]
+    threading.Thread(target=archive.server.serve_forever, daemon=True).start()
+    assert lines(place.run("run", "--archive", archive.url, "--json"))[-1]["made"] == archive.tiles
+
+
+def wait_until(condition, timeout_s=60):
+    end = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < end, "it did not happen"
+        time.sleep(0.05)
+
+
+class Node:
+    """A process with a lake of its own, which is started again whenever it died."""
+
+    def __init__(self, hub, archive, name):
+        self.name, self.archive = name, archive
+        self.place = Place(hub.folder, hub.database_url)
+        self.place.lake = hub.folder / name
+        self.place.environment.update(BIFROST_LAKE=str(self.place.lake), BIFROST_NODE=name)
+        self.log = (hub.folder / f"{name}.log").open("ab")
+        self.process = None
+
+    def start(self):
+        if self.process and self.process.poll() is None:
+            return
+        command = [os.environ["BIFROST_BIN"], "run", "--archive", self.archive.url,
+                   "--lease", LEASE_S, "--tiles-per-batch", 2, "--jobs", 1, "--retry-pause", 0.1,
+                   "--grace", 3, "--retries", 3, "--backoff", 0.1]
+        self.process = subprocess.Popen(
+            [str(word) for word in command], env=self.place.environment, cwd=self.place.folder,
+            stdout=self.log, stderr=self.log)
+
+    def send(self, number):
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+
+    def kill(self):
+        self.send(signal.SIGKILL)
+        self.process.wait()
+
+    def files(self):
+        return sorted(p.name for p in self.place.lake.glob("spectra/dataset/*/*/*/*.parquet"))
+
+
+@contextlib.contextmanager
+def private_place():
+    """A place with a server of its own, which may be restarted."""
+    server_of_all = os.environ.pop("BIFROST_TEST_DATABASE_URL", None)
+    try:
+        with new_place() as place:
+            yield place
+    finally:
+        if server_of_all:
+            os.environ["BIFROST_TEST_DATABASE_URL"] = server_of_all
+
+
+@pytest.mark.parametrize("seed", range(12 if SOAK else 1))
+def test_three_nodes_killed_paused_and_robbed_of_their_registry(seed):
+    dice = random.Random(seed)
+    with private_place() as hub:
+        archive = Archive(hub, 150 if SOAK else 30)
+        hub.lake.mkdir()
+        hub.run("sync")
+        hub.run("inventory", archive.list(), "--archive", archive.url)
+        nodes = [Node(hub, archive, name) for name in ("alpha", "beta", "gamma")]
+        try:
+            torment(hub, nodes, dice, rounds=8 if SOAK else 2)
+            for node in nodes:
+                node.send(signal.SIGCONT)
+                finish(node)
+        finally:
+            for node in nodes:
+                node.kill()
+            archive.close()
+        for node in nodes:
+            node.place.run("sync")
+        check(hub, nodes, archive.tiles)
+
+
+def torment(hub, nodes, dice, rounds):
+    """Everything that can happen happens to somebody, in any order, again and again."""
+    for node in nodes:
+        node.start()
+    events = ["kill", "kill", "kill", "pause", "pause", "terminate", "restart the registry"] * rounds
+    dice.shuffle(events)
+    for event in events:
+        time.sleep(dice.uniform(0.05, 0.7))
+        for node in nodes:
+            node.start()
+        victim = dice.choice(nodes)
+        match event:
+            case "kill":
+                victim.kill()
+            case "pause":
+                victim.send(signal.SIGSTOP)
+                time.sleep(LEASE_S * dice.uniform(0.5, 2.5))
+                victim.send(signal.SIGCONT)
+            case "terminate":
+                victim.send(signal.SIGTERM)
+            case _:
+                hub.run("db", "down")
+                time.sleep(dice.uniform(0, 1))
+                hub.run("db", "up")
+
+
+def finish(node):
+    """Lets it run to its end; it may just be stopping, because it was told to."""
+    for _ in range(3):
+        node.start()
+        if node.process.wait(timeout=600) == 0:
+            return
+    raise AssertionError(log_of(node))
+
+
+def log_of(node):
+    return Path(node.log.name).read_text()[-4000:]
+
+
+def check(hub, nodes, tiles):
+    """One live file a tile, in the registry as in the lakes, and every try explained."""
+    live = hub.sql("SELECT node, path, num_rows FROM files")
+    per_tile = hub.sql("SELECT count(*), count(DISTINCT (survey, program, healpix)) FROM files")
+    assert per_tile == [(tiles, tiles)]
+    by_node = {node.name: sorted(Path(p).name for n, p, _ in live if n == node.name) for node in nodes}
+    assert by_node == {node.name: node.files() for node in nodes}
+    assert hub.sql("SELECT state, count(*) FROM archive_tiles GROUP BY state") == [("done", tiles)]
+    made = "SELECT count(*) FROM attempts WHERE ended IN ('converted', 'unchanged', 'empty')"
+    assert hub.sql(made) == [(tiles,)], "each tile is made once"
+    assert hub.sql("SELECT count(*) FROM attempts WHERE ended_at IS NULL") == [(0,)]
+    for left in ("campaign_intents", "campaign_set_aside", "campaign_leases WHERE token IS NOT NULL"):
+        assert hub.sql(f"SELECT count(*) FROM {left}") == [(0,)], left
+    assert hub.sql("SELECT count(*) FROM file_registry WHERE fault IS NOT NULL") == [(0,)]
+    assert hub.sql("SELECT count(*) FROM catalog") == [(sum(rows for _, _, rows in live),)]
+    assert len([node for node in nodes if node.files()]) == len(nodes), "everybody has a share"
