@@ -2,6 +2,7 @@
 
 use crate::batch::{Batch, Tally};
 use crate::beat::{Heart, Held, disk_of};
+use crate::notices::{self, Teller};
 use crate::patience::patiently;
 use crate::pixel::{PixelEnd, Shop};
 use crate::plan::Plan;
@@ -64,6 +65,8 @@ pub struct Settings {
     pub catalog: Option<Vec<String>>,
     /// So long a registry that went away is waited for.
     pub patience: Duration,
+    /// Who is told how it goes.
+    pub notices: Option<notices::Config>,
 }
 
 /// What a run is told from outside.
@@ -210,6 +213,15 @@ pub async fn run(
     };
     let mut background = JoinSet::new();
     background.spawn(heart.beat_for_ever());
+    let teller = settings.notices.clone().map(|config| Teller {
+        registry: registry.clone(),
+        release: taker.release.clone(),
+        node: taker.node.clone(),
+        config,
+    });
+    if let Some(teller) = teller.clone() {
+        background.spawn(teller.watch());
+    }
     let counts = registry.campaign_counts(&taker.release).await?;
     tell(Event::Began(settled, counts.clone()));
     let shop = Arc::new(Shop {
@@ -248,6 +260,9 @@ pub async fn run(
     background.abort_all();
     let end = ended?;
     gave_back?;
+    if let Some(teller) = teller {
+        teller.look(began.elapsed().as_secs_f64(), end == End::Complete).await;
+    }
     let tiles = registry.campaign_counts(&settings.taker.release).await?;
     Ok(run.report(end, tiles))
 }

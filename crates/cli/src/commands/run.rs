@@ -9,6 +9,7 @@ use bifrost_archive::caller::{Event as Fetching, Tell as TellFetching};
 use bifrost_archive::fetch::Fetcher;
 use bifrost_archive::key::Production;
 use bifrost_archive::repair::{self, Expected};
+use bifrost_campaign::notices;
 use bifrost_campaign::plan::Plan;
 use bifrost_campaign::{End, Error, Event, Report, Settings, Stop, Tell};
 use bifrost_core::layout::Lake;
@@ -84,6 +85,21 @@ pub struct Options {
     /// How long a registry that went away is waited for, seconds [default: 600]
     #[arg(long, value_name = "S")]
     patience: Option<f64>,
+    /// Address that notices are posted to, as Slack wants them: {"text": …}
+    #[arg(long, value_name = "URL", env = "BIFROST_WEBHOOK", hide_env_values = true)]
+    webhook: Option<String>,
+    /// Shell command that gets notices on its standard input, as JSON: how mail is sent
+    #[arg(long, value_name = "COMMAND")]
+    hook: Option<String>,
+    /// Percentages of the tiles that are worth a notice [default: 10,25,50,75,90]
+    #[arg(long, value_name = "N,…", value_delimiter = ',')]
+    milestones: Option<Vec<u8>>,
+    /// Part of the last 50 tries that may fail without a notice [default: 0.2]
+    #[arg(long, value_name = "X")]
+    failure_rate: Option<f64>,
+    /// So long nothing may end without a notice, seconds [default: 1800]
+    #[arg(long, value_name = "S")]
+    stall_after: Option<f64>,
     /// What is done with a tile: `nothing` tries everything around it
     #[arg(long, value_name = "NAME", hide = true)]
     stage: Option<String>,
@@ -106,8 +122,28 @@ impl Options {
             tries: self.tries.or(those.tries),
             retry_pause: self.retry_pause.or(those.retry_pause),
             patience: self.patience.or(those.patience),
+            webhook: self.webhook.or(those.webhook),
+            hook: self.hook.or(those.hook),
+            milestones: self.milestones.or(those.milestones),
+            failure_rate: self.failure_rate.or(those.failure_rate),
+            stall_after: self.stall_after.or(those.stall_after),
             stage: self.stage.or(those.stage),
         }
+    }
+
+    /// Who is told how it goes, if anybody is.
+    fn notices(&self, lease_s: f64) -> anyhow::Result<Option<notices::Config>> {
+        if self.webhook.is_none() && self.hook.is_none() {
+            return Ok(None);
+        }
+        Ok(Some(notices::Config {
+            webhook: self.webhook.clone(),
+            command: self.hook.clone(),
+            milestones: self.milestones.clone().unwrap_or_else(|| vec![10, 25, 50, 75, 90]),
+            failure_rate: within("--failure-rate", self.failure_rate, 0.2, 0.0)?,
+            stall_s: within("--stall-after", self.stall_after, 1800.0, 0.0)?,
+            every: Duration::from_secs_f64((lease_s / 3.0).clamp(0.2, 30.0)),
+        }))
     }
 
     fn stage(&self, ctx: &Context) -> anyhow::Result<Arc<dyn Stage>> {
@@ -232,6 +268,7 @@ fn settings(
         },
         catalog: ctx.settings.sync.products(),
         patience: seconds("--patience", options.patience, 600.0)?,
+        notices: options.notices(lease_s)?,
     })
 }
 
