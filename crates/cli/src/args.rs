@@ -92,3 +92,14 @@ pub enum Command {
     /// Read the rows that answer a question
     Read(commands::read::Args),
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn commands_fit_together() {
+        Cli::command().debug_assert();
+    }
+}

@@ -58,6 +58,7 @@ pub struct Args {
 /// What may also be set in `bifrost.toml`, under `[fetch]`, with the same spelling.
 #[derive(Debug, Clone, Default, clap::Args, Deserialize)]
 #[serde(deny_unknown_fields, default)]
+#[group(skip)]
 pub struct Options {
     /// Folder for the files, in the archive's own tree [default: LAKE/.bifrost/scratch]
     #[arg(long, value_name = "DIR")]

@@ -97,7 +97,7 @@ pub fn run(ctx: &Context, args: &Args) -> anyhow::Result<Exit> {
     for path in &args.lists {
         job.read_list(path, &mut found)?;
     }
-    let registry = if args.dry_run { None } else { Some(ctx.registry()?) };
+    let registry = if args.dry_run { None } else { Some(registry(ctx)?) };
     if args.update || args.lists.is_empty() {
         ctx.block_on(job.look(ctx, registry.as_ref(), &mut found))?;
     }
@@ -133,6 +133,14 @@ pub fn run(ctx: &Context, args: &Args) -> anyhow::Result<Exit> {
     ctx.printer.data(&report, Report::show)?;
     let is_whole = report.refused.is_empty() && report.unread.is_empty();
     Ok(if is_whole { Exit::Ok } else { Exit::Quarantined })
+}
+
+/// The registry; an inventory may be the first that a lake hears of.
+fn registry(ctx: &Context) -> anyhow::Result<Registry> {
+    if ctx.settings.database_url.is_none() {
+        ctx.lake_or_new()?;
+    }
+    ctx.registry()
 }
 
 /// What is asked for.
