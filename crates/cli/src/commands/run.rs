@@ -26,6 +26,9 @@ use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
+/// A run ends by itself in its grace; so much later it is cut off.
+const OVERTIME: Duration = Duration::from_secs(2);
+
 /// Arguments of `bifrost run`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -182,16 +185,21 @@ pub fn run(ctx: &Context, args: &Args) -> anyhow::Result<Exit> {
     let folder = settings.scratch_folder.clone();
     let fetcher = Fetcher::new(caller, production, &folder, ctx.settings.fetch.config()?)
         .with_context(|| format!("failed to make the folder {}", folder.display()))?;
-    let report = ctx.block_on(async {
+    let grace = settings.grace;
+    let (report, stop) = ctx.block_on(async {
         let stop = stop_on_signals()?;
-        let told = bifrost_campaign::run(&registry, &lake, fetcher, settings, stop, screen.tell());
-        told.await.map_err(busy)
-    });
+        let tell = screen.tell();
+        let run = bifrost_campaign::run(&registry, &lake, fetcher, settings, stop.clone(), tell);
+        let ended = in_time(stop.clone(), grace + OVERTIME, async { run.await.map_err(busy) });
+        anyhow::Ok((ended.await, stop))
+    })?;
     screen.bar.finish_and_clear();
     let report = report?;
     ctx.printer.line(&report, &summary(&report))?;
     if report.end != End::Stopped {
-        bring_up_to_date(ctx, &registry, &lake)?;
+        let synced = sync_lake(ctx, &registry, &lake);
+        ctx.block_on(in_time(stop, Duration::ZERO, synced))?;
+        datasheet::refresh(ctx, &registry, &lake)?;
     }
     end(&report)
 }
@@ -329,16 +337,36 @@ fn stop_on_signals() -> anyhow::Result<watch::Receiver<Stop>> {
     Ok(receiver)
 }
 
-/// Failures go into the registry, and the datasheet says how things stand.
-fn bring_up_to_date(ctx: &Context, registry: &Registry, lake: &Lake) -> anyhow::Result<()> {
+/// Does something, but not for longer than so long after the run was told to stop: what is cut off
+/// then is settled by the next.
+async fn in_time<T>(
+    mut stop: watch::Receiver<Stop>,
+    grace: Duration,
+    work: impl Future<Output = anyhow::Result<T>>,
+) -> anyhow::Result<T> {
+    let overdue = async {
+        if stop.wait_for(|stop| *stop > Stop::Not).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+        tokio::time::sleep(grace).await;
+    };
+    tokio::select! {
+        ended = work => ended,
+        () = overdue => {
+            Err(TryAgain("told to stop; the next run settles what was under way".into()).into())
+        }
+    }
+}
+
+/// Failures go into the registry too.
+async fn sync_lake(ctx: &Context, registry: &Registry, lake: &Lake) -> anyhow::Result<()> {
     let options = sync::Options {
         node: ctx.node(lake),
         catalog: ctx.settings.sync.products(),
         uri_prefixes: None,
         dry_run: false,
     };
-    ctx.block_on(sync::run(registry, lake, &options, Arc::new(|_| {})))?;
-    datasheet::refresh(ctx, registry, lake)
+    Ok(sync::run(registry, lake, &options, Arc::new(|_| {})).await.map(drop)?)
 }
 
 /// What would be made.

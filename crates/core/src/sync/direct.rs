@@ -123,6 +123,7 @@ impl Shard {
             outcome: self.outcome,
             token,
             is_held: true,
+            is_registered: false,
         })
     }
 }
@@ -263,6 +264,10 @@ async fn settle_in(site: &Site, session: &mut LakeSession) -> Result<Settled, Er
         session.see_node(&site.node, None).await?;
     }
     for (token, intents) in by_token {
+        // committed, and the answer was lost
+        let (known, intents): (Vec<Intent>, _) = intents.into_iter().partition(|i| i.is_registered);
+        let ids: Vec<i64> = known.iter().map(|i| i.attempt_id).collect();
+        session.delete_intents(&ids).await?;
         let adopted = adopt(site, session, token, &intents).await?;
         settled.adopted += adopted.len();
         let rest: Vec<Intent> =
@@ -477,6 +482,7 @@ pub async fn forget(
         let mut changes = super::planned(&found);
         changes.catalog_removed = super::take_out(&commit, &found).await?;
         files += changes.files_missing;
+        commit.keep_outcomes(&[]).await?;
         commits.push(commit.number());
         let pixels: Vec<i32> = found.gone().filter_map(|gone| gone.pixel).collect();
         commit.mark_faults(Some(&pixels[..]).filter(|p| p.len() <= super::FEW_PIXELS)).await?;
