@@ -459,7 +459,8 @@ impl Run {
             return Ok(());
         }
         self.claimed += 1;
-        let tiles = leases.iter().map(|lease| lease.tiles.len()).sum();
+        let tiles: usize = leases.iter().map(|lease| lease.tiles.len()).sum();
+        tracing::info!(batch = self.claimed, pixels = leases.len(), tiles, "leased");
         self.batches.insert(self.claimed, Tally::new(leases.len(), tiles));
         for lease in leases {
             let (number, token) = (self.claimed, lease.token);
