@@ -4,7 +4,7 @@
 use crate::support::Place;
 use bifrost_core::layout::Lake;
 use bifrost_core::outcome::Outcome;
-use bifrost_core::publish::Staging;
+use bifrost_core::publish::{Running, Staging};
 use bifrost_core::registry::campaign::{AttemptEnd, Disk, Ending, Lease, Member, Retry, Taker};
 use bifrost_core::registry::{ArchiveFile, Registry};
 use bifrost_core::sync::{self, Bundle, Ended, Settled, Shard, Site};
@@ -305,6 +305,48 @@ async fn what_died_between_rename_and_commit_is_taken_back_if_the_lease_is_lost(
         let rows = campaign.sql("SELECT sum(num_rows) FROM files");
         assert_eq!(campaign.sql("SELECT count(*) FROM catalog"), rows);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_commit_whose_answer_was_lost_stands() {
+    let campaign = Campaign::new(&[10_000]).await;
+    let alpha = campaign.node("alpha");
+    let lease = alpha.take(LONG_S).await;
+    let bundle = alpha.make(&lease, 5);
+    sync::publish(&alpha.site, &bundle).await.expect("published");
+    // as it looks to a run that never heard of it
+    assert_eq!(sync::publish(&alpha.site, &bundle).await.expect("asked"), Ended::Fenced);
+    let id = lease.tiles[0].attempt_id;
+    let again = format!(
+        "INSERT INTO campaign_intents SELECT {id}, gen_random_uuid(), lake_id, {}, size_bytes, \
+         mtime_ns, inode, path, 'converted' FROM file_registry",
+        lease.token
+    );
+    campaign.sql(&again);
+    sync::settle(&alpha.site).await.expect("settled");
+    assert_eq!(campaign.state(), ("alpha".into(), "converted".into()));
+    assert_eq!(alpha.files().len(), 1, "what is registered is not taken back");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sync_leaves_a_publication_under_way_alone() {
+    let campaign = Campaign::new(&[10_000]).await;
+    let alpha = campaign.node("alpha");
+    let lease = alpha.take(LONG_S).await;
+    campaign.sql(DIE);
+    sync::publish(&alpha.site, &alpha.make(&lease, 5)).await.expect_err("it dies");
+    campaign.sql(LIVE);
+    // a run is at work: it settles by itself
+    let running = Running::begin(&alpha.site.lake).expect("asked").expect("alone");
+    alpha_sync(&campaign, &alpha).await;
+    assert_eq!(campaign.sql("SELECT count(*) FROM file_registry"), "0");
+    assert_eq!(
+        (alpha.files().len(), campaign.sql("SELECT count(*) FROM campaign_intents")),
+        (1, "1".into())
+    );
+    drop(running);
+    alpha_sync(&campaign, &alpha).await;
+    assert_eq!(campaign.state(), ("alpha".into(), "converted".into()));
 }
 
 async fn alpha_sync(campaign: &Campaign, alpha: &Node) {

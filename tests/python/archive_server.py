@@ -44,10 +44,16 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
 
+class Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, *_):
+        """Clients are killed in the tests: a connection that breaks is none of our business."""
+
+
 def server(folder):
     """A server at a free port of this machine; it serves once serve_forever is called."""
-    made = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    made.daemon_threads = True
+    made = Server(("127.0.0.1", 0), Handler)
     made.folder = Path(folder)
     return made
 

@@ -193,8 +193,9 @@ class Node:
             self.process.send_signal(number)
 
     def kill(self):
-        self.send(signal.SIGKILL)
-        self.process.wait()
+        if self.process:
+            self.send(signal.SIGKILL)
+            self.process.wait()
 
     def files(self):
         return sorted(p.name for p in self.place.lake.glob("spectra/dataset/*/*/*/*.parquet"))
@@ -270,6 +271,39 @@ def finish(node):
     raise AssertionError(log_of(node))
 
 
+def test_a_node_that_dies_for_good_is_stood_in_for_and_one_that_is_forgotten_may_come_back(place):
+    archive = Archive(place, 12, programs=["dark"])
+    place.lake.mkdir()
+    place.run("sync")
+    place.run("inventory", archive.list(), "--archive", archive.url)
+    alpha, beta = (Node(place, archive, name) for name in ("alpha", "beta"))
+    live = "SELECT count(*) FROM files WHERE node = '{}'"
+    try:
+        alpha.start()
+        wait_until(lambda: place.sql(live.format("alpha"))[0][0] >= 2)
+        alpha.kill()
+        place.run("nodes", "forget", "alpha", code=2)  # it may only be slow
+        finish(beta)
+        # what the dead one had made stays where it is
+        (alphas,), = place.sql(live.format("alpha"))
+        assert alphas >= 2 and place.sql(live.format("beta")) == [(12 - alphas,)]
+        told = place.json("nodes", "forget", "alpha")
+        assert (told["files_missing"], told["tiles_queued_again"]) == (alphas, alphas)
+        finish(beta)
+        assert place.sql(live.format("beta")) == [(12,)]
+        # it comes back after all: nothing is left to do, and its files are others' now
+        finish(alpha)
+    finally:
+        for node in (alpha, beta):
+            node.kill()
+        archive.close()
+    assert alpha.files() == []
+    assert place.sql(live.format("beta")) == [(12,)]
+    assert place.sql("SELECT count(*) FROM campaign_set_aside") == [(0,)]
+    kept = list((alpha.place.lake / ".bifrost" / "replaced").rglob("*.parquet"))
+    assert len(kept) >= alphas, "nothing is deleted"
+
+
 def log_of(node):
     return Path(node.log.name).read_text()[-4000:]
 
@@ -289,4 +323,3 @@ def check(hub, nodes, tiles):
         assert hub.sql(f"SELECT count(*) FROM {left}") == [(0,)], left
     assert hub.sql("SELECT count(*) FROM file_registry WHERE fault IS NOT NULL") == [(0,)]
     assert hub.sql("SELECT count(*) FROM catalog") == [(sum(rows for _, _, rows in live),)]
-    assert len([node for node in nodes if node.files()]) == len(nodes), "everybody has a share"

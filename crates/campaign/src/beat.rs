@@ -1,7 +1,7 @@
 //! The heartbeat: says that we live, renews all leases in one statement, learns who else lives.
 
-use crate::run::Settings;
 use crate::scratch;
+use crate::settings::Settings;
 use bifrost_core::registry::Registry;
 use bifrost_core::registry::campaign::{Disk, Peer};
 use std::collections::HashMap;

@@ -23,7 +23,9 @@ mod pixel;
 pub mod plan;
 mod run;
 mod scratch;
+mod settings;
 pub mod share;
 
 pub use batch::Batch;
-pub use run::{End, Error, Event, Report, Settings, Stop, Tell, run};
+pub use run::run;
+pub use settings::{End, Error, Event, Report, Settings, Stop, Tell};

@@ -2,8 +2,8 @@
 
 use crate::beat::Held;
 use crate::patience::patiently;
-use crate::run::{Event, Settings, Tell};
 use crate::scratch::{self, Scratch};
+use crate::settings::{Event, Settings, Tell};
 use bifrost_archive::fetch::{Ending as Fetch, Fetched, Fetcher, How, Job};
 use bifrost_core::guard::guard;
 use bifrost_core::outcome::Outcome;

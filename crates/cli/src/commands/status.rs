@@ -47,13 +47,10 @@ struct Node {
 pub fn run(ctx: &Context, args: &Args) -> anyhow::Result<Exit> {
     let release = args.archive.clone().or(&ctx.settings.archive).production()?.release().clone();
     let registry = ctx.registry_to_read()?;
-    let (tiles, rates, nodes) = ctx.block_on(async {
-        tokio::try_join!(
-            registry.campaign_counts(&release),
-            registry.campaign_rates(&release, LATE_S),
-            registry.campaign_nodes(),
-        )
-    })?;
+    // one after the other: a second connection costs more than these take
+    let tiles = ctx.block_on(registry.campaign_counts(&release))?;
+    let rates = ctx.block_on(registry.campaign_rates(&release, LATE_S))?;
+    let nodes = ctx.block_on(registry.campaign_nodes())?;
     let status = Status::new(release.to_string(), tiles, rates, &nodes);
     if args.metrics {
         let text = status.metrics();

@@ -11,6 +11,7 @@ use tokio_postgres::config::{Config, Host, SslMode};
 const OLDEST_SERVER: i32 = 14;
 const CONNECTIONS: usize = 8;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+const SILENCE: Duration = Duration::from_secs(60);
 const WAIT_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The registry of an installation. Cheap to clone: clones share their connections.
@@ -128,6 +129,11 @@ fn configured(url: &str) -> Result<Config, Error> {
     }
     if config.get_connect_timeout().is_none() {
         config.connect_timeout(CONNECT_TIMEOUT);
+    }
+    // a network that swallows everything is noticed within minutes, not hours
+    config.keepalives_idle(SILENCE).keepalives_interval(SILENCE / 4).keepalives_retries(4);
+    if config.get_tcp_user_timeout().is_none() {
+        config.tcp_user_timeout(SILENCE);
     }
     Ok(config)
 }

@@ -14,6 +14,7 @@ mod difference;
 mod direct;
 mod inspect;
 mod register;
+mod settle;
 mod walk;
 
 use crate::layout::Lake;
@@ -21,9 +22,10 @@ use crate::quarantine::{self, Record};
 use crate::registry::{self, Changes, Commit, End, LakeRow, LakeSession, OutcomeRow, Registry};
 use crate::{VERSION, publish};
 use difference::{Difference, Gone};
-pub use direct::{Bundle, Ended, Settled, Shard, Site, forget, publish, settle};
+pub use direct::{Bundle, Ended, Shard, Site, publish};
 use register::Registrar;
 use serde::Serialize;
+pub use settle::{Settled, forget, settle};
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -156,10 +158,10 @@ pub async fn run(
     let lake_id = lake.identity().lake_id;
     let mut session = registry.lock_lake(lake_id).await?;
     if !options.dry_run {
-        direct::settle_idle(&mut session, registry, lake, options).await?;
+        settle::settle_idle(&mut session, registry, lake, options).await?;
     }
     let (mut listing, outcomes_digest) = look(lake).await?;
-    listing.leave(direct::folders_under_way(&session).await?);
+    listing.leave(settle::folders_under_way(&session).await?);
     let mut report = Report {
         version: 1,
         lake_id,

@@ -29,6 +29,8 @@ pub struct Intent {
     pub token: i64,
     /// Whether nobody has taken that lease over.
     pub is_held: bool,
+    /// Whether the registry knows the file.
+    pub is_registered: bool,
 }
 
 /// A file that a lake must take away.
@@ -207,5 +209,6 @@ fn intent(row: &Row) -> Result<Intent, tokio_postgres::Error> {
         version: version(row, 4)?,
         outcome: Outcome::from_word(row.try_get(7)?).unwrap_or(Outcome::Internal),
         is_held: row.try_get(8)?,
+        is_registered: row.try_get(9)?,
     })
 }

@@ -1,0 +1,168 @@
+//! What is seen of a run: lines, and at a terminal a bar; and what would be made.
+
+use crate::printer::{Printer, size};
+use crate::progress;
+use bifrost_archive::caller::{Event as Fetching, Tell as TellFetching};
+use bifrost_campaign::plan::Plan;
+use bifrost_campaign::{End, Event, Report, Settings, Tell};
+use bifrost_core::registry::Registry;
+use bifrost_core::registry::campaign::Peer;
+use indicatif::ProgressBar;
+use serde::Serialize;
+use std::path::Path;
+use std::sync::Arc;
+
+/// What would be made.
+#[derive(Debug, Serialize)]
+pub(super) struct Foreseen {
+    version: u32,
+    dry_run: bool,
+    node: String,
+    nodes: Vec<String>,
+    tiles: usize,
+    pixels: usize,
+    batches: usize,
+    tiles_of_others: i64,
+    tiles_waiting: i64,
+    tiles_failed: i64,
+}
+
+pub(super) async fn foresee(registry: &Registry, settings: &Settings) -> anyhow::Result<Foreseen> {
+    let taker = &settings.taker;
+    let pending = registry.pending_pixels(taker).await?;
+    let mut peers = registry.campaign_peers(&taker.release).await?;
+    let me =
+        Peer { node: taker.node.clone(), weight: settings.weight, takes_all: taker.only.is_none() };
+    let mut plan = Plan::new(&me, &peers, &pending);
+    if peers.iter().all(|peer| peer.node != me.node) {
+        peers.push(me);
+    }
+    let (tiles, pixels) = (plan.mine.iter().map(|(_, tiles)| tiles).sum(), plan.mine.len());
+    let mut batches = 0;
+    while !plan.next_batch(settings.tiles_per_batch).is_empty() {
+        batches += 1;
+    }
+    Ok(Foreseen {
+        version: 1,
+        dry_run: true,
+        node: taker.node.clone(),
+        nodes: peers.into_iter().map(|peer| peer.node).collect(),
+        tiles,
+        pixels,
+        batches,
+        tiles_of_others: plan.others,
+        tiles_waiting: plan.waiting,
+        tiles_failed: registry.campaign_counts(&taker.release).await?.failed,
+    })
+}
+
+impl Foreseen {
+    pub(super) fn show(&self) -> String {
+        format!(
+            "{} would make {} tiles of {} pixels in {} batches; {} are other nodes' ({} at work), \
+             {} wait for another try, {} failed; nothing was done",
+            self.node,
+            self.tiles,
+            self.pixels,
+            self.batches,
+            self.tiles_of_others,
+            self.nodes.len(),
+            self.tiles_waiting,
+            self.tiles_failed
+        )
+    }
+}
+
+/// What is seen of a run: lines, and at a terminal a bar.
+pub(super) struct Screen {
+    pub(super) bar: ProgressBar,
+    printer: Printer,
+}
+
+impl Screen {
+    pub(super) fn new(printer: Printer) -> Self {
+        Self { bar: progress::bar(&printer, 0, "tiles"), printer }
+    }
+
+    pub(super) fn tell(&self) -> Tell {
+        let (bar, printer) = (self.bar.clone(), self.printer);
+        let note = move |text: String| bar.suspend(|| printer.note(&text));
+        let bar = self.bar.clone();
+        Arc::new(move |event| match event {
+            Event::Began(settled, counts) => {
+                bar.set_length((counts.done + counts.left + counts.failed).cast_unsigned());
+                bar.set_position((counts.done + counts.failed).cast_unsigned());
+                tracing::info!(
+                    done = counts.done,
+                    left = counts.left,
+                    failed = counts.failed,
+                    adopted = settled.adopted,
+                    withdrawn = settled.withdrawn,
+                    set_aside = settled.set_aside,
+                    "began"
+                );
+            }
+            Event::Tiles(count) => bar.inc(count as u64),
+            Event::Batch(batch) => {
+                bar.set_position((batch.tiles_done + batch.tiles_failed).cast_unsigned());
+                bar.set_message(format!("{:.1} MB/s", batch.mb_per_s));
+                let printed = bar.suspend(|| printer.line(&*batch, &batch.to_string()));
+                if let Err(e) = printed {
+                    tracing::info!("{e}");
+                }
+            }
+            Event::Room { free: Some(free), need } => note(format!(
+                "paused: no room in the lake: {} are free, the next tile needs {}",
+                bytes(free),
+                bytes(need)
+            )),
+            Event::Room { free: None, .. } => note("there is room again: going on".to_owned()),
+            Event::Waiting { others, waiting } => {
+                bar.set_message(format!("waiting: {others} of other nodes, {waiting} to retry"));
+                tracing::debug!(others, waiting, "waiting");
+            }
+        })
+    }
+
+    pub(super) fn fetching(&self, folder: &Path) -> TellFetching {
+        let (bar, printer, folder) = (self.bar.clone(), self.printer, folder.to_owned());
+        let note = move |text: String| bar.suspend(|| printer.note(&text));
+        Arc::new(move |event| match event {
+            Fetching::NoRoom { free_bytes, need_bytes } => note(format!(
+                "paused: no room in {}: {} may be used, the next file needs {}",
+                folder.display(),
+                bytes(free_bytes),
+                bytes(need_bytes)
+            )),
+            Fetching::RoomAgain => note("there is room again: going on".to_owned()),
+            Fetching::Bytes(_) | Fetching::Again { .. } => {}
+        })
+    }
+}
+
+fn bytes(count: u64) -> String {
+    size(i64::try_from(count).unwrap_or(i64::MAX))
+}
+
+pub(super) fn summary(report: &Report) -> String {
+    let why = match report.end {
+        End::Complete => "nothing is left",
+        End::Batches => "as many batches as were asked for",
+        End::OthersHold => "the rest is other nodes'",
+        End::Stopped => "told to stop",
+    };
+    format!(
+        "end: {} batches, {} made, {} failed, {} lost, {} in, {} out, {:.1} s; {} done, {} left, \
+         {} failed: {why}",
+        report.batches,
+        report.made,
+        report.failed,
+        report.lost,
+        bytes(report.bytes_in),
+        bytes(report.bytes_out),
+        report.seconds,
+        report.tiles.done,
+        report.tiles.left,
+        report.tiles.failed
+    )
+}
