@@ -181,12 +181,14 @@ class Node:
     def start(self):
         if self.process and self.process.poll() is None:
             return
-        command = [os.environ["BIFROST_BIN"], "run", "--archive", self.archive.url,
-                   "--lease", LEASE_S, "--tiles-per-batch", 2, "--jobs", 1, "--retry-pause", 0.1,
-                   "--grace", 3, "--retries", 3, "--backoff", 0.1]
-        self.process = subprocess.Popen(
-            [str(word) for word in command], env=self.place.environment, cwd=self.place.folder,
-            stdout=self.log, stderr=self.log)
+        self.process = subprocess.Popen(self.command(), env=self.place.environment,
+                                        cwd=self.place.folder, stdout=self.log, stderr=self.log)
+
+    def command(self):
+        words = [os.environ["BIFROST_BIN"], "run", "--archive", self.archive.url,
+                 "--lease", LEASE_S, "--tiles-per-batch", 2, "--jobs", 1, "--retry-pause", 0.1,
+                 "--grace", 3, "--retries", 3, "--backoff", 0.1]
+        return [str(word) for word in words]
 
     def send(self, number):
         if self.process.poll() is None:
