@@ -4,7 +4,9 @@ import contextlib
 import json
 import os
 import random
+import re
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -167,6 +169,53 @@ def wait_until(condition, timeout_s=60):
         time.sleep(0.05)
 
 
+class Wire:
+    """A way to the registry that can be cut: what is sent meanwhile arrives later."""
+
+    def __init__(self, url, folder):
+        (host,) = re.findall(r"host=([^&]+)", url)
+        folder.mkdir()
+        self.url = url.replace(host, str(folder))
+        self.there = str(Path(host) / ".s.PGSQL.5432")
+        self.whole = threading.Event()
+        self.whole.set()
+        self.listening = socket.socket(socket.AF_UNIX)
+        self.listening.bind(str(folder / ".s.PGSQL.5432"))
+        self.listening.listen()
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self):
+        with contextlib.suppress(OSError):
+            while True:
+                here, _ = self.listening.accept()
+                threading.Thread(target=self.join, args=(here,), daemon=True).start()
+
+    def join(self, here):
+        there = socket.socket(socket.AF_UNIX)
+        try:
+            there.connect(self.there)
+        except OSError:
+            here.close()  # the server is down
+            return
+        threading.Thread(target=self.pump, args=(there, here), daemon=True).start()
+        self.pump(here, there)
+
+    def pump(self, from_, to):
+        with contextlib.suppress(OSError):
+            while data := from_.recv(1 << 16):
+                self.whole.wait()
+                to.sendall(data)
+        for end in (from_, to):
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+            end.close()
+
+    def cut(self, seconds):
+        self.whole.clear()
+        time.sleep(seconds)
+        self.whole.set()
+
+
 class Node:
     """A process with a lake of its own, which is started again whenever it died."""
 
@@ -174,7 +223,10 @@ class Node:
         self.name, self.archive = name, archive
         self.place = Place(hub.folder, hub.database_url)
         self.place.lake = hub.folder / name
-        self.place.environment.update(BIFROST_LAKE=str(self.place.lake), BIFROST_NODE=name)
+        self.wire = Wire(hub.database_url, hub.folder / f"wire-{name}")
+        self.place.environment.update(
+            BIFROST_LAKE=str(self.place.lake), BIFROST_NODE=name, BIFROST_DATABASE_URL=self.wire.url
+        )
         self.log = (hub.folder / f"{name}.log").open("ab")
         self.process = None
 
@@ -199,6 +251,10 @@ class Node:
             self.send(signal.SIGKILL)
             self.process.wait()
 
+    def close(self):
+        self.kill()
+        self.wire.listening.close()
+
     def files(self):
         return sorted(p.name for p in self.place.lake.glob("spectra/dataset/*/*/*/*.parquet"))
 
@@ -216,7 +272,7 @@ def private_place():
 
 
 @pytest.mark.parametrize("seed", range(12 if SOAK else 1))
-def test_three_nodes_killed_paused_and_robbed_of_their_registry(seed):
+def test_three_nodes_killed_paused_cut_off_and_robbed_of_their_registry(seed):
     dice = random.Random(seed)
     with private_place() as hub:
         archive = Archive(hub, 150 if SOAK else 30)
@@ -235,6 +291,7 @@ def test_three_nodes_killed_paused_and_robbed_of_their_registry(seed):
             archive.close()
         for node in nodes:
             node.place.run("sync")
+            node.close()
         check(hub, nodes, archive.tiles)
 
 
@@ -242,7 +299,8 @@ def torment(hub, nodes, dice, rounds):
     """Everything that can happen happens to somebody, in any order, again and again."""
     for node in nodes:
         node.start()
-    events = ["kill", "kill", "kill", "pause", "pause", "terminate", "restart the registry"] * rounds
+    events = ["kill", "kill", "kill", "pause", "pause", "partition",
+              "partition", "terminate", "restart the registry"] * rounds
     dice.shuffle(events)
     for event in events:
         time.sleep(dice.uniform(0.05, 0.7))
@@ -256,6 +314,8 @@ def torment(hub, nodes, dice, rounds):
                 victim.send(signal.SIGSTOP)
                 time.sleep(LEASE_S * dice.uniform(0.5, 2.5))
                 victim.send(signal.SIGCONT)
+            case "partition":
+                victim.wire.cut(LEASE_S * dice.uniform(0.5, 3))
             case "terminate":
                 victim.send(signal.SIGTERM)
             case _:
@@ -297,7 +357,7 @@ def test_a_node_that_dies_for_good_is_stood_in_for_and_one_that_is_forgotten_may
         finish(alpha)
     finally:
         for node in (alpha, beta):
-            node.kill()
+            node.close()
         archive.close()
     assert alpha.files() == []
     assert place.sql(live.format("beta")) == [(12,)]
