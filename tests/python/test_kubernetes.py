@@ -8,6 +8,7 @@ import re
 import shutil
 import signal
 import subprocess
+import threading
 import tomllib
 from pathlib import Path
 
@@ -256,7 +257,7 @@ class Pretender:
         }
 
     def start(self, script):
-        around = {"cwd": self.folder, "env": self.environment}
+        around = {"cwd": self.folder, "env": self.environment, "start_new_session": True}
         return subprocess.Popen([SCRIPTS / script], stdout=subprocess.PIPE, text=True, **around)
 
     def code(self, script):
@@ -278,12 +279,18 @@ def test_the_campaign_stops_its_run_and_waits_for_it(tmp_path):
     at_the_end = "trap 'echo stopping; sleep 0.3; touch stopped; exit 75' TERM"
     script = f"{at_the_end}\necho began\nwhile :; do sleep 0.05; done"
     campaign = Pretender(tmp_path, script).start("campaign")
-    assert campaign.stdout.readline() == "began\n"
-    campaign.send_signal(signal.SIGTERM)
-    assert campaign.stdout.readline() == "stopping\n"
-    assert campaign.wait() == 0
+    # a script that does not stop fails the test instead of holding it up
+    hangs = threading.Timer(60, os.killpg, [campaign.pid, signal.SIGKILL])
+    hangs.start()
+    try:
+        assert campaign.stdout.readline() == "began\n"
+        campaign.send_signal(signal.SIGTERM)
+        assert campaign.stdout.read() == "stopping\n"
+        assert campaign.wait() == 0
+    finally:
+        hangs.cancel()
+        campaign.stdout.close()
     assert (tmp_path / "stopped").exists()
-    campaign.stdout.close()
 
 
 @pytest.mark.skipif(not shutil.which("jq"), reason="jq is not installed")

@@ -11,8 +11,8 @@ import psycopg
 import pytest
 
 SETTINGS = Path(__file__).resolve().parents[2] / "ops" / "postgres" / "bifrost.conf"
-# what a small machine cannot give, and what a test does not need
-OVERRIDDEN = {"shared_buffers": "16MB", "huge_pages": "off"}
+# what a small machine cannot give
+OVERRIDDEN = {"shared_buffers": "16MB"}
 NOBODY = 65534
 
 
