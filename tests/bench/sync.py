@@ -12,6 +12,11 @@ Four measurements, all from the start of the process to its end, on a server of 
     bulk      rows of a registered lake into an empty catalog.
     more      rows of new tiles, a fifth of whose objects are known, beside a full catalog.
 
+The machine's speed changes by half from hour to hour, so the last two have a yardstick, which is what
+Postgres can do at that moment: `psql` sends the same rows, ready made in its binary format, into a table
+of the same kind; in bulk it is emptied, filled, and indexed, beside a full one its indexes are in
+place. Nobody reads Parquet there, nor settles which row of an object is primary.
+
 The sides take turns; medians are shown, and how busy the machine was: beside other work only the
 ratios mean something, and they little. `--record` appends the table to RESULTS.md.
 """
@@ -145,9 +150,13 @@ SAME = {
 }
 
 
-def ask(url: str, query: str):
+def everything(url: str, query: str):
     with psycopg.connect(url) as connection:
-        return connection.execute(query).fetchone()
+        return connection.execute(query).fetchall()
+
+
+def ask(url: str, query: str):
+    return everything(url, query)[0]
 
 
 # measurements -----------------------------------------------------------------------------------
@@ -187,7 +196,7 @@ def measure_catalog(server: Server, folder: pathlib.Path, rows: int, runs: int):
     lakes.make(lake, rows // 1000 + 200, 1000, start=rows // 1000)
     new = [(path, aside / path.name) for path in lake.rglob("*.parquet") if path not in full]
     aside.mkdir()
-    bulks, mores = [], []
+    bulks, mores, by_psql = [], [], []
     for _ in range(runs):
         server.settle()
         for path, away in new:
@@ -201,8 +210,37 @@ def measure_catalog(server: Server, folder: pathlib.Path, rows: int, runs: int):
         mores.append(sync(lake, url))
         assert mores[-1]["catalog_added"] > 0 and mores[-1]["commit"], mores[-1]
         assert ask(url, PRIMARIES) == (True,)
+        by_psql.append(yardstick(server, url, folder / "rows", mores[-1]["catalog_added"]))
         server.settle(url)
-    return bulks, mores
+    return bulks, mores, by_psql
+
+
+def psql(url: str, *commands: str) -> float:
+    options = [part for command in commands for part in ("-c", command)]
+    return timed(lambda: subprocess.run(["psql", "-qX", "-v", "ON_ERROR_STOP=1", *options, url], check=True))
+
+
+def yardstick(server: Server, url: str, file: pathlib.Path, fresh: int):
+    """Rows a second of `psql`: the catalog but for its last `fresh` rows, in bulk; and those."""
+    first, count = ask(url, f"""
+        SELECT min(file_id), sum(num_rows)::bigint FROM (
+            SELECT file_id, num_rows, sum(num_rows) OVER (ORDER BY file_id DESC) AS above
+            FROM file_registry WHERE in_catalog) f WHERE above <= {fresh}""")
+    assert count == fresh, (count, fresh)
+    indexes = [row[0] for row in everything(url, """
+        SELECT replace(pg_get_indexdef(indexrelid), 'catalog_rows', 'yardstick')
+        FROM pg_index WHERE indrelid = 'catalog_rows'::regclass""")]
+    out = f"\\copy (SELECT * FROM catalog_rows WHERE file_id {{}} {first}) TO '{file}' (FORMAT binary)"
+    into = f"\\copy yardstick FROM '{file}' (FORMAT binary{{}})"
+    psql(url, "CREATE TABLE yardstick (LIKE catalog_rows) WITH (fillfactor = 95)", out.format("<"))
+    server.settle()
+    bulk = psql(url, "BEGIN", "TRUNCATE yardstick", into.format(", FREEZE"),
+                "SET LOCAL maintenance_work_mem = '256MB'", *indexes, "COMMIT")
+    rows = ask(url, "SELECT count(*) FROM yardstick")[0]
+    psql(url, out.format(">="))
+    server.settle()
+    more = psql(url, into.format(""))
+    return rows / bulk, fresh / more
 
 
 PRIMARIES = "SELECT count(*) FILTER (WHERE is_primary) = count(DISTINCT target_id) FROM catalog"
@@ -232,19 +270,23 @@ def main() -> None:
         try:
             url, cold, by_script = measure_cold(server, lake, args.runs)
             noop, by_find = measure_noop(lake, url, 2 * args.runs)
-            bulks, mores = measure_catalog(server, folder, args.rows, args.runs)
+            bulks, mores, by_psql = measure_catalog(server, folder, args.rows, args.runs)
         finally:
             server.down()
     mid = statistics.median
     rates = lambda reports: sorted(r["catalog_added"] / r["wall_s"] for r in reports)
-    spread = lambda r: f"{mid(r):,.0f} rows/s ({r[0]:,.0f} to {r[-1]:,.0f})"
+    spread = lambda r: f"{mid(r):,.0f} rows/s ({min(r):,.0f} to {max(r):,.0f})"
+    ready = [list(side) for side in zip(*by_psql)]
+    times = lambda ours, theirs: f"{mid(ours) / mid(theirs):.2f}× its rate"
     text = table([
         (f"cold sync, {args.tiles} files", f"{mid(cold):.2f} s", f"script {mid(by_script):.2f} s",
          f"{mid(by_script) / mid(cold):.1f}× as fast", "8×"),
         ("no-op sync", f"{mid(noop):.3f} s", f"find {mid(by_find):.3f} s",
          f"{mid(noop) / mid(by_find):.2f}× as long", "≤ 2×"),
-        (f"catalog in bulk, {bulks[0]['catalog_added']} rows", spread(rates(bulks)), "", "", "400,000"),
-        (f"catalog beside it, {mores[0]['catalog_added']} rows", spread(rates(mores)), "", "", "100,000"),
+        (f"catalog in bulk, {bulks[0]['catalog_added']} rows", spread(rates(bulks)),
+         f"psql {spread(ready[0])}", times(rates(bulks), ready[0]), "400,000"),
+        (f"catalog beside it, {mores[0]['catalog_added']} rows", spread(rates(mores)),
+         f"psql {spread(ready[1])}", times(rates(mores), ready[1]), "100,000"),
     ])
     busy = f"load {before:.1f} before, {os.getloadavg()[0]:.1f} after"
     print(text, busy, sep="\n")

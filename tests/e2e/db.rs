@@ -1,6 +1,7 @@
 //! The private Postgres: made, found again, killed, crowded, homeless.
 
 use crate::support::{Ended, Place, clean, trials};
+use rustix::process::{Pid, Signal, kill_process};
 use std::fs::Permissions;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
@@ -281,6 +282,6 @@ fn pid(place: &Place) -> String {
 }
 
 fn kill(pid: &str) {
-    let killed = Command::new("kill").args(["-9", pid]).status().expect("kill runs");
-    assert!(killed.success());
+    let pid = pid.parse().ok().and_then(Pid::from_raw).expect("a process");
+    kill_process(pid, Signal::KILL).expect("it is killed");
 }
