@@ -124,6 +124,11 @@ impl Shop {
                 .iter()
                 .filter_map(|file| Some((source_kind(file.kind.as_str())?, file.path.clone())))
                 .collect(),
+            // what was verified on its way here need not be read for that again
+            digests: here
+                .iter()
+                .filter_map(|file| Some((source_kind(file.kind.as_str())?, file.sha256.clone()?)))
+                .collect(),
         };
         let (files_in, paths) = (here.len(), sources.paths());
         let result = match fetched.failure {

@@ -114,9 +114,8 @@ impl Options {
 }
 
 fn seconds(option: &str, value: f64) -> anyhow::Result<Duration> {
-    let wrong = || Usage(format!("{option} takes seconds, from 0 to a day").into());
     if !(0.0..=86_400.0).contains(&value) {
-        return Err(wrong().into());
+        return Err(Usage(format!("{option} takes seconds, from 0 to a day")).into());
     }
     Ok(Duration::from_secs_f64(value))
 }

@@ -315,8 +315,11 @@ fn version_tag(partial: &Partial) -> Option<String> {
 struct Sink {
     buffer: Vec<u8>,
     /// None once writing has failed.
-    writing: Option<JoinHandle<io::Result<(Partial, Vec<u8>)>>>,
+    writing: Option<JoinHandle<io::Result<Written>>>,
 }
+
+/// What was written to, and the buffer, which is empty again.
+type Written = (Partial, Vec<u8>);
 
 impl Sink {
     fn new(partial: Partial) -> Self {
@@ -341,7 +344,7 @@ impl Sink {
         Ok(())
     }
 
-    async fn written(&mut self) -> io::Result<(Partial, Vec<u8>)> {
+    async fn written(&mut self) -> io::Result<Written> {
         match self.writing.take() {
             Some(writing) => joined(writing.await),
             None => Err(io::Error::other("an earlier write failed")),

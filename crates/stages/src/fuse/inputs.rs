@@ -28,6 +28,7 @@ pub struct Inputs {
     pub redrock: Option<Fits>,
     /// Lines, where the file has any.
     pub emline: Option<Fits>,
+    known_digests: BTreeMap<Kind, String>,
     scratch: Vec<PathBuf>,
 }
 
@@ -49,6 +50,7 @@ impl Inputs {
             coadd: None,
             redrock: None,
             emline: None,
+            known_digests: sources.digests.clone(),
             scratch: Vec::new(),
         };
         for (kind, path) in &sources.files {
@@ -145,8 +147,8 @@ impl Inputs {
         stated
     }
 
-    /// Computes digests of files, as many at a time as there are cores; the largest begins first,
-    /// since it takes longest.
+    /// Digests of files: computed, as many at a time as there are cores, where they are not known.
+    /// The largest begins first, since it takes longest.
     #[must_use]
     pub fn digests(
         &self,
@@ -154,7 +156,10 @@ impl Inputs {
     ) -> BTreeMap<Kind, io::Result<String>> {
         let mut kinds: Vec<Kind> = kinds.into_iter().collect();
         kinds.sort_by_key(|kind| Reverse(self.files.get(kind).map(|input| input.size_bytes)));
-        let digest = |kind| (kind, sums::sha256(&self.paths[&kind]));
+        let digest = |kind| match self.known_digests.get(&kind) {
+            Some(known) => (kind, Ok(known.clone())),
+            None => (kind, sums::sha256(&self.paths[&kind])),
+        };
         let digests: Vec<_> = kinds.into_par_iter().with_max_len(1).map(digest).collect();
         digests.into_iter().collect()
     }
@@ -261,5 +266,33 @@ fn unpack(packed: &Path, unpacked: &Path) -> io::Result<()> {
             Err(io::Error::new(io::ErrorKind::UnexpectedEof, e))
         }
         other => other.map(drop),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_digest_that_is_known_is_held_against_the_sum_without_reading_the_file() {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let path = dir.path().join("coadd-x.fits");
+        fs::write(&path, "abc").expect("written");
+        let abc = sums::sha256(&path).expect("read");
+        fs::write(dir.path().join("x.sha256sum"), format!("{abc}  coadd-x.fits\n"))
+            .expect("written");
+        let verified = |digests: &[(Kind, &str)]| {
+            let digests = digests.iter().map(|(kind, digest)| (*kind, (*digest).to_owned()));
+            let files = BTreeMap::from([(Kind::Coadd, path.clone())]);
+            let sources = Sources { stem: "x".to_owned(), files, digests: digests.collect() };
+            let mut findings = Findings::default();
+            let inputs = Inputs::open(&sources, None, &mut Findings::default());
+            let verified = inputs.verify(&mut findings)[&Kind::Coadd].verified;
+            (verified, findings.worst())
+        };
+        assert_eq!(verified(&[]), (true, None));
+        assert_eq!(verified(&[(Kind::Coadd, &abc)]), (true, None));
+        let other = verified(&[(Kind::Coadd, "00")]);
+        assert_eq!(other, (false, Some(Outcome::ChecksumMismatch)));
     }
 }

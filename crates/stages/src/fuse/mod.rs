@@ -88,14 +88,13 @@ fn convert_one(lake: &Lake, sources: &Sources, fuse: impl FnOnce() -> Ending) ->
 mod tests {
     use super::*;
     use bifrost_core::{guard::keep_quiet, quarantine};
-    use std::collections::BTreeMap;
 
     #[test]
     fn a_fault_is_one_tiles_and_says_where() {
         keep_quiet();
         let dir = tempfile::tempdir().expect("a temporary folder");
         let lake = Lake::open_or_create(dir.path(), "here").expect("a lake");
-        let sources = Sources { stem: "x".to_owned(), files: BTreeMap::new() };
+        let sources = Sources { stem: "x".to_owned(), ..Sources::default() };
         let row = 3;
         // as where a page is encoded, on another thread
         let fuse = || rayon::join(|| panic!("row {row} is odd"), || ()).0;

@@ -55,12 +55,14 @@ impl fmt::Display for Kind {
 }
 
 /// The files of one tile.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Sources {
     /// What their names share: `main-dark-10000`, `4-80613-thru20210324`.
     pub stem: String,
     /// The files that are there.
     pub files: BTreeMap<Kind, PathBuf>,
+    /// Their SHA-256 (hex), where whoever brought them here has computed it on the way.
+    pub digests: BTreeMap<Kind, String>,
 }
 
 impl Sources {
@@ -153,9 +155,11 @@ fn join(groups: BTreeMap<(String, PathBuf), BTreeMap<Kind, PathBuf>>) -> Vec<Sou
         let count: usize = groups.iter().map(BTreeMap::len).sum();
         let kinds: BTreeSet<Kind> = groups.iter().flat_map(|g| g.keys().copied()).collect();
         if kinds.len() == count {
-            tiles.push(Sources { stem, files: groups.into_iter().flatten().collect() });
+            let files = groups.into_iter().flatten().collect();
+            tiles.push(Sources { stem, files, ..Sources::default() });
         } else {
-            tiles.extend(groups.into_iter().map(|files| Sources { stem: stem.clone(), files }));
+            let tile = |files| Sources { stem: stem.clone(), files, ..Sources::default() };
+            tiles.extend(groups.into_iter().map(tile));
         }
     }
     tiles

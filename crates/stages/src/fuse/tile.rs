@@ -349,7 +349,7 @@ fn unchanged(
     let name: Option<bifrost_core::tile::FileName> =
         path.file_name().and_then(|n| n.to_str()?.parse().ok());
     let size_bytes = std::fs::metadata(path).ok()?.len();
-    let sources = Sources { stem: String::new(), files: BTreeMap::new() };
+    let sources = Sources::default();
     let mut ending = Ending::of(&sources, Some(tile.clone()), Outcome::Unchanged);
     ending.rows = name.map(|name| name.rows);
     ending.bytes_out = Some(size_bytes);
