@@ -30,6 +30,7 @@ class Proxy:
         self.bytes = collections.Counter()
         self.requests = []
         self.in_a_row = collections.Counter()
+        self.deck = []
         self.storm = 0
         # path -> bytes after which the connection waits for ever
         self.freeze_at = {}
@@ -106,7 +107,13 @@ class Proxy:
         if self.left <= 0 or self.dice.random() >= self.rate or self.in_a_row[path] >= MOST_IN_A_ROW:
             self.in_a_row[path] = 0
             return None
-        fault = self.dice.choice(self.wanted)
+        # each comes as often as the others, in whatever order requests arrive
+        if not self.deck:
+            self.deck = self.dice.sample(self.wanted, len(self.wanted))
+        fault = self.deck.pop()
+        # a listing has no sum: nobody could tell
+        if fault == "flipped" and "?" in path:
+            fault = "cut"
         if fault == "storm":
             self.storm = self.dice.randrange(4)
         return self._injected(path, fault)
