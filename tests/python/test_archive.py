@@ -263,7 +263,8 @@ def test_a_campaign_comes_through_a_bad_network_and_kills(place, made):
             running.kill()
             running.wait()
             kills += 1
-    assert sum(archive.proxy.injected.values()) == faults and kills > 0
+    # a storm may go beyond
+    assert sum(archive.proxy.injected.values()) >= faults and kills > 0
     per_tile = place.sql("SELECT count(*), count(DISTINCT (survey, program, healpix)) FROM files")
     assert per_tile == [(tiles, tiles)]
     assert place.sql("SELECT count(*) FROM attempts WHERE ended_at IS NULL") == [(0,)]
