@@ -256,7 +256,8 @@ def test_a_campaign_comes_through_a_bad_network_and_kills(place, made):
                                        stdout=file, stderr=file)
         try:
             # the last one is left in peace
-            ended = running.wait(timeout=archive.proxy.dice.uniform(2, 5) if kills < tiles // 4 else 900)
+            life_s = archive.proxy.dice.uniform(2, 5) if SOAK else archive.proxy.dice.uniform(0.3, 1.5)
+            ended = running.wait(timeout=life_s if kills < tiles // 4 else 900)
             assert ended == 0, log.read_text()[-3000:]
             break
         except subprocess.TimeoutExpired:
