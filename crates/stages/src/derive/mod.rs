@@ -21,6 +21,8 @@ mod output;
 pub mod plan;
 pub mod run;
 pub mod spectra;
+#[cfg(test)]
+mod tests;
 
 pub use plan::Job;
 pub use run::{Ending, Publisher, Renaming, Report, Settings, run};
