@@ -14,7 +14,7 @@ use parquet::file::metadata::SortingColumn;
 use serde::de::DeserializeOwned;
 use std::collections::HashMap;
 use std::fs::File;
-use std::io;
+use std::io::{self, Read, Seek};
 use std::path::Path;
 
 /// About how large a batch of rows may become, decoded.
@@ -85,7 +85,7 @@ impl Input {
         let stated = stated.filter(|content| content.parse::<Content>().is_ok());
         let content = match stated {
             Some(content) => content.clone(),
-            None => whole(&opened.file).map_err(Fault::reading)?,
+            None => content_of(&opened.file, u64::MAX).map_err(Fault::reading)?.to_string(),
         };
         let order = match opened.order() {
             Some(order) => order.to_owned(),
@@ -104,6 +104,15 @@ impl Input {
         };
         let states_content = stated.is_some();
         Ok(Self { opened, parent, states_content, version })
+    }
+
+    /// Whether its content is what its checksum states. A damaged page may well be decoded.
+    pub(super) fn verify(&self) -> Result<(), Fault> {
+        let Ok(stated) = self.parent.content.parse::<Content>() else {
+            return Err(Fault::Checksum);
+        };
+        let found = content_of(&self.opened.file, stated.length).map_err(Fault::reading)?;
+        if found == stated { Ok(()) } else { Err(Fault::Checksum) }
     }
 
     pub(super) fn num_rows(&self) -> i64 {
@@ -169,11 +178,11 @@ impl Input {
     }
 }
 
-/// Checksum of a whole file that states none.
-fn whole(file: &File) -> io::Result<String> {
+/// Checksum of a file's first bytes, or of all where there are fewer.
+fn content_of(file: &File, length: u64) -> io::Result<Content> {
     let mut hasher = blake3::Hasher::new();
     let mut file = file.try_clone()?;
-    io::Seek::rewind(&mut file)?;
-    let length = io::copy(&mut file, &mut hasher)?;
-    Ok(Content { blake3: *hasher.finalize().as_bytes(), length }.to_string())
+    file.rewind()?;
+    let length = io::copy(&mut file.take(length), &mut hasher)?;
+    Ok(Content { blake3: *hasher.finalize().as_bytes(), length })
 }

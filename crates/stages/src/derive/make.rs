@@ -2,7 +2,7 @@
 
 use super::input::{Input, Opened};
 use super::output::Output;
-use super::{Fault, KEYS};
+use super::{Fault, KEYS, Settings};
 use crate::stage::{About, FromProduct, Source};
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{Field, Int64Type, Schema};
@@ -47,14 +47,17 @@ pub(super) fn make(
     claim: &Claim,
     tile: &Tile,
     path: &Path,
-    force: bool,
+    settings: &Settings,
 ) -> Result<Made, Fault> {
     let input = Input::open(&recipe.input, tile, path)?;
-    if !force
+    if !settings.force
         && let [live] = &claim.live()?[..]
         && is_current(recipe, live, &input)
     {
         return Ok(Made::Unchanged(live.clone()));
+    }
+    if settings.verify && input.states_content {
+        input.verify()?;
     }
     let rows = write(recipe, claim, tile, &input)?;
     Ok(Made::Draft { rows, version: input.version })

@@ -47,6 +47,8 @@ pub(crate) enum Fault {
     Gone,
     #[error("{0}")]
     Corrupt(String),
+    #[error("its input's content is not what its checksum states")]
+    Checksum,
     #[error("{0}")]
     Mismatch(String),
     #[error("the stage failed: {0}")]
@@ -60,6 +62,7 @@ impl Fault {
         match self {
             Self::Gone => Outcome::MissingSource,
             Self::Corrupt(_) => Outcome::Corrupt,
+            Self::Checksum => Outcome::ChecksumMismatch,
             Self::Mismatch(_) => Outcome::Mismatch,
             Self::Stage(_) => Outcome::Internal,
             Self::Disk(_) => Outcome::Disk,
@@ -69,7 +72,7 @@ impl Fault {
     pub(crate) fn advice(&self) -> Option<&'static str> {
         match self {
             Self::Gone | Self::Stage(_) => None,
-            Self::Corrupt(_) | Self::Mismatch(_) => Some("make its input again"),
+            Self::Corrupt(_) | Self::Checksum | Self::Mismatch(_) => Some("make its input again"),
             Self::Disk(_) => Some("make room or repair the disk, and run the stage again"),
         }
     }

@@ -33,6 +33,8 @@ pub struct Settings {
     pub tries: u32,
     /// Pause after the first of them; each is four times as long as the last.
     pub pause: Duration,
+    /// Whether inputs are verified by the checksums that they state.
+    pub verify: bool,
     /// Whether tiles are made again that are up to date.
     pub force: bool,
 }
@@ -244,7 +246,7 @@ impl Bench<'_> {
         ending.bytes_in = std::fs::metadata(&input).map_or(0, |about| about.len());
         let made = guard(|| -> Result<_, Fault> {
             let claim = self.staging.claim(&self.recipe.about.product(), &job.tile)?;
-            let made = make(self.recipe, &claim, &job.tile, &input, self.settings.force)?;
+            let made = make(self.recipe, &claim, &job.tile, &input, self.settings)?;
             if let Made::Draft { .. } = &made {
                 claim.flush()?;
             }

@@ -104,7 +104,7 @@ fn starts(wavelength: &[f64]) -> [usize; 4] {
     let mut starts = [0, wavelength.len(), wavelength.len(), wavelength.len()];
     let (mut arm, mut last) = (0, f64::NEG_INFINITY);
     for (i, &here) in wavelength.iter().enumerate() {
-        let mut falls_back = here < last;
+        let mut falls_back = here <= last;
         while arm + 1 < ARMS.len() && (falls_back || here > ENDS_ANGSTROM[arm] + 0.1) {
             arm += 1;
             starts[arm] = i;

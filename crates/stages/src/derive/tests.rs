@@ -52,7 +52,7 @@ fn tile(pixel: u32) -> Tile {
 }
 
 fn settings() -> Settings {
-    Settings { jobs: 2, tries: 2, pause: Duration::ZERO, force: false }
+    Settings { jobs: 2, tries: 2, pause: Duration::ZERO, verify: false, force: false }
 }
 
 impl Bench {
@@ -247,12 +247,14 @@ fn nothing_is_published_of_an_input_that_was_replaced_meanwhile() {
 fn a_disk_that_refuses_is_tried_again_and_a_run_that_is_to_stop_begins_nothing() {
     let bench = Bench::new();
     bench.put(1, &[1, 2], true);
-    fs::write(bench.lake.private("claims"), "in the way").expect("written");
     let (stage, jobs) = (Told(1, twice), bench.jobs());
     let publisher = &mut Renaming(&bench.lake);
     let stopped =
         run(&bench.lake, &stage, &jobs, &settings(), publisher, &|| true, &|_| {}).expect("run");
     assert_eq!((stopped.left, stopped.tiles.len()), (1, 0));
-    let refused = bench.run(&stage);
+    let claim = bench.lake.private("claims").join(format!("doubles-{}", tile(1)));
+    let in_the_way = || fs::create_dir_all(&claim).is_err();
+    let refused = run(&bench.lake, &stage, &jobs, &settings(), publisher, &in_the_way, &|_| {});
+    let refused = refused.expect("run");
     assert_eq!((outcomes(&refused), refused.tiles[0].tries), (vec![Some(Outcome::Disk)], 2));
 }

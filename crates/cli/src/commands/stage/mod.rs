@@ -39,6 +39,9 @@ pub struct Options {
     /// Pause after the first of them, seconds; each is four times as long as the last [default: 5]
     #[arg(long, value_name = "S")]
     retry_pause: Option<f64>,
+    /// Do not verify the checksums of the files that are read
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    no_verify: Option<bool>,
     /// Do without a registry: the files tell what is stale, the next sync registers
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     no_registry: Option<bool>,
@@ -51,6 +54,7 @@ impl Options {
             jobs: self.jobs.or(those.jobs),
             tries: self.tries.or(those.tries),
             retry_pause: self.retry_pause.or(those.retry_pause),
+            no_verify: self.no_verify.or(those.no_verify),
             no_registry: self.no_registry.or(those.no_registry),
         }
     }

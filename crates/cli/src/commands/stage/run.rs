@@ -98,6 +98,7 @@ fn settings(options: &Options, force: bool) -> anyhow::Result<Settings> {
         jobs: options.jobs.map_or(cores, NonZero::get),
         tries: options.tries.map_or(3, NonZero::get),
         pause: Duration::from_secs_f64(pause),
+        verify: !options.no_verify.unwrap_or(false),
         force,
     })
 }
