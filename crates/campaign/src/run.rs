@@ -341,8 +341,8 @@ impl Run {
         let tiles = self.tokens.remove(&token).unwrap_or(0);
         let end = ended?;
         (self.shop.tell)(Event::Tiles(tiles));
-        // what failed may be tried again
-        if end.failed + end.lost > 0 {
+        // what failed may be tried again; and was that all?
+        if end.failed + end.lost > 0 || self.tasks.is_empty() {
             self.plan = None;
         }
         let Some(tally) = self.batches.get_mut(&number) else { return Ok(()) };

@@ -8,6 +8,7 @@
 //! A transfer is one stream from the first missing byte to the end: the sum is over the bytes in
 //! their order, and the archive is kept busy by several files at a time, not by parts of one.
 
+mod desk;
 mod file;
 mod partial;
 mod room;
@@ -20,7 +21,9 @@ use crate::sums::{self, Sums};
 use bifrost_core::outcome::Outcome;
 use bifrost_core::registry::ArchiveFile;
 use bifrost_core::tile::Tile;
+use desk::Desk;
 use file::Wanted;
+use partial::Care;
 use room::Room;
 use serde::Serialize;
 use std::io;
@@ -180,6 +183,7 @@ pub struct Fetcher {
     folder: PathBuf,
     valve: Option<Valve>,
     room: Room,
+    desk: Desk,
     config: Config,
 }
 
@@ -198,7 +202,8 @@ impl Fetcher {
         let folder = folder.canonicalize()?;
         let room = Room::new(&folder, config.keep_free_bytes, config.room_poll);
         let valve = config.rate_bytes_per_s.map(Valve::new);
-        Ok(Self { caller, production, folder, valve, room, config })
+        let desk = Desk::new()?;
+        Ok(Self { caller, production, folder, valve, room, desk, config })
     }
 
     /// The archive, and the pace at which it is asked.
@@ -309,7 +314,8 @@ impl Fetcher {
     async fn keep_sums(&self, tile: &Tile, sums: &Sums) -> Result<(), Failure> {
         let path = self.folder_of(tile).join(file_name(tile, Kind::Sums));
         let text = sums.text().to_owned();
-        let kept = file::off_the_runtime(move || partial::write_whole(&path, &text)).await;
+        let kept =
+            file::off_the_runtime(move || partial::write_whole(&path, &text, Care::Verified)).await;
         kept.map_err(|e| Failure {
             outcome: Outcome::Disk,
             reason: format!("{}: {e}", self.production.key(tile, Kind::Sums)),
