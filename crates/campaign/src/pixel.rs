@@ -18,7 +18,7 @@ use bifrost_stages::stage::{Made, Work};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
-use tokio::sync::{Mutex, Semaphore, oneshot, watch};
+use tokio::sync::{Mutex, Semaphore, SemaphorePermit, oneshot, watch};
 
 /// What all pixels under way share.
 pub(crate) struct Shop {
@@ -27,6 +27,9 @@ pub(crate) struct Shop {
     pub(crate) settings: Arc<Settings>,
     pub(crate) staging: Staging,
     pub(crate) scratch: Scratch,
+    /// Tiles that may be on their way here, or here and not yet begun: no more than keeps all hands
+    /// busy, so that most of their bytes never reach the disk.
+    pub(crate) ahead: Semaphore,
     /// Tiles that may be made at once.
     pub(crate) jobs: Arc<Semaphore>,
     /// Publications take turns: all of a lake do anyway.
@@ -104,6 +107,7 @@ impl Shop {
     }
 
     async fn tile(&self, leased: &LeasedTile) -> TileEnd {
+        let ahead = self.ahead.acquire().await;
         let job =
             Job::gather(&leased.files).pop().unwrap_or_else(|| Job::of(leased.tile.clone(), &[]));
         let fetched = self.fetcher.tile(&job).await;
@@ -136,7 +140,7 @@ impl Shop {
             None => {
                 self.scratch.learn(bytes_in);
                 let began = Instant::now();
-                let made = self.make(leased, sources, bytes_in).await;
+                let made = self.make(leased, sources, bytes_in, ahead.ok()).await;
                 measured.make_s = began.elapsed().as_secs_f64();
                 made
             }
@@ -164,6 +168,7 @@ impl Shop {
         leased: &LeasedTile,
         sources: Sources,
         bytes_in: u64,
+        ahead: Option<SemaphorePermit<'_>>,
     ) -> Result<Shard, Failure> {
         let need = self.settings.keep_free_bytes.saturating_add(bytes_in);
         let root = self.site.lake.root().to_owned();
@@ -171,6 +176,7 @@ impl Shop {
         let Ok(permit) = self.jobs.clone().acquire_owned().await else {
             return Err(Failure::of(Outcome::Internal, "no thread may be started any more"));
         };
+        drop(ahead);
         let (sender, receiver) = oneshot::channel();
         let (stage, lake) = (self.settings.stage.clone(), self.site.lake.clone());
         let (staging, leased) = (self.staging.clone(), leased.clone());

@@ -78,12 +78,14 @@ pub async fn run(
     }
     let counts = registry.campaign_counts(&taker.release).await?;
     tell(Event::Began(settled, counts.clone()));
+    let ahead = fetcher.caller().pace().ceiling() + jobs;
     let shop = Arc::new(Shop {
         site,
         fetcher: Arc::new(fetcher),
         settings: settings.clone(),
         staging,
         scratch: Scratch::new(settings.scratch_bytes),
+        ahead: Semaphore::new(ahead),
         jobs: Arc::new(Semaphore::new(jobs)),
         publishing: Mutex::new(()),
         held,

@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 /// Bytes that are hashed and written at a time.
-const BLOCK: usize = 1 << 19;
+const BLOCK: usize = 1 << 20;
 /// Blocks of a file that may wait to be hashed and written.
 const BLOCKS_AHEAD: usize = 3;
 
@@ -349,7 +349,8 @@ impl Sink {
     }
 
     async fn send(&mut self) -> io::Result<()> {
-        let empty = self.spare.try_recv().unwrap_or_else(|_| Vec::with_capacity(BLOCK * 2));
+        let empty =
+            self.spare.try_recv().unwrap_or_else(|_| Vec::with_capacity(BLOCK + (BLOCK >> 2)));
         let block = std::mem::replace(&mut self.buffer, empty);
         let sent = match &self.blocks {
             Some(blocks) => blocks.send(block).await.is_ok(),
