@@ -105,6 +105,10 @@ pub async fn publish_derived(
     } else {
         update.finish(commit, changes, false).await?;
     }
+    // it is published whether or not we can say that our turn is over: the server will notice
+    if let Err(e) = site.registry.unlock_lake(session).await {
+        tracing::info!("{e}");
+    }
     Ok(landed)
 }
 
