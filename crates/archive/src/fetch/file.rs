@@ -321,7 +321,7 @@ struct Sink {
     buffer: Vec<u8>,
     /// None once there is no more.
     blocks: Option<mpsc::Sender<Vec<u8>>>,
-    spare: mpsc::UnboundedReceiver<Vec<u8>>,
+    spare: mpsc::Receiver<Vec<u8>>,
     /// None once it has been waited for.
     writing: Option<JoinHandle<io::Result<Partial>>>,
 }
@@ -338,7 +338,7 @@ impl Drop for Sink {
 impl Sink {
     fn new(partial: Partial, visit: Visit) -> Self {
         let (blocks, waiting) = mpsc::channel(BLOCKS_AHEAD);
-        let (used, spare) = mpsc::unbounded_channel();
+        let (used, spare) = mpsc::channel(BLOCKS_AHEAD * 2);
         let writing = tokio::spawn(write_all(partial, waiting, used, visit));
         Self { buffer: Vec::new(), blocks: Some(blocks), spare, writing: Some(writing) }
     }
@@ -379,7 +379,7 @@ impl Sink {
 async fn write_all(
     mut partial: Partial,
     mut waiting: mpsc::Receiver<Vec<u8>>,
-    used: mpsc::UnboundedSender<Vec<u8>>,
+    used: mpsc::Sender<Vec<u8>>,
     visit: Visit,
 ) -> io::Result<Partial> {
     let mut blocks = Blocks::new();
@@ -394,7 +394,7 @@ async fn write_all(
         for mut block in blocks.drain(..) {
             block.clear();
             // whoever fills them may have no more to fill
-            drop(used.send(block));
+            drop(used.try_send(block));
         }
     }
     Ok(partial)
