@@ -385,3 +385,8 @@ def check(hub, nodes, tiles):
         assert hub.sql(f"SELECT count(*) FROM {left}") == [(0,)], left
     assert hub.sql("SELECT count(*) FROM file_registry WHERE fault IS NOT NULL") == [(0,)]
     assert hub.sql("SELECT count(*) FROM catalog") == [(sum(rows for _, _, rows in live),)]
+    if SOAK:
+        tries = "SELECT ended, count(*) FROM attempts GROUP BY ended ORDER BY ended"
+        told = ", ".join(f"{count} {ended}" for ended, count in hub.sql(tries))
+        shares = ", ".join(f"{name} {len(files)}" for name, files in by_node.items())
+        print(f"{tiles} tiles ({shares}); tries: {told}")

@@ -78,12 +78,15 @@ pub async fn run(
     }
     let counts = registry.campaign_counts(&taker.release).await?;
     tell(Event::Began(settled, counts.clone()));
+    let room = fetcher.room_in(lake.root());
+    let room = room.map_err(|source| Error::Disk { path: lake.root().to_owned(), source })?;
     let shop = Arc::new(Shop {
         site,
-        fetcher: Arc::new(fetcher),
         settings: settings.clone(),
         staging,
-        scratch: Scratch::new(settings.scratch_bytes),
+        scratch: Scratch::new(settings.scratch_bytes, [fetcher.room().clone(), room.clone()]),
+        room,
+        fetcher: Arc::new(fetcher),
         jobs: Arc::new(Semaphore::new(jobs)),
         publishing: Mutex::new(()),
         held,

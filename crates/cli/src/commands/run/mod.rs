@@ -58,7 +58,7 @@ pub fn run(ctx: &Context, args: &Args) -> anyhow::Result<Exit> {
         return Ok(Exit::Ok);
     }
     let screen = Screen::new(ctx.printer);
-    let caller = archive.caller(screen.fetching(&settings.scratch_folder))?;
+    let caller = archive.caller(screen.fetching())?;
     let folder = settings.scratch_folder.clone();
     let fetcher = Fetcher::new(caller, production, &folder, ctx.settings.fetch.config()?)
         .with_context(|| format!("failed to make the folder {}", folder.display()))?;

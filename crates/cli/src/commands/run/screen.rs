@@ -9,7 +9,7 @@ use bifrost_core::registry::Registry;
 use bifrost_core::registry::campaign::Peer;
 use indicatif::ProgressBar;
 use serde::Serialize;
-use std::path::Path;
+use std::io::IsTerminal;
 use std::sync::Arc;
 
 /// What would be made.
@@ -86,8 +86,6 @@ impl Screen {
 
     pub(super) fn tell(&self) -> Tell {
         let (bar, printer) = (self.bar.clone(), self.printer);
-        let note = move |text: String| bar.suspend(|| printer.note(&text));
-        let bar = self.bar.clone();
         Arc::new(move |event| match event {
             Event::Began(settled, counts) => {
                 bar.set_length((counts.done + counts.left + counts.failed).cast_unsigned());
@@ -111,12 +109,6 @@ impl Screen {
                     tracing::info!("{e}");
                 }
             }
-            Event::Room { free: Some(free), need } => note(format!(
-                "paused: no room in the lake: {} are free, the next tile needs {}",
-                bytes(free),
-                bytes(need)
-            )),
-            Event::Room { free: None, .. } => note("there is room again: going on".to_owned()),
             Event::Waiting { others, waiting } => {
                 bar.set_message(format!("waiting: {others} of other nodes, {waiting} to retry"));
                 tracing::debug!(others, waiting, "waiting");
@@ -124,17 +116,30 @@ impl Screen {
         })
     }
 
-    pub(super) fn fetching(&self, folder: &Path) -> TellFetching {
-        let (bar, printer, folder) = (self.bar.clone(), self.printer, folder.to_owned());
+    pub(super) fn fetching(&self) -> TellFetching {
+        let (bar, printer) = (self.bar.clone(), self.printer);
         let note = move |text: String| bar.suspend(|| printer.note(&text));
+        let is_watched = std::io::stderr().is_terminal();
         Arc::new(move |event| match event {
-            Fetching::NoRoom { free_bytes, need_bytes } => note(format!(
-                "paused: no room in {}: {} may be used, the next file needs {}",
-                folder.display(),
-                bytes(free_bytes),
-                bytes(need_bytes)
-            )),
-            Fetching::RoomAgain => note("there is room again: going on".to_owned()),
+            Fetching::NoRoom { folder, free_bytes, need_bytes } => {
+                let text = format!(
+                    "paused: no room in {}: {} may be used, the next file needs {}",
+                    folder.display(),
+                    bytes(free_bytes),
+                    bytes(need_bytes)
+                );
+                match is_watched {
+                    true => note(text),
+                    false => tracing::warn!(free_bytes, need_bytes, "{text}"),
+                }
+            }
+            Fetching::RoomAgain { folder } => {
+                let text = format!("there is room again in {}: going on", folder.display());
+                match is_watched {
+                    true => note(text),
+                    false => tracing::info!("{text}"),
+                }
+            }
             Fetching::Bytes(_) | Fetching::Again { .. } => {}
         })
     }
