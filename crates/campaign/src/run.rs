@@ -67,13 +67,10 @@ pub async fn run(
     };
     let mut background = JoinSet::new();
     background.spawn(heart.beat_for_ever());
-    let teller = settings.notices.clone().map(|config| Teller {
-        registry: registry.clone(),
-        release: taker.release.clone(),
-        node: taker.node.clone(),
-        config,
+    let tellers = settings.notices.clone().map_or_else(Vec::new, |config| {
+        Teller::all(registry, &taker.release, &taker.node, config)
     });
-    if let Some(teller) = teller.clone() {
+    for teller in tellers.clone() {
         background.spawn(teller.watch());
     }
     let counts = registry.campaign_counts(&taker.release).await?;
@@ -117,9 +114,9 @@ pub async fn run(
     background.abort_all();
     let end = ended?;
     gave_back?;
-    if let Some(teller) = teller {
-        teller.look(began.elapsed().as_secs_f64(), end == End::Complete).await;
-    }
+    let elapsed_s = began.elapsed().as_secs_f64();
+    let last = tellers.iter().map(|teller| teller.look_last(elapsed_s, end == End::Complete));
+    futures::future::join_all(last).await;
     let tiles = registry.campaign_counts(&settings.taker.release).await?;
     Ok(run.report(end, tiles))
 }
