@@ -4,7 +4,7 @@ use crate::printer::{Printer, size};
 use crate::progress;
 use bifrost_archive::caller::{Event as Fetching, Tell as TellFetching};
 use bifrost_campaign::plan::Plan;
-use bifrost_campaign::{End, Event, Report, Settings, Tell};
+use bifrost_campaign::{Batch, End, Event, Report, Settings, Tell, clock};
 use bifrost_core::registry::Registry;
 use bifrost_core::registry::campaign::Peer;
 use indicatif::ProgressBar;
@@ -81,7 +81,7 @@ pub(super) struct Screen {
 
 impl Screen {
     pub(super) fn new(printer: Printer) -> Self {
-        Self { bar: progress::bar(&printer, 0, "tiles"), printer }
+        Self { bar: progress::long_bar(&printer, "tiles"), printer }
     }
 
     pub(super) fn tell(&self) -> Tell {
@@ -103,14 +103,14 @@ impl Screen {
             Event::Tiles(count) => bar.inc(count as u64),
             Event::Batch(batch) => {
                 bar.set_position((batch.tiles_done + batch.tiles_failed).cast_unsigned());
-                bar.set_message(format!("{:.1} MB/s", batch.mb_per_s));
+                bar.set_message(message(&batch));
                 let printed = bar.suspend(|| printer.line(&*batch, &batch.to_string()));
                 if let Err(e) = printed {
                     tracing::info!("{e}");
                 }
             }
             Event::Waiting { others, waiting } => {
-                bar.set_message(format!("waiting: {others} of other nodes, {waiting} to retry"));
+                bar.set_message(format!(", waiting: {others} of other nodes, {waiting} to retry"));
                 tracing::debug!(others, waiting, "waiting");
             }
         })
@@ -143,6 +143,16 @@ impl Screen {
             Fetching::Bytes(_) | Fetching::Again { .. } => {}
         })
     }
+}
+
+/// What the bar says of the last batch.
+fn message(batch: &Batch) -> String {
+    let failed = match batch.tiles_failed {
+        0 => String::new(),
+        failed => format!(", {failed} failed"),
+    };
+    let left = batch.eta_s.map(|eta| format!(", {} left", clock(eta))).unwrap_or_default();
+    format!("{failed}, {:.1} MB/s{left}", batch.mb_per_s)
 }
 
 fn bytes(count: u64) -> String {
