@@ -10,24 +10,26 @@
 
 use std::sync::Mutex;
 use std::time::Duration;
-use tokio::sync::Notify;
+use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep, sleep_until};
 
 /// No server may hold us back for longer than this at a time.
 const HOLD_MAX: Duration = Duration::from_secs(300);
 
-/// How many requests may be under way at once.
+/// How many requests may be under way at once. Turns come in the order in which they were asked for,
+/// so that what was begun first is whole first.
 #[derive(Debug)]
 pub struct Pace {
     state: Mutex<State>,
-    freed: Notify,
+    turns: Semaphore,
     ceiling: f64,
 }
 
 #[derive(Debug)]
 struct State {
     limit: f64,
-    under_way: usize,
+    /// Turns that are taken or free; more than the limit until enough of them have ended.
+    turns: usize,
     /// Requests that began before this have been counted in the last decrease.
     cut_at: Instant,
     held_until: Instant,
@@ -60,30 +62,25 @@ impl Pace {
         let ceiling = ceiling.max(1) as f64;
         let now = Instant::now();
         let limit = (start.max(1) as f64).min(ceiling);
-        let state = State { limit, under_way: 0, cut_at: now, held_until: now, cuts: 0 };
-        Self { state: Mutex::new(state), freed: Notify::new(), ceiling }
+        let turns = limit as usize;
+        let state = State { limit, turns, cut_at: now, held_until: now, cuts: 0 };
+        Self { state: Mutex::new(state), turns: Semaphore::new(turns), ceiling }
     }
 
     /// Waits for a turn.
     pub async fn turn(&self) -> Turn<'_> {
+        if let Ok(permit) = self.turns.acquire().await {
+            // `end` gives it back, or does not
+            permit.forget();
+        }
+        let mut turn = Turn { pace: self, began: Instant::now(), verdict: Verdict::Neither };
         loop {
-            let freed = self.freed.notified();
-            let held_until = {
-                let mut state = self.lock();
-                let now = Instant::now();
-                if now < state.held_until {
-                    Some(state.held_until)
-                } else if state.under_way < state.limit as usize {
-                    state.under_way += 1;
-                    return Turn { pace: self, began: now, verdict: Verdict::Neither };
-                } else {
-                    None
-                }
-            };
-            match held_until {
-                Some(until) => sleep_until(until).await,
-                None => freed.await,
+            let held_until = self.lock().held_until;
+            turn.began = Instant::now();
+            if turn.began >= held_until {
+                return turn;
             }
+            sleep_until(held_until).await;
         }
     }
 
@@ -101,7 +98,6 @@ impl Pace {
 
     fn end(&self, began: Instant, verdict: Verdict) {
         let mut state = self.lock();
-        state.under_way = state.under_way.saturating_sub(1);
         match verdict {
             Verdict::Neither => {}
             Verdict::Well => state.limit = (state.limit + 1.0 / state.limit).min(self.ceiling),
@@ -116,8 +112,16 @@ impl Pace {
                 state.held_until = state.held_until.max(until);
             }
         }
-        drop(state);
-        self.freed.notify_waiters();
+        let limit = state.limit as usize;
+        let mut free = 1;
+        if state.turns > limit {
+            (free, state.turns) = (0, state.turns - 1);
+            let idle = self.turns.forget_permits(state.turns.saturating_sub(limit));
+            state.turns -= idle;
+        }
+        let more = limit.saturating_sub(state.turns);
+        state.turns += more;
+        self.turns.add_permits(free + more);
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {

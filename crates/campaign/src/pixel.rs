@@ -283,7 +283,9 @@ impl Shop {
             }
             // a download that the archive broke off is continued by the next try
             if !self.settings.keep_fits && outcome != Some(Outcome::ArchiveError) {
-                scratch::remove(&self.fetcher.folder_of(tile));
+                let folder = self.fetcher.folder_of(tile);
+                // it takes a while, and others wait for their turn
+                drop(tokio::task::spawn_blocking(move || scratch::remove(&folder)).await);
             }
         }
         Ok(end)

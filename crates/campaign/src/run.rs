@@ -67,9 +67,10 @@ pub async fn run(
     };
     let mut background = JoinSet::new();
     background.spawn(heart.beat_for_ever());
-    let tellers = settings.notices.clone().map_or_else(Vec::new, |config| {
-        Teller::all(registry, &taker.release, &taker.node, config)
-    });
+    let tellers = settings
+        .notices
+        .clone()
+        .map_or_else(Vec::new, |config| Teller::all(registry, &taker.release, &taker.node, config));
     for teller in tellers.clone() {
         background.spawn(teller.watch());
     }
@@ -339,8 +340,8 @@ impl Run {
         let tiles = self.tokens.remove(&token).unwrap_or(0);
         let end = ended?;
         (self.shop.tell)(Event::Tiles(tiles));
-        // what failed may be tried again
-        if end.failed + end.lost > 0 {
+        // what failed may be tried again; and was that all?
+        if end.failed + end.lost > 0 || self.tasks.is_empty() {
             self.plan = None;
         }
         let Some(tally) = self.batches.get_mut(&number) else { return Ok(()) };

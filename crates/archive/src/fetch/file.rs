@@ -1,6 +1,7 @@
 //! One file: asked for from its first missing byte, streamed to disk, hashed on the way, renamed.
 
-use super::partial::{self, Partial, Version};
+use super::desk::{Blocks, Visit};
+use super::partial::{Care, Partial, Version};
 use super::room::Promise;
 use super::{Fetched, Fetcher, How, Tally, is_full_disk};
 use crate::archive::{Answer, Fault, Rest};
@@ -11,10 +12,13 @@ use bifrost_core::outcome::Outcome;
 use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 /// Bytes that are hashed and written at a time.
-const BLOCK: usize = 1 << 20;
+const BLOCK: usize = 1 << 19;
+/// Blocks of a file that may wait to be hashed and written.
+const BLOCKS_AHEAD: usize = 3;
 
 /// A file that is to come.
 #[derive(Debug)]
@@ -60,6 +64,10 @@ impl Stop {
 impl Wanted {
     pub(super) fn absent(&self) -> Fetched {
         self.ended(How::Absent, 0, None)
+    }
+
+    fn care(&self) -> Care {
+        if self.sha256.is_some() { Care::Verified } else { Care::Durable }
     }
 
     fn ended(&self, how: How, size_bytes: u64, etag: Option<String>) -> Fetched {
@@ -147,29 +155,26 @@ impl Fetcher {
 
     /// Its size, if it is here already and is what it should be.
     async fn is_here(&self, wanted: &Wanted) -> Result<Option<u64>, Stop> {
-        let (path, stated) = (wanted.path.clone(), wanted.sha256.clone());
-        let expected = wanted.size_bytes;
-        let size = off_the_runtime(move || {
-            let size = match std::fs::metadata(&path) {
-                Ok(found) if found.is_file() => found.len(),
-                _ => return Ok(None),
-            };
-            let is_it = match stated {
-                Some(stated) => partial::sha256(&path)? == stated,
-                None => expected == Some(size),
-            };
-            Ok(is_it.then_some(size))
-        });
-        Ok(size.await?)
+        let path = wanted.path.clone();
+        let found = off_the_runtime(move || Ok(std::fs::metadata(path).ok())).await?;
+        let size = match found {
+            Some(found) if found.is_file() => found.len(),
+            _ => return Ok(None),
+        };
+        let is_it = match &wanted.sha256 {
+            Some(stated) => self.desk.file(&wanted.path).await? == *stated,
+            None => wanted.size_bytes == Some(size),
+        };
+        Ok(is_it.then_some(size))
     }
 
     async fn open(&self, wanted: &Wanted) -> io::Result<Option<Partial>> {
-        let path = wanted.path.clone();
-        off_the_runtime(move || Partial::open(&path)).await
+        let (path, care) = (wanted.path.clone(), wanted.care());
+        off_the_runtime(move || Partial::open(&path, care)).await
     }
 
     async fn publish(&self, mut whole: Partial, wanted: &Wanted) -> Result<(), Stop> {
-        let found = whole.sha256();
+        let found = whole.digest().clone().hex();
         let stated = wanted.sha256.clone();
         let published = off_the_runtime(move || match stated {
             Some(stated) if stated != found => {
@@ -209,7 +214,7 @@ impl Fetcher {
             Ok(false) => return (Err(Stop::NoRoom), Some(here)),
             Err(e) => return (Err(Stop::Disk(e)), Some(here)),
         }
-        let mut sink = Sink::new(here);
+        let mut sink = Sink::new(here, self.desk.visit());
         let mut streamed = self.stream(&mut answer, &mut sink, &mut promise, tally).await;
         drop(answer);
         let verdict = match &streamed {
@@ -316,41 +321,52 @@ fn version_tag(partial: &Partial) -> Option<String> {
     partial.version().and_then(|version| version.etag.clone())
 }
 
-/// Hashes and writes blocks beside the runtime, while the next one comes.
+/// Writes and hashes blocks while the next ones come.
 #[derive(Debug)]
 struct Sink {
     buffer: Vec<u8>,
-    /// None once writing has failed.
-    writing: Option<JoinHandle<io::Result<Written>>>,
+    /// None once there is no more.
+    blocks: Option<mpsc::Sender<Vec<u8>>>,
+    spare: mpsc::UnboundedReceiver<Vec<u8>>,
+    /// None once it has been waited for.
+    writing: Option<JoinHandle<io::Result<Partial>>>,
 }
 
-/// What was written to, and the buffer, which is empty again.
-type Written = (Partial, Vec<u8>);
+impl Drop for Sink {
+    fn drop(&mut self) {
+        // nobody wants the rest of it
+        if let Some(writing) = &self.writing {
+            writing.abort();
+        }
+    }
+}
 
 impl Sink {
-    fn new(partial: Partial) -> Self {
-        let spare = Vec::with_capacity(BLOCK);
-        let writing = tokio::task::spawn_blocking(|| Ok((partial, spare)));
-        Self { buffer: Vec::with_capacity(BLOCK), writing: Some(writing) }
+    fn new(partial: Partial, visit: Visit) -> Self {
+        let (blocks, waiting) = mpsc::channel(BLOCKS_AHEAD);
+        let (used, spare) = mpsc::unbounded_channel();
+        let writing = tokio::spawn(write_all(partial, waiting, used, visit));
+        Self { buffer: Vec::new(), blocks: Some(blocks), spare, writing: Some(writing) }
     }
 
     async fn put(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.buffer.extend_from_slice(bytes);
-        if self.buffer.len() < BLOCK { Ok(()) } else { self.write().await }
+        if self.buffer.len() < BLOCK { Ok(()) } else { self.send().await }
     }
 
-    async fn write(&mut self) -> io::Result<()> {
-        let (mut partial, spare) = self.written().await?;
-        let mut block = std::mem::replace(&mut self.buffer, spare);
-        self.writing = Some(tokio::task::spawn_blocking(move || {
-            partial.append(&block)?;
-            block.clear();
-            Ok((partial, block))
-        }));
-        Ok(())
+    async fn send(&mut self) -> io::Result<()> {
+        let empty = self.spare.try_recv().unwrap_or_else(|_| Vec::with_capacity(BLOCK * 2));
+        let block = std::mem::replace(&mut self.buffer, empty);
+        let sent = match &self.blocks {
+            Some(blocks) => blocks.send(block).await.is_ok(),
+            None => false,
+        };
+        if sent { Ok(()) } else { self.written().await.map(drop) }
     }
 
-    async fn written(&mut self) -> io::Result<Written> {
+    /// What was written to, once everything is.
+    async fn written(&mut self) -> io::Result<Partial> {
+        self.blocks = None;
         match self.writing.take() {
             Some(writing) => joined(writing.await),
             None => Err(io::Error::other("an earlier write failed")),
@@ -359,9 +375,34 @@ impl Sink {
 
     /// Writes what is left.
     async fn end(mut self) -> io::Result<Partial> {
-        self.write().await?;
-        self.written().await.map(|(partial, _)| partial)
+        self.send().await?;
+        self.written().await
     }
+}
+
+/// Writes and hashes blocks as they come, until no more do; empties them and gives them back.
+async fn write_all(
+    mut partial: Partial,
+    mut waiting: mpsc::Receiver<Vec<u8>>,
+    used: mpsc::UnboundedSender<Vec<u8>>,
+    visit: Visit,
+) -> io::Result<Partial> {
+    let mut blocks = Blocks::new();
+    while waiting.recv_many(&mut blocks, BLOCKS_AHEAD).await > 0 {
+        let write = move || {
+            blocks.iter().try_for_each(|block| partial.append(block))?;
+            Ok((partial, blocks))
+        };
+        (partial, blocks) = off_the_runtime(write).await?;
+        let digest = std::mem::take(partial.digest());
+        (*partial.digest(), blocks) = visit.update(digest, blocks).await?;
+        for mut block in blocks.drain(..) {
+            block.clear();
+            // whoever fills them may have no more to fill
+            drop(used.send(block));
+        }
+    }
+    Ok(partial)
 }
 
 /// Work that blocks, beside the runtime.

@@ -8,6 +8,7 @@
 //! A transfer is one stream from the first missing byte to the end: the sum is over the bytes in
 //! their order, and the archive is kept busy by several files at a time, not by parts of one.
 
+mod desk;
 mod file;
 mod partial;
 mod room;
@@ -20,7 +21,9 @@ use crate::sums::{self, Sums};
 use bifrost_core::outcome::Outcome;
 use bifrost_core::registry::ArchiveFile;
 use bifrost_core::tile::Tile;
+use desk::Desk;
 use file::Wanted;
+use partial::Care;
 pub use room::{Promise, Room};
 use serde::Serialize;
 use std::io;
@@ -181,6 +184,7 @@ pub struct Fetcher {
     folder: PathBuf,
     valve: Option<Valve>,
     room: Arc<Room>,
+    desk: Desk,
     config: Config,
 }
 
@@ -200,7 +204,8 @@ impl Fetcher {
         let tell = caller.tell.clone();
         let room = Arc::new(Room::new(&folder, config.keep_free_bytes, config.room_poll, tell));
         let valve = config.rate_bytes_per_s.map(Valve::new);
-        Ok(Self { caller, production, folder, valve, room, config })
+        let desk = Desk::new()?;
+        Ok(Self { caller, production, folder, valve, room, desk, config })
     }
 
     /// The archive, and the pace at which it is asked.
@@ -330,7 +335,8 @@ impl Fetcher {
         loop {
             let (path, text) = (path.clone(), sums.text().to_owned());
             let size_bytes = text.len() as u64;
-            let kept = file::off_the_runtime(move || partial::write_whole(&path, &text)).await;
+            let write = move || partial::write_whole(&path, &text, Care::Verified);
+            let kept = file::off_the_runtime(write).await;
             match kept {
                 Err(e) if is_full_disk(&e) => self.wait_for_room(size_bytes).await,
                 kept => {

@@ -3,7 +3,7 @@
 //! The note is written before the first byte and after the bytes of another version are gone, so
 //! whatever moment a process dies at, bytes and note are of one version, or the sum will tell.
 
-use ring::digest::{Context, SHA256};
+use bifrost_sha256::Sha256;
 use rustix::fs::FlockOperation;
 use serde::{Deserialize, Serialize};
 use std::ffi::OsString;
@@ -21,34 +21,33 @@ pub(super) struct Version {
     pub(super) etag: Option<String>,
 }
 
+/// What a power cut may do to a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Care {
+    /// Nothing once it is whole: nobody could tell.
+    Durable,
+    /// Anything: whoever takes it up holds it against its sum.
+    Verified,
+}
+
+impl Care {
+    fn sync_folder(self, path: &Path) -> io::Result<()> {
+        match path.parent() {
+            Some(folder) if self == Self::Durable => File::open(folder)?.sync_all(),
+            _ => Ok(()),
+        }
+    }
+}
+
 /// A file that is not whole yet. No other process writes it meanwhile.
 #[derive(Debug)]
 pub(super) struct Partial {
     target: PathBuf,
+    care: Care,
     file: File,
     digest: Sha256,
     written: u64,
     version: Option<Version>,
-}
-
-/// A digest under way.
-struct Sha256(Context);
-
-impl std::fmt::Debug for Sha256 {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Sha256")
-    }
-}
-
-impl Sha256 {
-    fn new() -> Self {
-        Self(Context::new(&SHA256))
-    }
-
-    fn hex(&self) -> String {
-        let digest = self.0.clone().finish();
-        digest.as_ref().iter().map(|b| format!("{b:02x}")).collect()
-    }
 }
 
 impl Partial {
@@ -56,7 +55,7 @@ impl Partial {
     ///
     /// # Errors
     /// What the file system refuses.
-    pub(super) fn open(target: &Path) -> io::Result<Option<Self>> {
+    pub(super) fn open(target: &Path, care: Care) -> io::Result<Option<Self>> {
         if let Some(folder) = target.parent() {
             fs::create_dir_all(folder)?;
         }
@@ -73,7 +72,8 @@ impl Partial {
             _ => return Ok(None),
         }
         let target = target.to_owned();
-        let mut partial = Self { target, file, digest: Sha256::new(), written: 0, version: None };
+        let digest = Sha256::new();
+        let mut partial = Self { target, care, file, digest, written: 0, version: None };
         partial.version = partial.noted();
         partial.take_up()?;
         Ok(Some(partial))
@@ -89,9 +89,9 @@ impl Partial {
         self.version.as_ref()
     }
 
-    /// SHA-256 of what is here, hex.
-    pub(super) fn sha256(&self) -> String {
-        self.digest.hex()
+    /// The digest of what is here.
+    pub(super) fn digest(&mut self) -> &mut Sha256 {
+        &mut self.digest
     }
 
     /// Begins from the first byte.
@@ -100,7 +100,7 @@ impl Partial {
     /// What the file system refuses.
     pub(super) fn begin(&mut self, version: Version) -> io::Result<()> {
         self.forget()?;
-        write_whole(&self.note(), &serde_json::to_vec(&version)?)?;
+        write_whole(&self.note(), &serde_json::to_vec(&version)?, self.care)?;
         self.version = Some(version);
         Ok(())
     }
@@ -116,13 +116,12 @@ impl Partial {
         Ok(())
     }
 
-    /// Adds bytes. After an error it must be opened anew.
+    /// Adds bytes, which are still to go into the digest. After an error it must be opened anew.
     ///
     /// # Errors
     /// What the file system refuses.
     pub(super) fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.file.write_all(bytes)?;
-        self.digest.0.update(bytes);
         self.written += bytes.len() as u64;
         Ok(())
     }
@@ -132,13 +131,15 @@ impl Partial {
     /// # Errors
     /// What the file system refuses.
     pub(super) fn publish(self) -> io::Result<()> {
-        self.file.sync_all()?;
+        if self.care == Care::Durable {
+            self.file.sync_all()?;
+        }
         fs::rename(with_ending(&self.target, ".part"), &self.target)?;
         match fs::remove_file(self.note()) {
             Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
             _ => {}
         }
-        sync_folder(&self.target)
+        self.care.sync_folder(&self.target)
     }
 
     fn note(&self) -> PathBuf {
@@ -161,7 +162,7 @@ impl Partial {
             match self.file.read(&mut buffer) {
                 Ok(0) => return Ok(()),
                 Ok(n) => {
-                    self.digest.0.update(&buffer[..n]);
+                    self.digest.update(&buffer[..n]);
                     self.written += n as u64;
                 }
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
@@ -171,39 +172,19 @@ impl Partial {
     }
 }
 
-/// SHA-256 of a file, hex.
-///
-/// # Errors
-/// What the file system refuses.
-pub(super) fn sha256(path: &Path) -> io::Result<String> {
-    let mut file = File::open(path)?;
-    let mut digest = Sha256::new();
-    let mut buffer = vec![0; 1 << 18];
-    loop {
-        match file.read(&mut buffer) {
-            Ok(0) => return Ok(digest.hex()),
-            Ok(n) => digest.0.update(&buffer[..n]),
-            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-            Err(e) => return Err(e),
-        }
-    }
-}
-
 /// Writes a small file whole or not at all.
 ///
 /// # Errors
 /// What the file system refuses.
-pub(super) fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
+pub(super) fn write_whole(path: &Path, bytes: &[u8], care: Care) -> io::Result<()> {
     let draft = with_ending(path, &format!(".{}.draft", std::process::id()));
     let mut file = File::create(&draft)?;
     file.write_all(bytes)?;
-    file.sync_data()?;
+    if care == Care::Durable {
+        file.sync_data()?;
+    }
     fs::rename(&draft, path)?;
-    sync_folder(path)
-}
-
-fn sync_folder(path: &Path) -> io::Result<()> {
-    path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
+    care.sync_folder(path)
 }
 
 fn with_ending(path: &Path, ending: &str) -> PathBuf {
@@ -219,7 +200,7 @@ mod tests {
     const ABC: &str = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
 
     fn open(target: &Path) -> Partial {
-        Partial::open(target).expect("opened").expect("ours")
+        Partial::open(target, Care::Durable).expect("opened").expect("ours")
     }
 
     #[test]
@@ -231,14 +212,16 @@ mod tests {
         assert_eq!((first.written(), first.version()), (0, None));
         first.begin(version.clone()).expect("begun");
         first.append(b"ab").expect("written");
-        assert!(Partial::open(&target).expect("opened").is_none(), "two writers");
+        let other = Partial::open(&target, Care::Verified).expect("opened");
+        assert!(other.is_none(), "two writers");
         drop(first);
         let mut second = open(&target);
         assert_eq!((second.written(), second.version()), (2, Some(&version)));
         second.append(b"c").expect("written");
-        assert_eq!(second.sha256(), ABC);
+        second.digest().update(b"c");
+        assert_eq!(second.digest().clone().hex(), ABC);
         second.publish().expect("published");
-        assert_eq!(sha256(&target).expect("read"), ABC);
+        assert_eq!(fs::read(&target).expect("read"), b"abc");
         let names: Vec<_> = fs::read_dir(dir.path().join("a")).expect("listed").collect();
         assert_eq!(names.len(), 1, "{names:?}");
     }
@@ -258,6 +241,7 @@ mod tests {
         partial.append(b"xyz").expect("written");
         partial.begin(version()).expect("begun anew");
         partial.append(b"abc").expect("written");
-        assert_eq!((partial.written(), partial.sha256().as_str()), (3, ABC));
+        partial.digest().update(b"abc");
+        assert_eq!((partial.written(), partial.digest().clone().hex().as_str()), (3, ABC));
     }
 }

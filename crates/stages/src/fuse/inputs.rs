@@ -158,7 +158,7 @@ impl Inputs {
         kinds.sort_by_key(|kind| Reverse(self.files.get(kind).map(|input| input.size_bytes)));
         let digest = |kind| match self.known_digests.get(&kind) {
             Some(known) => (kind, Ok(known.clone())),
-            None => (kind, sums::sha256(&self.paths[&kind])),
+            None => (kind, bifrost_sha256::file(&self.paths[&kind])),
         };
         let digests: Vec<_> = kinds.into_par_iter().with_max_len(1).map(digest).collect();
         digests.into_iter().collect()
@@ -278,7 +278,7 @@ mod tests {
         let dir = tempfile::tempdir().expect("a temporary folder");
         let path = dir.path().join("coadd-x.fits");
         fs::write(&path, "abc").expect("written");
-        let abc = sums::sha256(&path).expect("read");
+        let abc = bifrost_sha256::file(&path).expect("read");
         fs::write(dir.path().join("x.sha256sum"), format!("{abc}  coadd-x.fits\n"))
             .expect("written");
         let verified = |digests: &[(Kind, &str)]| {

@@ -464,7 +464,9 @@ fn write_fault(fault: &write::Fault, findings: &mut Findings) {
     let outcome = match fault {
         write::Fault::Fits(e) => outcome_of(e),
         write::Fault::Io(_) => Outcome::Disk,
-        write::Fault::Parquet(ParquetError::External(e)) if e.is::<std::io::Error>() => Outcome::Disk,
+        write::Fault::Parquet(ParquetError::External(e)) if e.is::<std::io::Error>() => {
+            Outcome::Disk
+        }
         write::Fault::Parquet(_) | write::Fault::Arrow(_) => Outcome::Internal,
     };
     findings.add(outcome, fault.to_string());

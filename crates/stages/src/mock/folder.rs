@@ -7,10 +7,9 @@ use super::tables::{self, Campaign};
 use super::{Details, Error, Object, Request, coadd, emlines, rrdetails};
 use crate::fits::write::{FitsWriter, Header};
 use bifrost_core::tile::{Pixel, Tile};
-use ring::digest::{Context, SHA256};
 use std::fmt::Write as _;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufWriter, Read as _};
+use std::io::{self, BufWriter};
 use std::path::{Path, PathBuf};
 
 /// Redshifts of a scan that [`Details::Small`] leaves out between two.
@@ -235,7 +234,7 @@ impl<'a> Folder<'a> {
     /// Those of the file system.
     pub fn digest(&self, kind: &str, extension: &str) -> Result<Digest, Error> {
         let path = self.path(kind, extension);
-        let digest = sha256(&path).map_err(Error::io(&path))?;
+        let digest = bifrost_sha256::file(&path).map_err(Error::io(&path))?;
         Ok((self.name(kind, extension), digest))
     }
 
@@ -279,19 +278,6 @@ fn add_tile_cards(cards: &mut Header, tile: &Tile, has_long_strings: bool) {
         cards.text("LONGSTRN", "OGIP 1.0", "");
     }
     cards.text("DEPNAM00", "SPECPROD", "").text("DEPVER00", tile.release.as_str(), "");
-}
-
-fn sha256(path: &Path) -> io::Result<String> {
-    let mut file = File::open(path)?;
-    let mut context = Context::new(&SHA256);
-    let mut block = vec![0u8; 1 << 20];
-    loop {
-        match file.read(&mut block)? {
-            0 => break,
-            count => context.update(&block[..count]),
-        }
-    }
-    Ok(context.finish().as_ref().iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 /// Leaves two thirds of a file.

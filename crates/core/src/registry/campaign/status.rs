@@ -201,12 +201,7 @@ impl Registry {
     ///
     /// # Errors
     /// [`Error::Unreachable`], [`Error::Statement`].
-    pub async fn was_not_told(
-        &self,
-        release: &Name,
-        event: &str,
-        node: &str,
-    ) -> Result<(), Error> {
+    pub async fn was_not_told(&self, release: &Name, event: &str, node: &str) -> Result<(), Error> {
         let sql = include_str!("../../../../../sql/campaign_untell.sql");
         let asked: [&(dyn postgres_types::ToSql + Sync); 3] = [&release.as_str(), &event, &node];
         let ended = self.client().await?.execute(sql, &asked).await;
