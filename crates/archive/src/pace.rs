@@ -84,6 +84,12 @@ impl Pace {
         }
     }
 
+    /// How many may ever be under way.
+    #[must_use]
+    pub fn ceiling(&self) -> usize {
+        self.ceiling as usize
+    }
+
     /// How many may be under way now.
     #[must_use]
     pub fn limit(&self) -> usize {

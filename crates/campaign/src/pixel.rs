@@ -18,7 +18,7 @@ use bifrost_stages::stage::{Made, Work};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
-use tokio::sync::{Mutex, Semaphore, oneshot, watch};
+use tokio::sync::{Mutex, Semaphore, SemaphorePermit, oneshot, watch};
 use tokio::time::sleep;
 
 /// More than the folders of a publication take.
@@ -33,6 +33,9 @@ pub(crate) struct Shop {
     pub(crate) scratch: Scratch,
     /// Room on the lake's disk.
     pub(crate) room: Arc<Room>,
+    /// Tiles that may be on their way here, or here and not yet begun: no more than keeps all hands
+    /// busy, so that most of their bytes never reach the disk.
+    pub(crate) ahead: Semaphore,
     /// Tiles that may be made at once.
     pub(crate) jobs: Arc<Semaphore>,
     /// Publications take turns: all of a lake do anyway.
@@ -110,6 +113,7 @@ impl Shop {
     }
 
     async fn tile(&self, leased: &LeasedTile) -> TileEnd {
+        let ahead = self.ahead.acquire().await;
         let job =
             Job::gather(&leased.files).pop().unwrap_or_else(|| Job::of(leased.tile.clone(), &[]));
         let fetched = self.fetcher.tile(&job).await;
@@ -142,7 +146,7 @@ impl Shop {
             None => {
                 self.scratch.learn(bytes_in);
                 let began = Instant::now();
-                let made = self.make(leased, sources, bytes_in).await;
+                let made = self.make(leased, sources, bytes_in, ahead.ok()).await;
                 measured.make_s = began.elapsed().as_secs_f64();
                 made
             }
@@ -171,6 +175,7 @@ impl Shop {
         leased: &LeasedTile,
         sources: Sources,
         bytes_in: u64,
+        mut ahead: Option<SemaphorePermit<'_>>,
     ) -> Result<Shard, Failure> {
         let sources = Arc::new(sources);
         let mut is_last = false;
@@ -179,7 +184,7 @@ impl Shop {
                 let lake = self.site.lake.root().display();
                 Failure::of(Outcome::Disk, format!("no room in {lake} for {bytes_in} bytes: {e}"))
             })?;
-            let made = self.make_once(leased, sources.clone()).await;
+            let made = self.make_once(leased, sources.clone(), ahead.take()).await;
             drop(promise);
             let failure = match made {
                 Err(f) if matches!(f.outcome, Outcome::Disk | Outcome::Internal) => f,
@@ -200,10 +205,12 @@ impl Shop {
         &self,
         leased: &LeasedTile,
         sources: Arc<Sources>,
+        ahead: Option<SemaphorePermit<'_>>,
     ) -> Result<Shard, Failure> {
         let Ok(permit) = self.jobs.clone().acquire_owned().await else {
             return Err(Failure::of(Outcome::Internal, "no thread may be started any more"));
         };
+        drop(ahead);
         let (sender, receiver) = oneshot::channel();
         let (stage, lake) = (self.settings.stage.clone(), self.site.lake.clone());
         let (staging, leased) = (self.staging.clone(), leased.clone());

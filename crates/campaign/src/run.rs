@@ -78,6 +78,7 @@ pub async fn run(
     tell(Event::Began(settled, counts.clone()));
     let room = fetcher.room_in(lake.root());
     let room = room.map_err(|source| Error::Disk { path: lake.root().to_owned(), source })?;
+    let ahead = fetcher.caller().pace().ceiling() + jobs;
     let shop = Arc::new(Shop {
         site,
         settings: settings.clone(),
@@ -85,6 +86,7 @@ pub async fn run(
         scratch: Scratch::new(settings.scratch_bytes, [fetcher.room().clone(), room.clone()]),
         room,
         fetcher: Arc::new(fetcher),
+        ahead: Semaphore::new(ahead),
         jobs: Arc::new(Semaphore::new(jobs)),
         publishing: Mutex::new(()),
         held,

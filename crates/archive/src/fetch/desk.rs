@@ -13,8 +13,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
-/// Longest wait for company. A block takes about as long by itself.
-const PATIENCE: Duration = Duration::from_millis(8);
+/// Longest wait for company.
+const PATIENCE: Duration = Duration::from_millis(20);
 /// Threads, at most: each keeps up with some 10 Gbit/s.
 const THREADS_MAX: usize = 4;
 /// Bytes of a file that are read at a time.
@@ -48,6 +48,8 @@ struct Queue {
 struct Job {
     digest: Sha256,
     blocks: Blocks,
+    /// Blocks that are in the digest.
+    hashed: usize,
     since: Instant,
     done: oneshot::Sender<(Sha256, Blocks)>,
 }
@@ -116,7 +118,8 @@ impl Visit {
         blocks: Blocks,
     ) -> io::Result<(Sha256, Blocks)> {
         let (done, called) = oneshot::channel();
-        self.0.lock().jobs.push_back(Job { digest, blocks, since: Instant::now(), done });
+        let job = Job { digest, blocks, hashed: 0, since: Instant::now(), done };
+        self.0.lock().jobs.push_back(job);
         self.0.called.notify_one();
         called.await.map_err(|_| io::Error::other("no digests are computed any more"))
     }
@@ -137,8 +140,10 @@ impl Shared {
             let jobs = queue.take(bifrost_sha256::lanes());
             if !jobs.is_empty() {
                 drop(queue);
-                hash(jobs);
+                let unfinished = hash(jobs);
                 queue = self.lock();
+                // first in turn, and perhaps together with others
+                unfinished.into_iter().rev().for_each(|job| queue.jobs.push_front(job));
                 continue;
             }
             queue = match queue.jobs.front().map(|job| job.since.elapsed()) {
@@ -170,19 +175,24 @@ impl Queue {
     }
 }
 
-fn hash(mut jobs: Vec<Job>) {
-    let most = jobs.iter().map(|job| job.blocks.len()).max().unwrap_or(0);
-    for turn in 0..most {
-        let mut streams: Vec<(&mut Sha256, &[u8])> = jobs
-            .iter_mut()
-            .filter_map(|job| Some((&mut job.digest, job.blocks.get(turn)?.as_slice())))
-            .collect();
-        update_all(&mut streams);
+/// Takes a block of each; gives back those that have more.
+fn hash(mut jobs: Vec<Job>) -> Vec<Job> {
+    let mut streams: Vec<(&mut Sha256, &[u8])> = jobs
+        .iter_mut()
+        .filter_map(|job| Some((&mut job.digest, job.blocks.get(job.hashed)?.as_slice())))
+        .collect();
+    update_all(&mut streams);
+    let mut unfinished = Vec::new();
+    for mut job in jobs {
+        job.hashed += 1;
+        if job.hashed < job.blocks.len() {
+            unfinished.push(job);
+        } else {
+            // whoever has gone does not want it
+            drop(job.done.send((job.digest, job.blocks)));
+        }
     }
-    for Job { digest, blocks, done, .. } in jobs {
-        // whoever has gone does not want it
-        drop(done.send((digest, blocks)));
-    }
+    unfinished
 }
 
 #[cfg(test)]

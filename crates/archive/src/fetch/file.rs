@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 /// Bytes that are hashed and written at a time.
-const BLOCK: usize = 1 << 19;
+const BLOCK: usize = 1 << 20;
 /// Blocks of a file that may wait to be hashed and written.
 const BLOCKS_AHEAD: usize = 3;
 
@@ -327,7 +327,7 @@ struct Sink {
     buffer: Vec<u8>,
     /// None once there is no more.
     blocks: Option<mpsc::Sender<Vec<u8>>>,
-    spare: mpsc::UnboundedReceiver<Vec<u8>>,
+    spare: mpsc::Receiver<Vec<u8>>,
     /// None once it has been waited for.
     writing: Option<JoinHandle<io::Result<Partial>>>,
 }
@@ -344,7 +344,8 @@ impl Drop for Sink {
 impl Sink {
     fn new(partial: Partial, visit: Visit) -> Self {
         let (blocks, waiting) = mpsc::channel(BLOCKS_AHEAD);
-        let (used, spare) = mpsc::unbounded_channel();
+        // all that there are: those that wait, those that are being written
+        let (used, spare) = mpsc::channel(BLOCKS_AHEAD * 2);
         let writing = tokio::spawn(write_all(partial, waiting, used, visit));
         Self { buffer: Vec::new(), blocks: Some(blocks), spare, writing: Some(writing) }
     }
@@ -355,7 +356,8 @@ impl Sink {
     }
 
     async fn send(&mut self) -> io::Result<()> {
-        let empty = self.spare.try_recv().unwrap_or_else(|_| Vec::with_capacity(BLOCK * 2));
+        let empty =
+            self.spare.try_recv().unwrap_or_else(|_| Vec::with_capacity(BLOCK + (BLOCK >> 2)));
         let block = std::mem::replace(&mut self.buffer, empty);
         let sent = match &self.blocks {
             Some(blocks) => blocks.send(block).await.is_ok(),
@@ -384,7 +386,7 @@ impl Sink {
 async fn write_all(
     mut partial: Partial,
     mut waiting: mpsc::Receiver<Vec<u8>>,
-    used: mpsc::UnboundedSender<Vec<u8>>,
+    used: mpsc::Sender<Vec<u8>>,
     visit: Visit,
 ) -> io::Result<Partial> {
     let mut blocks = Blocks::new();
@@ -399,7 +401,7 @@ async fn write_all(
         for mut block in blocks.drain(..) {
             block.clear();
             // whoever fills them may have no more to fill
-            drop(used.send(block));
+            drop(used.try_send(block));
         }
     }
     Ok(partial)

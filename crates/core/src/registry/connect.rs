@@ -2,8 +2,10 @@
 
 use super::{Error, doing};
 use deadpool_postgres::{
-    Hook, HookError, Manager, ManagerConfig, Pool, PoolError, RecyclingMethod, Runtime,
+    ClientWrapper, Hook, HookError, Manager, ManagerConfig, Pool, PoolError, RecyclingMethod,
+    Runtime,
 };
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio_postgres::NoTls;
 use tokio_postgres::config::{Config, Host, SslMode};
@@ -19,6 +21,8 @@ const WAIT_TIMEOUT: Duration = Duration::from_secs(60);
 pub struct Registry {
     pool: Pool,
     place: String,
+    /// A connection that had a lake's turn and is free.
+    pub(super) parked: Arc<Mutex<Option<ClientWrapper>>>,
 }
 
 impl Registry {
@@ -33,7 +37,7 @@ impl Registry {
         let config = configured(url)?;
         let place = place(&config);
         let manager = ManagerConfig { recycling_method: RecyclingMethod::Fast };
-        let settle = Hook::async_fn(|client: &mut deadpool_postgres::ClientWrapper, _| {
+        let settle = Hook::async_fn(|client: &mut ClientWrapper, _| {
             Box::pin(async move {
                 let sql = include_str!("../../../../sql/session_settings.sql");
                 client.query_one(sql, &[]).await.map(drop).map_err(HookError::Backend)
@@ -46,7 +50,7 @@ impl Registry {
             .runtime(Runtime::Tokio1)
             .build()
             .map_err(|e| Error::Url(e.to_string()))?;
-        let registry = Self { pool, place };
+        let registry = Self { pool, place, parked: Arc::default() };
         match registry.server_major().await? {
             found if found < OLDEST_SERVER => {
                 Err(Error::ServerTooOld { place: registry.place, found })

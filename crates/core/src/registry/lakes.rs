@@ -4,6 +4,7 @@ use super::commits::Commit;
 use super::{Error, Registry, doing};
 use chrono::{DateTime, Utc};
 use futures::{Stream, TryStreamExt};
+use std::sync::{MutexGuard, PoisonError};
 use tokio_postgres::Row;
 use uuid::Uuid;
 
@@ -51,10 +52,28 @@ impl Registry {
     /// Waits until no other sync of the lake is under way, and keeps others waiting.
     pub(crate) async fn lock_lake(&self, lake_id: Uuid) -> Result<LakeSession, Error> {
         // outside the pool: the lock goes with the connection, however this ends
-        let client = deadpool_postgres::Client::take(self.client().await?);
+        let parked = self.parked().take();
+        let client = match parked.filter(|client| !client.is_closed()) {
+            Some(client) => client,
+            None => deadpool_postgres::Client::take(self.client().await?),
+        };
         let sql = include_str!("../../../../sql/sync_lock_lake.sql");
         client.query_one(sql, &[&lake_id]).await.map_err(doing("wait for the lake's turn"))?;
         Ok(LakeSession { client, lake_id })
+    }
+
+    /// Gives up the right, and keeps the connection for the next: whoever publishes file by file
+    /// would spend most of the time on new ones.
+    pub(crate) async fn unlock_lake(&self, session: LakeSession) -> Result<(), Error> {
+        let sql = include_str!("../../../../sql/sync_unlock_lake.sql");
+        let done = session.client.query_one(sql, &[&session.lake_id]).await;
+        done.map_err(doing("end the lake's turn"))?;
+        *self.parked() = Some(session.client);
+        Ok(())
+    }
+
+    fn parked(&self) -> MutexGuard<'_, Option<deadpool_postgres::ClientWrapper>> {
+        self.parked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

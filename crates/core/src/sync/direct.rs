@@ -197,10 +197,12 @@ pub async fn publish(site: &Site, bundle: &Bundle) -> Result<Ended, Error> {
     };
     let items: Vec<Item> = bundle.shards.iter().map(Shard::item).collect();
     let lease = Lease { token: bundle.token, product: &bundle.product, may_be_lapsed: false };
-    match register(site, &mut session, &lease, items, &bundle.failed, rename).await? {
-        Some(ends) => Ok(Ended::Published(ends)),
-        None => Ok(Ended::Fenced),
+    let ended = register(site, &mut session, &lease, items, &bundle.failed, rename).await?;
+    // it is published whether or not we can say that our turn is over: the server will notice
+    if let Err(e) = site.registry.unlock_lake(session).await {
+        tracing::info!("{e}");
     }
+    Ok(ended.map_or(Ended::Fenced, Ended::Published))
 }
 
 /// Under which lease something is registered.
