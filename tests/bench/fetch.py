@@ -8,7 +8,7 @@ the coadd, redrock and emline files of every tile, eight at a time, into an empt
     plain     `xargs -P8 curl`, one process a file. It verifies nothing.
     summed    the same, and `sha256sum` of what came, eight files at a time: what one would have to do
               to know what `bifrost fetch` knows.
-    bifrost   `bifrost fetch`, which also reads the sum files, hashes every byte and syncs to disk.
+    bifrost   `bifrost fetch`, which also reads the sum files and hashes every byte.
 
 They take turns, first with nginx as fast as it goes (then the processors are the limit: of both sides
 and of the server), then with so many MB/s a connection, as a network or S3 gives them. Medians are

@@ -12,7 +12,7 @@ the last file on the disk.
     run       verifies every SHA-256 while it fetches, publishes each file and registers it in Postgres;
               a process from its start to its end.
 
-The sides take turns; medians are shown. Peak memory is that of the process.
+The sides take turns, each after the disk has come to rest; medians are shown. Peak memory is that of the process.
 """
 
 import argparse
@@ -121,6 +121,7 @@ def run(url: str, tiles: list, folder: Path, names: Path, more=()) -> dict:
     where = ("--archive", f"s3://{BUCKET}", "--endpoint", url)
     try:
         subprocess.run(bifrost(lake, "inventory", names, *where), check=True, stdout=subprocess.DEVNULL)
+        os.sync()
         took = convert.measure(*bifrost(lake, "run", *where, *more))
         made = list((lake / "spectra").rglob("*.parquet"))
         assert len(made) == len(tiles), (len(made), len(tiles))
@@ -167,6 +168,7 @@ def main():
             for _ in range(args.runs):
                 ours.append(run(url, tiles, folder, names))
                 (folder / "work").mkdir()
+                os.sync()
                 ended = subprocess.run(
                     [sys.executable, "-S", "-c", convert.MEASURE.replace("stdout=subprocess.DEVNULL", "stdout=sys.stderr"),
                      sys.executable, __file__, "--script-once", json.dumps(job)],
