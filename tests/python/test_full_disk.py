@@ -157,9 +157,11 @@ def test_a_disk_that_is_filled_in_the_middle_of_writes_fails_no_tile(node, archi
                 time.sleep(0.02)
 
     thread = threading.Thread(target=torment)
-    thread.start()
     run = Running(node, archive, settings)
     try:
+        # a lake that cannot be opened is another matter: it says so and ends
+        wait_until(lambda: run.said("began") or run.process.poll() is not None)
+        thread.start()
         wait_until(lambda: run.said("no room in") or run.process.poll() is not None)
         over.set()
         thread.join()
@@ -167,7 +169,8 @@ def test_a_disk_that_is_filled_in_the_middle_of_writes_fails_no_tile(node, archi
         run.end()
     finally:
         over.set()
-        thread.join()
+        if thread.is_alive():
+            thread.join()
         run.close()
     check(node, archive)
 
