@@ -216,7 +216,7 @@ impl Shop {
         let (staging, leased) = (self.staging.clone(), leased.clone());
         let work = move || {
             let made = guard(|| {
-                let claim = staging.claim(&stage.product(), &leased.tile)?;
+                let claim = staging.claim(&stage.about().product(), &leased.tile)?;
                 let work = Work {
                     tile: &leased.tile,
                     sources: &sources,
@@ -284,7 +284,7 @@ impl Shop {
             let outcome =
                 ends.iter().find(|e| e.attempt_id == measured.attempt_id).map(|e| e.outcome);
             if outcome.is_some_and(|outcome| !outcome.is_quarantined())
-                && let Err(e) = quarantine::clear(&self.site.lake, tile, sources)
+                && let Err(e) = quarantine::clear(&self.site.lake, &bundle.product, tile, sources)
             {
                 tracing::warn!("{e}");
             }
@@ -308,7 +308,9 @@ impl Shop {
             None => (None, Vec::new(), 0),
         };
         let error = Some(reasons.join("; "));
-        let record = Record { tile, outcome, reasons, advice, sources, at: chrono::Utc::now() };
+        let product = self.settings.taker.product.clone();
+        let record =
+            Record { product, tile, outcome, reasons, advice, sources, at: chrono::Utc::now() };
         if let Err(e) = quarantine::record(&self.site.lake, &record) {
             tracing::warn!("{e}");
         }

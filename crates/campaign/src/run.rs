@@ -10,12 +10,12 @@ use crate::scratch::{self, Scratch};
 use crate::settings::{End, Error, Event, Report, Settings, Stop, Tell};
 use bifrost_archive::fetch::Fetcher;
 use bifrost_core::layout::Lake;
-use bifrost_core::publish::{Running, Staging};
+use bifrost_core::publish::{RUN, Running, Staging};
 use bifrost_core::quarantine;
 use bifrost_core::registry::Registry;
 use bifrost_core::registry::campaign::{Counts, Ending, Member, Peer};
 use bifrost_core::sync::{self, Settled, Site};
-use bifrost_core::tile::Pixel;
+use bifrost_core::tile::{Name, Pixel};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -54,7 +54,7 @@ pub async fn run(
         patience: lease.clamp(Duration::from_secs(5), Duration::from_secs(60)),
         retry: settings.retry,
     };
-    let settled = settle(&site, settings.patience).await?;
+    let settled = settle(&site, &settings.taker.product, settings.patience).await?;
     join(registry, &settings, lake).await?;
     let (held, jobs) = (Held::default(), settings.jobs.max(1));
     let (peers, watched) = watch::channel(Vec::new());
@@ -141,7 +141,7 @@ async fn stopped(mut stop: watch::Receiver<Stop>, slack: Duration) -> Instant {
 async fn alone(lake: &Lake) -> Result<Running, Error> {
     let began = Instant::now();
     loop {
-        if let Some(running) = Running::begin(lake)? {
+        if let Some(running) = Running::begin(lake, RUN)? {
             return Ok(running);
         }
         if began.elapsed() > BUSY_PATIENCE {
@@ -152,7 +152,7 @@ async fn alone(lake: &Lake) -> Result<Running, Error> {
 }
 
 /// What earlier runs of this lake began is settled, and what they held is given back.
-async fn settle(site: &Site, patience: Duration) -> Result<Settled, Error> {
+async fn settle(site: &Site, product: &Name, patience: Duration) -> Result<Settled, Error> {
     let settled = patiently(patience, || sync::settle(site)).await?;
     let lake_id = site.lake.identity().lake_id;
     let held = patiently(patience, || site.registry.leases_of(lake_id)).await?;
@@ -161,11 +161,13 @@ async fn settle(site: &Site, patience: Duration) -> Result<Settled, Error> {
     patiently(patience, give).await?;
     // made by others since
     let records = quarantine::list(&site.lake)?;
+    let mut records = records;
+    records.retain(|record| record.product == *product);
     let tiles: Vec<_> = records.iter().filter_map(|record| record.tile.clone()).collect();
     let made = site.registry.made_tiles(&tiles).await?;
     for record in records {
         if let Some(tile) = record.tile.filter(|tile| made.contains(&tile.to_string())) {
-            quarantine::clear(&site.lake, &tile, &record.sources)?;
+            quarantine::clear(&site.lake, product, &tile, &record.sources)?;
         }
     }
     Ok(settled)

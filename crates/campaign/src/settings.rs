@@ -6,7 +6,7 @@ use bifrost_archive::key::Production;
 use bifrost_core::registry::campaign::{Counts, Retry, Taker};
 use bifrost_core::sync::{self, Settled};
 use bifrost_core::{publish, quarantine, registry};
-use bifrost_stages::stage::Stage;
+use bifrost_stages::stage::FromArchive;
 use serde::Serialize;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use std::time::Duration;
 /// How a campaign is run on one node.
 pub struct Settings {
     /// What is done with a tile.
-    pub stage: Arc<dyn Stage>,
+    pub stage: Arc<dyn FromArchive>,
     /// Who leases what.
     pub taker: Taker,
     /// Share of this node, relative to others'.

@@ -177,7 +177,7 @@ fn only(
 }
 
 /// The first signal asks to finish, the second to give up.
-fn stop_on_signals() -> anyhow::Result<watch::Receiver<Stop>> {
+pub fn stop_on_signals() -> anyhow::Result<watch::Receiver<Stop>> {
     let (sender, receiver) = watch::channel(Stop::Not);
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -215,7 +215,8 @@ async fn in_time<T>(
     }
 }
 
-async fn sync_lake(ctx: &Context, registry: &Registry, lake: &Lake) -> anyhow::Result<()> {
+/// Brings the registry up to date with the lake, its quarantine included.
+pub async fn sync_lake(ctx: &Context, registry: &Registry, lake: &Lake) -> anyhow::Result<()> {
     let options = sync::Options {
         node: ctx.node(lake),
         catalog: ctx.settings.sync.products(),
