@@ -67,24 +67,25 @@ pub async fn run(
     };
     let mut background = JoinSet::new();
     background.spawn(heart.beat_for_ever());
-    let teller = settings.notices.clone().map(|config| Teller {
-        registry: registry.clone(),
-        release: taker.release.clone(),
-        node: taker.node.clone(),
-        config,
-    });
-    if let Some(teller) = teller.clone() {
+    let tellers = settings
+        .notices
+        .clone()
+        .map_or_else(Vec::new, |config| Teller::all(registry, &taker.release, &taker.node, config));
+    for teller in tellers.clone() {
         background.spawn(teller.watch());
     }
     let counts = registry.campaign_counts(&taker.release).await?;
     tell(Event::Began(settled, counts.clone()));
+    let room = fetcher.room_in(lake.root());
+    let room = room.map_err(|source| Error::Disk { path: lake.root().to_owned(), source })?;
     let ahead = fetcher.caller().pace().ceiling() + jobs;
     let shop = Arc::new(Shop {
         site,
-        fetcher: Arc::new(fetcher),
         settings: settings.clone(),
         staging,
-        scratch: Scratch::new(settings.scratch_bytes),
+        scratch: Scratch::new(settings.scratch_bytes, [fetcher.room().clone(), room.clone()]),
+        room,
+        fetcher: Arc::new(fetcher),
         ahead: Semaphore::new(ahead),
         jobs: Arc::new(Semaphore::new(jobs)),
         publishing: Mutex::new(()),
@@ -116,9 +117,9 @@ pub async fn run(
     background.abort_all();
     let end = ended?;
     gave_back?;
-    if let Some(teller) = teller {
-        teller.look(began.elapsed().as_secs_f64(), end == End::Complete).await;
-    }
+    let elapsed_s = began.elapsed().as_secs_f64();
+    let last = tellers.iter().map(|teller| teller.look_last(elapsed_s, end == End::Complete));
+    futures::future::join_all(last).await;
     let tiles = registry.campaign_counts(&settings.taker.release).await?;
     Ok(run.report(end, tiles))
 }

@@ -22,6 +22,7 @@ use bifrost_core::outcome::Outcome;
 use bifrost_core::publish::{self, Claim, Staging};
 use bifrost_core::quarantine;
 use bifrost_core::tile::{Name, Tile};
+use parquet::errors::ParquetError;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -471,6 +472,9 @@ fn write_fault(fault: &write::Fault, findings: &mut Findings) {
     let outcome = match fault {
         write::Fault::Fits(e) => outcome_of(e),
         write::Fault::Io(_) => Outcome::Disk,
+        write::Fault::Parquet(ParquetError::External(e)) if e.is::<std::io::Error>() => {
+            Outcome::Disk
+        }
         write::Fault::Parquet(_) | write::Fault::Arrow(_) => Outcome::Internal,
     };
     findings.add(outcome, fault.to_string());
