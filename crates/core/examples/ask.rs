@@ -53,7 +53,7 @@ async fn answer(registry: &Registry, question: &Question) -> Result<Value, Box<d
         product: question.product.clone(),
     };
     let started = Instant::now();
-    let resolution = resolution::resolve(registry, &query, Detail::Files).await?;
+    let resolution = resolution::resolve(registry, &query, Detail::Counted).await?;
     let resolved_us = started.elapsed().as_micros() as u64;
     let mut answer = json!({ "resolution": resolution, "resolved_us": resolved_us });
     if let Some(columns) = &question.columns {

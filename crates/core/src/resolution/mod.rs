@@ -313,6 +313,6 @@ async fn explained(
     Ok(Explained {
         condition: condition.to_string(),
         steps,
-        rows_estimated: (rows * share).ceil() as i64,
+        rows_estimated: (rows * share).round() as i64,
     })
 }
