@@ -13,6 +13,7 @@ pub mod footer;
 pub mod guard;
 pub mod layout;
 pub mod metadata;
+pub mod occupancy;
 pub mod order;
 pub mod outcome;
 pub mod predicate;

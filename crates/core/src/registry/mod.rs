@@ -11,6 +11,7 @@ mod copy;
 pub mod facts;
 mod lakes;
 mod migrate;
+pub(crate) mod promoted;
 pub(crate) mod resolve;
 mod rows;
 pub mod stages;
