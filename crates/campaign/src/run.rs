@@ -9,6 +9,7 @@ use crate::plan::Plan;
 use crate::scratch::{self, Scratch};
 use crate::settings::{End, Error, Event, Report, Settings, Stop, Tell};
 use bifrost_archive::fetch::Fetcher;
+use bifrost_core::hats;
 use bifrost_core::layout::Lake;
 use bifrost_core::publish::{Running, Staging};
 use bifrost_core::quarantine;
@@ -27,6 +28,9 @@ use tokio::time::sleep;
 const BUSY_PATIENCE: Duration = Duration::from_secs(10);
 /// Of the time that a run has to stop, what is kept for giving leases back.
 const GIVING_BACK: f64 = 0.2;
+
+/// HATS catalogs follow what is published at the end of a batch, but not more often than this.
+const CATALOGS_EVERY: Duration = Duration::from_secs(10);
 
 /// Runs a campaign on this node until nothing is left, or it is told to stop.
 ///
@@ -98,6 +102,7 @@ pub async fn run(
         began,
         at_first: counts,
         last_line: began,
+        last_catalogs: None,
         tasks: JoinSet::new(),
         batches: BTreeMap::new(),
         tokens: BTreeMap::new(),
@@ -195,6 +200,7 @@ struct Run {
     began: Instant,
     at_first: Counts,
     last_line: Instant,
+    last_catalogs: Option<Instant>,
     tasks: JoinSet<(u64, i64, Result<PixelEnd, sync::Error>)>,
     batches: BTreeMap<u64, Tally>,
     /// Tiles of each lease that is under way.
@@ -393,7 +399,20 @@ impl Run {
             eta_s: (gained > 0).then(|| elapsed_s * counts.left as f64 / gained as f64),
         };
         (self.shop.tell)(Event::Batch(Box::new(batch)));
+        self.keep_catalogs().await;
         Ok(())
+    }
+
+    /// A catalog that stays behind lists too little, and nothing wrong: the next time makes up for it.
+    async fn keep_catalogs(&mut self) {
+        if self.last_catalogs.is_some_and(|last| last.elapsed() < CATALOGS_EVERY) {
+            return;
+        }
+        self.last_catalogs = Some(Instant::now());
+        let Site { registry, lake, .. } = &self.shop.site;
+        if let Err(e) = hats::refresh(registry, lake).await {
+            tracing::warn!("{e}");
+        }
     }
 
     /// Ends what is under way within the time that there is, gives all leases back, and leaves.

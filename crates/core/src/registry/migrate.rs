@@ -9,11 +9,12 @@ use refinery::{Migration, Runner};
 pub const LATEST: i32 = MIGRATIONS.len() as i32;
 
 /// Every migration in order: the version is the position, from 1.
-const MIGRATIONS: [(&str, &str); 4] = [
+const MIGRATIONS: [(&str, &str); 5] = [
     ("V1__registry", include_str!("../../../../migrations/V1__registry.sql")),
     ("V2__views", include_str!("../../../../migrations/V2__views.sql")),
     ("V3__archive", include_str!("../../../../migrations/V3__archive.sql")),
     ("V4__campaign", include_str!("../../../../migrations/V4__campaign.sql")),
+    ("V5__hats", include_str!("../../../../migrations/V5__hats.sql")),
 ];
 
 impl Registry {

@@ -6,6 +6,7 @@ use super::findings::{Finding, Findings, outcome_of};
 use super::identity::identify;
 use super::inputs::Inputs;
 use super::rows::{self, Scalars};
+use super::schema::VOTABLE;
 use super::sources::{Kind, Sources};
 use super::tables::Tables;
 use super::unchanged::{Remembered, is_current};
@@ -484,7 +485,7 @@ fn provenance(
     findings: &Findings,
 ) -> Vec<(&'static str, String)> {
     let files: Vec<&Input> = files.values().collect();
-    vec![
+    let mut about = vec![
         (metadata::VERSION, bifrost_core::VERSION.to_owned()),
         (metadata::PRODUCT, SPECTRA.to_owned()),
         (metadata::TILE, serde_json::json!(tile).to_string()),
@@ -494,5 +495,7 @@ fn provenance(
         (metadata::ORDER, order_hash(tile, ids)),
         (metadata::HEADERS, serde_json::json!(inputs.headers()).to_string()),
         (metadata::NOTES, serde_json::json!(findings.notes()).to_string()),
-    ]
+    ];
+    about.extend(VOTABLE.clone());
+    about
 }
