@@ -36,14 +36,14 @@ def made():
 def read(place, *question, columns="target_id,ra,dec,z"):
     """What `bifrost read` finds, as a table."""
     out = place.folder / "found.parquet"
-    place.run("read", *question, "--columns", columns, "--format", "parquet", "--output", out)
+    place.run("read", *(question or ("--product", "spectra")), "--columns", columns, "--format", "parquet", "--output", out)
     return pq.read_table(out).to_pandas()
 
 
 def test_a_lake_is_a_catalog_with_a_registry_and_without(made):
     with_registry = check(made.lake / "spectra")
     assert ids(with_registry) == ids(made.unsynced) == ids(read(made))
-    assert properties(made.lake / "spectra")["bifrost_commit"] == "1"
+    assert properties(made.lake / "spectra")["bifrost_commit"].split()[0] == "1"
 
 
 def test_a_cone_of_lsdb_is_a_cone_of_bifrost(made):

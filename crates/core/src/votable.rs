@@ -49,9 +49,11 @@ fn put_field(xml: &mut String, field: &Field) {
     };
 }
 
-/// The VOTable's type, and its attribute for what has several values.
+/// The VOTable's type, and its attribute for what has several values. Texts are given a greatest
+/// length, which nobody holds them to: astropy fails to read those that have none.
 fn datatype(kind: &DataType) -> (&'static str, &'static str) {
     const MANY: &str = " arraysize=\"*\"";
+    const TEXT: (&str, &str) = ("unicodeChar", " arraysize=\"64*\"");
     let scalar = match kind {
         DataType::Boolean => "boolean",
         DataType::UInt8 => "unsignedByte",
@@ -64,10 +66,10 @@ fn datatype(kind: &DataType) -> (&'static str, &'static str) {
             return match datatype(item.data_type()) {
                 (scalar, "") => (scalar, MANY),
                 // VOTable has no lists of texts or of lists
-                _ => ("unicodeChar", MANY),
+                _ => TEXT,
             };
         }
-        _ => return ("unicodeChar", MANY),
+        _ => return TEXT,
     };
     (scalar, "")
 }
@@ -124,7 +126,7 @@ mod tests {
                 "<FIELD name=\"ra\" datatype=\"double\" unit=\"deg\" ucd=\"pos.eq.ra\" ref=\"icrs\">\
                  <DESCRIPTION>a &lt; b &amp; &quot;c&quot;</DESCRIPTION></FIELD>",
                 "<FIELD name=\"flux\" datatype=\"float\" arraysize=\"*\"/>",
-                "<FIELD name=\"name\" datatype=\"unicodeChar\" arraysize=\"*\"/>",
+                "<FIELD name=\"name\" datatype=\"unicodeChar\" arraysize=\"64*\"/>",
             ]
         );
     }

@@ -2,6 +2,7 @@
 //!
 //! `hats.properties` is written last: whatever it says the catalog is as of is in the other files.
 
+use super::AsOf;
 use super::columns;
 use super::partitions::Partitions;
 use super::skymap;
@@ -18,7 +19,7 @@ use uuid::Uuid;
 
 /// What marks a catalog as kept here: whose it is.
 const OWNER: &str = "bifrost_lake";
-/// The registry's commit that the catalog is as of; absent where that is not known.
+/// The registry's commit that the catalog is as of, and its time; absent where that is not known.
 const COMMIT: &str = "bifrost_commit";
 /// Fingerprints of the schemas in `_common_metadata`.
 const SCHEMAS: &str = "bifrost_schemas";
@@ -33,8 +34,8 @@ const MAPS: [&str; 2] = ["skymap.fits", "point_map.fits"];
 /// A product's catalog.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Catalog {
-    /// The commit it is as of; `None`: not known.
-    pub(super) commit: Option<i64>,
+    /// What it is as of; `None`: not known.
+    pub(super) as_of: Option<AsOf>,
     pub(super) partitions: Partitions,
     pub(super) schema: Option<Schema>,
     /// Fingerprints of what came together in `schema`.
@@ -78,7 +79,7 @@ impl Catalog {
             return There::Nothing;
         };
         There::Ours(Box::new(Self {
-            commit: value(&text, COMMIT).and_then(|commit| commit.parse().ok()),
+            as_of: value(&text, COMMIT).and_then(AsOf::parse),
             partitions,
             schema: Some(schema),
             schemas: value(&text, SCHEMAS)
@@ -87,14 +88,19 @@ impl Catalog {
         }))
     }
 
-    /// The commit that a product's catalog is as of, without reading more than that.
-    pub(super) fn as_of(folder: &Path, owner: Uuid) -> Option<i64> {
+    /// What a product's catalog is as of, without reading more than that.
+    pub(super) fn as_of(folder: &Path, owner: Uuid) -> Option<AsOf> {
         let text = std::fs::read_to_string(folder.join(PROPERTIES)).ok()?;
         let files = MAPS.iter().chain([&LEGACY_PROPERTIES, &PARTITION_INFO]);
         let is_whole = files.into_iter().all(|name| folder.join(name).is_file())
             && folder.join(DATASET).join(COMMON_METADATA).is_file();
         let is_ours = value(&text, OWNER) == Some(&owner.to_string());
-        value(&text, COMMIT).filter(|_| is_whole && is_ours)?.parse().ok()
+        value(&text, COMMIT).filter(|_| is_whole && is_ours).and_then(AsOf::parse)
+    }
+
+    /// Whether it can be a catalog.
+    pub(super) fn has_positions(&self) -> bool {
+        self.schema.as_ref().is_some_and(columns::has_positions)
     }
 
     /// Adds the columns of a file; `fingerprint` names its schema.
@@ -105,7 +111,7 @@ impl Catalog {
     }
 
     /// Writes what changed into a product's folder, by way of a draft; says whether anything did.
-    /// What has no positions is no catalog, and nothing is written of it.
+    /// What has no positions is no catalog: nothing is written of it.
     pub(super) fn write(
         &self,
         folder: &Path,
@@ -113,18 +119,19 @@ impl Catalog {
         owner: Uuid,
         draft: &Path,
     ) -> io::Result<bool> {
-        let Some(schema) = self.schema.as_ref().filter(|schema| columns::is_catalog(schema)) else {
+        let Some(schema) = self.schema.as_ref().filter(|_| self.has_positions()) else {
             return Ok(false);
         };
         let write = |path: &Path, bytes: &[u8]| write_if_changed(path, draft, bytes);
         let dataset = folder.join(DATASET);
         let common = columns::common_metadata(product, schema).map_err(io::Error::other)?;
-        if write(&dataset.join(COMMON_METADATA), &common)? {
+        let mut changed = write(&dataset.join(COMMON_METADATA), &common)?;
+        if changed {
             flush_folder(&dataset)?;
         }
         let (order, rows) = self.partitions.coverage();
         let map = skymap::fits(order, &rows);
-        let mut changed = write(&folder.join(PARTITION_INFO), self.partitions.csv().as_bytes())?;
+        changed |= write(&folder.join(PARTITION_INFO), self.partitions.csv().as_bytes())?;
         for name in MAPS {
             changed |= write(&folder.join(name), &map)?;
         }
@@ -174,8 +181,8 @@ impl Catalog {
         put("hats_builder", &format_args!("bifrost {VERSION}"));
         put("hats_version", &"v1.0");
         put(OWNER, &owner);
-        if let Some(commit) = self.commit {
-            put(COMMIT, &commit);
+        if let Some(as_of) = self.as_of {
+            put(COMMIT, &as_of);
         }
         put(SCHEMAS, &self.schemas.join(" "));
         text
@@ -192,13 +199,21 @@ mod tests {
     use super::*;
     use crate::hats::Content;
     use arrow::datatypes::{DataType, Field};
+    use chrono::DateTime;
     use std::fs;
+
+    fn as_of() -> AsOf {
+        AsOf {
+            commit: 7,
+            at: DateTime::from_timestamp_micros(1_789_000_000_000_001).expect("a time"),
+        }
+    }
 
     fn catalog() -> Catalog {
         let field = |name: &str| Field::new(name, DataType::Float64, true);
         let schema = Schema::new(["_healpix_29", "ra", "dec"].map(field).to_vec());
         let content = Content { rows: 5, files: 1, size_bytes: 2049 };
-        let mut catalog = Catalog { commit: Some(7), ..Catalog::default() };
+        let mut catalog = Catalog { as_of: Some(as_of()), ..Catalog::default() };
         catalog.partitions.0.insert((6, 10_000), content);
         catalog.add_columns("f1", &schema);
         catalog
@@ -215,7 +230,7 @@ mod tests {
         assert_eq!(Catalog::read(&product, owner), There::Nothing);
         assert!(write(&catalog()) && !write(&catalog()));
         assert_eq!(Catalog::read(&product, owner), There::Ours(Box::new(catalog())));
-        assert_eq!(Catalog::as_of(&product, owner), Some(7));
+        assert_eq!(Catalog::as_of(&product, owner), Some(as_of()));
         let text = fs::read_to_string(product.join("hats.properties")).expect("there");
         assert!(text.contains("\nhats_nrows=5\n") && text.contains("\nhats_estsize=3\n"), "{text}");
     }

@@ -65,7 +65,7 @@ pub(super) fn merged(older: &Schema, newer: &Schema) -> Schema {
 }
 
 /// Whether it has what makes a catalog of positions.
-pub(super) fn is_catalog(schema: &Schema) -> bool {
+pub(super) fn has_positions(schema: &Schema) -> bool {
     NEEDED.iter().all(|name| schema.field_with_name(name).is_ok())
 }
 
@@ -113,7 +113,7 @@ mod tests {
         let given = schema(&["_healpix_29", "ra", "dec", "x"]);
         std::fs::write(&path, common_metadata("p", &given).expect("made")).expect("written");
         assert_eq!(of_file(&path).expect("read"), given);
-        assert!(is_catalog(&given) && !is_catalog(&schema(&["ra", "dec"])));
+        assert!(has_positions(&given) && !has_positions(&schema(&["ra", "dec"])));
         assert_eq!(defaults(&given), ["_healpix_29", "ra", "dec", "x"]);
         let many: Vec<String> = (0..50).map(|i| format!("c{i}")).collect();
         let wide: Vec<&str> = many.iter().map(String::as_str).chain(["z", "ra"]).collect();

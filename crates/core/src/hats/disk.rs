@@ -44,7 +44,7 @@ pub fn look_at(lake: &Lake, product: &Name, pixels: &[Pixel]) -> Result<bool, Er
         };
     }
     // a registry may know more of what is here, or less
-    catalog.commit = None;
+    catalog.as_of = None;
     for (fingerprint, path) in seen {
         if !catalog.schemas.contains(&fingerprint) {
             let schema =

@@ -22,15 +22,20 @@ pub mod view;
 use crate::layout::{self, DATASET, Lake};
 use crate::publish;
 use crate::registry::{self, Registry};
+use crate::whole::write_if_changed;
 use catalog::{Catalog, There};
+use chrono::{DateTime, SecondsFormat, Utc};
 pub use disk::look_at;
 pub use partitions::{Content, Partition, Partitions};
+use std::fmt;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
 const LOCK: &str = "hats.lock";
 const DRAFT: &str = "hats.draft";
+/// One file a product that is no catalog: what that is as of.
+const PASSED_OVER: &str = "hats";
 
 /// Why a catalog could not be kept.
 #[derive(Debug, thiserror::Error)]
@@ -75,6 +80,26 @@ pub(crate) struct SchemaRow {
     pub(crate) path: String,
 }
 
+/// A commit of a registry: its number, and when it was made, since numbers begin anew with a registry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct AsOf {
+    pub(crate) commit: i64,
+    pub(crate) at: DateTime<Utc>,
+}
+
+impl AsOf {
+    fn parse(text: &str) -> Option<Self> {
+        let (commit, at) = text.split_once(' ')?;
+        Some(Self { commit: commit.parse().ok()?, at: at.parse().ok()? })
+    }
+}
+
+impl fmt::Display for AsOf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.commit, self.at.to_rfc3339_opts(SecondsFormat::Micros, true))
+    }
+}
+
 /// Brings the catalogs of a lake up to date with the registry, and removes folders of pixels that
 /// hold nothing any more; gives the products whose catalog changed.
 ///
@@ -82,21 +107,22 @@ pub(crate) struct SchemaRow {
 /// [`Error`]; what is not up to date then is brought up to date by the next call.
 pub async fn refresh(registry: &Registry, lake: &Lake) -> Result<Vec<String>, Error> {
     let mut changed = Vec::new();
-    let Some(latest) = registry.last_commit(lake).await? else { return Ok(changed) };
+    let Some(latest) = registry.hats_latest(lake).await? else { return Ok(changed) };
     if behind(lake, latest)?.is_empty() {
         return Ok(changed);
     }
     let owner = lake.clone();
     let _lock = blocking(move || lock(&owner)).await?;
     for product in behind(lake, latest)? {
-        let folder = lake.root().join(&product);
-        let catalog = match Catalog::read(&folder, lake.identity().lake_id) {
+        let known = match Catalog::read(&lake.root().join(&product), lake.identity().lake_id) {
             There::Foreign => continue,
             There::Nothing => Catalog::default(),
-            There::Ours(catalog) if catalog.commit.is_some() => *catalog,
-            There::Ours(_) => Catalog::default(),
+            There::Ours(catalog) => *catalog,
         };
-        let since = catalog.commit.unwrap_or(0);
+        let (catalog, since) = match known.as_of {
+            Some(as_of) if registry.hats_is_known(as_of).await? => (known, as_of.commit),
+            _ => (Catalog::default(), 0),
+        };
         let changes = registry.hats_changes(lake, &product, since).await?;
         let lake = lake.clone();
         let name = product.clone();
@@ -114,15 +140,14 @@ fn apply(
     lake: &Lake,
     product: &str,
     mut catalog: Catalog,
-    latest: i64,
+    latest: AsOf,
     (folders, schemas): Changes,
 ) -> Result<bool, Error> {
-    catalog.commit = Some(latest);
+    catalog.as_of = Some(latest);
     let mut emptied = Vec::new();
     for row in folders {
         let folder = Path::new(&row.folder);
-        // files that lie elsewhere make it no catalog of ours
-        let Some(partition) = layout::partition_of(folder) else { return Ok(false) };
+        let Some(partition) = partition_in(folder) else { return pass_over(lake, product, latest) };
         if row.content.files > 0 {
             catalog.partitions.0.insert(partition, row.content);
         } else {
@@ -139,13 +164,34 @@ fn apply(
             Err(e) => {
                 tracing::info!("{path} went before its columns were read: {e}");
                 // the next call looks at everything
-                catalog.commit = None;
+                catalog.as_of = None;
             }
         }
+    }
+    if !catalog.has_positions() {
+        return pass_over(lake, product, latest);
     }
     let changed = write(lake, product, &catalog)?;
     remove_empty(lake, &emptied)?;
     Ok(changed)
+}
+
+/// The partition whose folder this is; files that lie elsewhere make a product no catalog of ours.
+fn partition_in(folder: &Path) -> Option<Partition> {
+    let is_pixel = folder.file_name()?.to_str()?.starts_with("Npix=");
+    layout::partition_of(folder).filter(|_| is_pixel)
+}
+
+/// Notes that a product is no catalog, so that nobody looks again before something changes.
+fn pass_over(lake: &Lake, product: &str, latest: AsOf) -> Result<bool, Error> {
+    let folder = lake.private(PASSED_OVER);
+    let note = || -> io::Result<bool> {
+        fs::create_dir_all(&folder)?;
+        let text = latest.to_string();
+        write_if_changed(&folder.join(product), &lake.private(DRAFT), text.as_bytes())?;
+        Ok(false)
+    };
+    note().map_err(Error::io("write to", &folder))
 }
 
 fn write(lake: &Lake, product: &str, catalog: &Catalog) -> Result<bool, Error> {
@@ -155,7 +201,11 @@ fn write(lake: &Lake, product: &str, catalog: &Catalog) -> Result<bool, Error> {
 }
 
 /// Products that may be catalogs and are not as of the latest commit.
-fn behind(lake: &Lake, latest: i64) -> Result<Vec<String>, Error> {
+fn behind(lake: &Lake, latest: AsOf) -> Result<Vec<String>, Error> {
+    let passed_over = |name: &str| {
+        let note = fs::read_to_string(lake.private(PASSED_OVER).join(name)).ok();
+        note.and_then(|note| AsOf::parse(&note)) == Some(latest)
+    };
     let list = || -> io::Result<Vec<String>> {
         let mut products = Vec::new();
         for entry in fs::read_dir(lake.root())? {
@@ -163,7 +213,8 @@ fn behind(lake: &Lake, latest: i64) -> Result<Vec<String>, Error> {
             let Ok(name) = entry.file_name().into_string() else { continue };
             let folder = entry.path();
             let is_behind = || Catalog::as_of(&folder, lake.identity().lake_id) != Some(latest);
-            if !name.starts_with('.') && folder.join(DATASET).is_dir() && is_behind() {
+            let is_product = !name.starts_with('.') && folder.join(DATASET).is_dir();
+            if is_product && is_behind() && !passed_over(&name) {
                 products.push(name);
             }
         }
