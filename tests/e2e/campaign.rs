@@ -4,7 +4,7 @@
 use crate::support::Place;
 use bifrost_core::layout::Lake;
 use bifrost_core::outcome::Outcome;
-use bifrost_core::publish::{Running, Staging};
+use bifrost_core::publish::{RUN, Running, Staging};
 use bifrost_core::registry::campaign::{AttemptEnd, Disk, Ending, Lease, Member, Retry, Taker};
 use bifrost_core::registry::{ArchiveFile, Registry};
 use bifrost_core::sync::{self, Bundle, Ended, Settled, Shard, Site};
@@ -337,7 +337,7 @@ async fn a_sync_leaves_a_publication_under_way_alone() {
     sync::publish(&alpha.site, &alpha.make(&lease, 5)).await.expect_err("it dies");
     campaign.sql(LIVE);
     // a run is at work: it settles by itself
-    let running = Running::begin(&alpha.site.lake).expect("asked").expect("alone");
+    let running = Running::begin(&alpha.site.lake, RUN).expect("asked").expect("alone");
     alpha_sync(&campaign, &alpha).await;
     assert_eq!(campaign.sql("SELECT count(*) FROM file_registry"), "0");
     assert_eq!(

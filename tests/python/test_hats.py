@@ -84,6 +84,25 @@ def test_a_crossmatch_finds_the_neighbours_that_astropy_finds(made):
     assert dict(zip(pairs["target_id_mine"], pairs["target_id_desi"])) == found
 
 
+def test_what_a_stage_makes_is_a_catalog_too(place):
+    mock(place, "one", "--pix", 500, "--objects", 30)
+    mock(place, "one", "--pix", 501, "--objects", 20)
+    place.run("convert", "one")
+    place.run("stage", "run", "snr", "--no-registry")
+    unsynced = check(place.lake / "snr")
+    place.run("sync", "--no-datasheet")
+    rows = check(place.lake / "snr")
+    assert ids(rows) == ids(unsynced) == ids(check(place.lake / "spectra"))
+    mock(place, "two", "--pix", 502, "--objects", 10)
+    place.run("convert", "two")
+    place.run("stage", "run", "snr")
+    rows = check(place.lake / "snr")
+    assert ids(rows) == ids(check(place.lake / "spectra")) and set(rows["healpix"]) == {500, 501, 502}
+    # the two fit row by row
+    snr, spectra = (lsdb.open_catalog(place.lake / name).compute() for name in ("snr", "spectra"))
+    assert list(snr["target_id"]) == list(spectra["target_id"]) and snr["snr_b"].notna().any()
+
+
 def stats(catalog):
     return {name: (catalog / name).stat() for name in MADE}
 

@@ -138,6 +138,13 @@ def test_paths_and_links_are_there():
         assert f"crates/{crate.name}" in tree
 
 
+def test_the_stage_that_is_shown_is_the_one_that_is_built():
+    shown = re.search(r"^```rust\n(.*?)^```", README.read_text(), flags=re.S | re.M)[1]
+    built = (REPOSITORY / "crates" / "stages" / "src" / "snr.rs").read_text()
+    assert shown == built
+    assert len(built.splitlines()) < 50
+
+
 def test_every_option_and_exit_code_is_told():
     readme = README.read_text()
     binary = os.environ["BIFROST_BIN"]

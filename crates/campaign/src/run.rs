@@ -9,14 +9,14 @@ use crate::plan::Plan;
 use crate::scratch::{self, Scratch};
 use crate::settings::{End, Error, Event, Report, Settings, Stop, Tell};
 use bifrost_archive::fetch::Fetcher;
-use bifrost_core::hats;
+use bifrost_core::hats::Follower;
 use bifrost_core::layout::Lake;
-use bifrost_core::publish::{Running, Staging};
+use bifrost_core::publish::{RUN, Running, Staging};
 use bifrost_core::quarantine;
 use bifrost_core::registry::Registry;
 use bifrost_core::registry::campaign::{Counts, Ending, Member, Peer};
 use bifrost_core::sync::{self, Settled, Site};
-use bifrost_core::tile::Pixel;
+use bifrost_core::tile::{Name, Pixel};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -28,9 +28,6 @@ use tokio::time::sleep;
 const BUSY_PATIENCE: Duration = Duration::from_secs(10);
 /// Of the time that a run has to stop, what is kept for giving leases back.
 const GIVING_BACK: f64 = 0.2;
-
-/// HATS catalogs follow what is published at the end of a batch, but not more often than this.
-const CATALOGS_EVERY: Duration = Duration::from_secs(10);
 
 /// Runs a campaign on this node until nothing is left, or it is told to stop.
 ///
@@ -58,7 +55,7 @@ pub async fn run(
         patience: lease.clamp(Duration::from_secs(5), Duration::from_secs(60)),
         retry: settings.retry,
     };
-    let settled = settle(&site, settings.patience).await?;
+    let settled = settle(&site, &settings.taker.product, settings.patience).await?;
     join(registry, &settings, lake).await?;
     let (held, jobs) = (Held::default(), settings.jobs.max(1));
     let (peers, watched) = watch::channel(Vec::new());
@@ -71,24 +68,25 @@ pub async fn run(
     };
     let mut background = JoinSet::new();
     background.spawn(heart.beat_for_ever());
-    let teller = settings.notices.clone().map(|config| Teller {
-        registry: registry.clone(),
-        release: taker.release.clone(),
-        node: taker.node.clone(),
-        config,
-    });
-    if let Some(teller) = teller.clone() {
+    let tellers = settings
+        .notices
+        .clone()
+        .map_or_else(Vec::new, |config| Teller::all(registry, &taker.release, &taker.node, config));
+    for teller in tellers.clone() {
         background.spawn(teller.watch());
     }
     let counts = registry.campaign_counts(&taker.release).await?;
     tell(Event::Began(settled, counts.clone()));
+    let room = fetcher.room_in(lake.root());
+    let room = room.map_err(|source| Error::Disk { path: lake.root().to_owned(), source })?;
     let ahead = fetcher.caller().pace().ceiling() + jobs;
     let shop = Arc::new(Shop {
         site,
-        fetcher: Arc::new(fetcher),
         settings: settings.clone(),
         staging,
-        scratch: Scratch::new(settings.scratch_bytes),
+        scratch: Scratch::new(settings.scratch_bytes, [fetcher.room().clone(), room.clone()]),
+        room,
+        fetcher: Arc::new(fetcher),
         ahead: Semaphore::new(ahead),
         jobs: Arc::new(Semaphore::new(jobs)),
         publishing: Mutex::new(()),
@@ -102,7 +100,7 @@ pub async fn run(
         began,
         at_first: counts,
         last_line: began,
-        last_catalogs: None,
+        catalogs: Follower::default(),
         tasks: JoinSet::new(),
         batches: BTreeMap::new(),
         tokens: BTreeMap::new(),
@@ -121,9 +119,9 @@ pub async fn run(
     background.abort_all();
     let end = ended?;
     gave_back?;
-    if let Some(teller) = teller {
-        teller.look(began.elapsed().as_secs_f64(), end == End::Complete).await;
-    }
+    let elapsed_s = began.elapsed().as_secs_f64();
+    let last = tellers.iter().map(|teller| teller.look_last(elapsed_s, end == End::Complete));
+    futures::future::join_all(last).await;
     let tiles = registry.campaign_counts(&settings.taker.release).await?;
     Ok(run.report(end, tiles))
 }
@@ -145,7 +143,7 @@ async fn stopped(mut stop: watch::Receiver<Stop>, slack: Duration) -> Instant {
 async fn alone(lake: &Lake) -> Result<Running, Error> {
     let began = Instant::now();
     loop {
-        if let Some(running) = Running::begin(lake)? {
+        if let Some(running) = Running::begin(lake, RUN)? {
             return Ok(running);
         }
         if began.elapsed() > BUSY_PATIENCE {
@@ -156,7 +154,7 @@ async fn alone(lake: &Lake) -> Result<Running, Error> {
 }
 
 /// What earlier runs of this lake began is settled, and what they held is given back.
-async fn settle(site: &Site, patience: Duration) -> Result<Settled, Error> {
+async fn settle(site: &Site, product: &Name, patience: Duration) -> Result<Settled, Error> {
     let settled = patiently(patience, || sync::settle(site)).await?;
     let lake_id = site.lake.identity().lake_id;
     let held = patiently(patience, || site.registry.leases_of(lake_id)).await?;
@@ -165,11 +163,13 @@ async fn settle(site: &Site, patience: Duration) -> Result<Settled, Error> {
     patiently(patience, give).await?;
     // made by others since
     let records = quarantine::list(&site.lake)?;
+    let mut records = records;
+    records.retain(|record| record.product == *product);
     let tiles: Vec<_> = records.iter().filter_map(|record| record.tile.clone()).collect();
     let made = site.registry.made_tiles(&tiles).await?;
     for record in records {
         if let Some(tile) = record.tile.filter(|tile| made.contains(&tile.to_string())) {
-            quarantine::clear(&site.lake, &tile, &record.sources)?;
+            quarantine::clear(&site.lake, product, &tile, &record.sources)?;
         }
     }
     Ok(settled)
@@ -200,7 +200,8 @@ struct Run {
     began: Instant,
     at_first: Counts,
     last_line: Instant,
-    last_catalogs: Option<Instant>,
+    /// HATS catalogs follow what is published, at the end of a batch.
+    catalogs: Follower,
     tasks: JoinSet<(u64, i64, Result<PixelEnd, sync::Error>)>,
     batches: BTreeMap<u64, Tally>,
     /// Tiles of each lease that is under way.
@@ -399,20 +400,9 @@ impl Run {
             eta_s: (gained > 0).then(|| elapsed_s * counts.left as f64 / gained as f64),
         };
         (self.shop.tell)(Event::Batch(Box::new(batch)));
-        self.keep_catalogs().await;
-        Ok(())
-    }
-
-    /// A catalog that stays behind lists too little, and nothing wrong: the next time makes up for it.
-    async fn keep_catalogs(&mut self) {
-        if self.last_catalogs.is_some_and(|last| last.elapsed() < CATALOGS_EVERY) {
-            return;
-        }
-        self.last_catalogs = Some(Instant::now());
         let Site { registry, lake, .. } = &self.shop.site;
-        if let Err(e) = hats::refresh(registry, lake).await {
-            tracing::warn!("{e}");
-        }
+        self.catalogs.follow(registry, lake).await;
+        Ok(())
     }
 
     /// Ends what is under way within the time that there is, gives all leases back, and leaves.

@@ -79,6 +79,8 @@ pub enum Command {
     Convert(commands::convert::Args),
     /// Make all queued tiles: fetch, verify, convert, publish; on any number of nodes
     Run(commands::run::Args),
+    /// List the stages, or make a product from another
+    Stage(commands::stage::Args),
     /// Say how the campaign stands
     Status(commands::status::Args),
     /// List tiles that failed, and queue them again

@@ -33,6 +33,8 @@ pub struct Settings {
     pub convert: crate::commands::convert::Options,
     /// Options of `bifrost run`.
     pub run: crate::commands::run::Options,
+    /// Options of `bifrost stage`.
+    pub stage: crate::commands::stage::Options,
     /// Options of `bifrost sync`.
     pub sync: crate::commands::sync::Options,
 }

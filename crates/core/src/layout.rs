@@ -11,6 +11,7 @@
 //! LAKE/.bifrost/digests/       one JSON a tile whose files were touched, but are the same
 //! LAKE/.bifrost/scratch/       the archive's files, until the tile is published
 //! LAKE/.bifrost/run.lock       held by the process that runs a campaign here
+//! LAKE/.bifrost/stage-S.lock   held by the process that runs stage S here
 //! ```
 
 use crate::tile::{FileName, Name, Pixel, Tile};

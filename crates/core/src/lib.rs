@@ -14,6 +14,7 @@ pub mod guard;
 pub mod hats;
 pub mod layout;
 pub mod metadata;
+pub mod order;
 pub mod outcome;
 pub mod predicate;
 pub mod publish;

@@ -2,17 +2,21 @@
 //!
 //! A file carries its own provenance, so that a registry can be made anew from the lake alone.
 
-use crate::tile::Tile;
+use crate::tile::Name;
 use serde::{Deserialize, Serialize};
 
 /// Version of Bifrost that wrote the file.
 pub const VERSION: &str = "bifrost.version";
 /// Product the file belongs to.
 pub const PRODUCT: &str = "bifrost.product";
-/// The tile, as JSON ([`Tile`]).
+/// The tile, as JSON ([`crate::tile::Tile`]).
 pub const TILE: &str = "bifrost.tile";
-/// The files it was made from, as JSON (a list of [`Input`]).
+/// The stage that made it, as JSON ([`MadeBy`]).
+pub const STAGE: &str = "bifrost.stage";
+/// The archive's files it was made from, as JSON (a list of [`Input`]).
 pub const INPUTS: &str = "bifrost.inputs";
+/// The published files it was made from, as JSON (a list of [`Parent`]).
+pub const PARENTS: &str = "bifrost.parents";
 /// Fingerprint of the configuration that shaped the content (hex).
 pub const CONFIG: &str = "bifrost.config";
 /// That configuration itself, as JSON.
@@ -33,7 +37,33 @@ pub const UCD: &str = "ucd";
 /// Field metadata: one sentence.
 pub const DESCRIPTION: &str = "description";
 
-/// One file that a published file was made from.
+/// A stage and its version.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MadeBy {
+    /// Name of the stage.
+    pub name: String,
+    /// Its version: another one gives other files.
+    pub version: u32,
+}
+
+/// One published file that a file of another product was made from: the same tile, the same rows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Parent {
+    /// Its product.
+    pub product: Name,
+    /// Bare file name.
+    pub name: String,
+    /// Bytes.
+    pub size_bytes: i64,
+    /// Modification time, nanoseconds since 1970.
+    pub mtime_ns: i64,
+    /// Checksum of its content ([`Content`]): as it states it, else of the whole file.
+    pub content: String,
+    /// Hash of its row order ([`crate::order::Order`]).
+    pub order: String,
+}
+
+/// One file of the archive that a published file was made from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Input {
     /// `coadd`, `redrock`, `emline` or `rrdetails`.
@@ -73,15 +103,4 @@ impl std::str::FromStr for Content {
         let blake3 = *blake3::Hash::from_hex(hex).map_err(|_| ())?.as_bytes();
         Ok(Self { blake3, length: length.parse().map_err(|_| ())? })
     }
-}
-
-/// Hash of a tile's row order: of its key and its TARGETIDs, in order.
-#[must_use]
-pub fn order_hash(tile: &Tile, target_ids: &[i64]) -> String {
-    let mut hasher = blake3::Hasher::new();
-    hasher.update(tile.to_string().as_bytes());
-    for id in target_ids {
-        hasher.update(&id.to_le_bytes());
-    }
-    hasher.finalize().to_hex().to_string()
 }

@@ -25,6 +25,8 @@ const STAGING: &str = "staging";
 const INTENTS: &str = "intents";
 pub(crate) const REPLACED: &str = "replaced";
 const CLAIMS: &str = "claims";
+/// What a campaign is called in [`Running::begin`].
+pub const RUN: &str = "run";
 
 /// What the file system refused.
 #[derive(Debug, thiserror::Error)]
@@ -212,19 +214,19 @@ impl Drop for Claim {
     }
 }
 
-/// The right to run a campaign in a lake: one process at a time. Goes with the process.
+/// The right to run a campaign, or a stage, in a lake: one process at a time. Goes with the process.
 #[derive(Debug)]
 pub struct Running {
     _alone: File,
 }
 
 impl Running {
-    /// Takes it; none while another process has it.
+    /// Takes it for [`RUN`] or a stage; none while another process has it.
     ///
     /// # Errors
     /// What the file system refuses.
-    pub fn begin(lake: &Lake) -> Result<Option<Self>, Error> {
-        let path = lake.private("run.lock");
+    pub fn begin(lake: &Lake, what: &str) -> Result<Option<Self>, Error> {
+        let path = lake.private(&format!("{what}.lock"));
         let alone = open_lock(&path).map_err(Error::new("open", &path))?;
         match alone.try_lock() {
             Ok(()) => Ok(Some(Self { _alone: alone })),

@@ -1,11 +1,11 @@
 //! Quarantine: one small JSON file for each tile that could not be made, saying why and what to do.
 //!
-//! It lies in `.bifrost/quarantine/TILE.json`, or under a hash of its sources where not even the
-//! tile could be told, and goes when the tile converts. `sync` carries it into the registry.
+//! It lies in `.bifrost/quarantine/TILE.json`, for products other than spectra in `PRODUCT-TILE.json`,
+//! or under a hash of its sources where not even the tile could be told, and goes when it is made. `sync` carries it into the registry.
 
-use crate::layout::Lake;
+use crate::layout::{Lake, SPECTRA};
 use crate::outcome::Outcome;
-use crate::tile::Tile;
+use crate::tile::{Name, Tile};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File};
@@ -18,6 +18,9 @@ const QUARANTINE: &str = "quarantine";
 /// Why a tile could not be made.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
+    /// The product that lacks it.
+    #[serde(default = "spectra")]
+    pub product: Name,
     /// The tile, where it could be told.
     pub tile: Option<Tile>,
     /// How it ended: the worst of what was found.
@@ -30,6 +33,11 @@ pub struct Record {
     pub sources: Vec<PathBuf>,
     /// When it was found.
     pub at: DateTime<Utc>,
+}
+
+/// The product of records that name none.
+fn spectra() -> Name {
+    Name::new(SPECTRA).unwrap_or_else(|e| unreachable!("{e}"))
 }
 
 /// What cannot be read or written of the quarantine.
@@ -54,16 +62,17 @@ impl Error {
 /// # Errors
 /// What the file system refuses.
 pub fn record(lake: &Lake, record: &Record) -> Result<(), Error> {
-    let path = path_of(lake, record.tile.as_ref(), &record.sources);
+    let path = path_of(lake, &record.product, record.tile.as_ref(), &record.sources);
     write(&path, record).map_err(Error::new("record", &path))
 }
 
-/// Forgets a tile, and the same sources under no tile: it has converted.
+/// Forgets a tile of a product, and the same sources under no tile: it is made.
 ///
 /// # Errors
 /// What the file system refuses.
-pub fn clear(lake: &Lake, tile: &Tile, sources: &[PathBuf]) -> Result<(), Error> {
-    for path in [path_of(lake, Some(tile), &[]), path_of(lake, None, sources)] {
+pub fn clear(lake: &Lake, product: &Name, tile: &Tile, sources: &[PathBuf]) -> Result<(), Error> {
+    let paths = [path_of(lake, product, Some(tile), &[]), path_of(lake, product, None, sources)];
+    for path in paths {
         match fs::remove_file(&path) {
             Err(e) if e.kind() != io::ErrorKind::NotFound => {
                 return Err(Error::new("clear", &path)(e));
@@ -103,9 +112,10 @@ pub fn list(lake: &Lake) -> Result<Vec<Record>, Error> {
     Ok(records)
 }
 
-fn path_of(lake: &Lake, tile: Option<&Tile>, sources: &[PathBuf]) -> PathBuf {
+fn path_of(lake: &Lake, product: &Name, tile: Option<&Tile>, sources: &[PathBuf]) -> PathBuf {
     let name = match tile {
-        Some(tile) => format!("{tile}.json"),
+        Some(tile) if product.as_str() == SPECTRA => format!("{tile}.json"),
+        Some(tile) => format!("{product}-{tile}.json"),
         None => {
             let mut hasher = blake3::Hasher::new();
             for source in sources {
@@ -150,6 +160,7 @@ mod tests {
             Tile { release: name("iron"), survey: name("main"), program: name("dark"), pixel };
         let sources = vec![PathBuf::from("coadd-x.fits")];
         let mut first = Record {
+            product: spectra(),
             tile: None,
             outcome: Outcome::Corrupt,
             reasons: vec!["x".into()],
@@ -173,7 +184,11 @@ mod tests {
         let drafts = fs::read_dir(&folder).expect("listed").flatten();
         assert!(drafts.map(|e| e.path()).all(|p| p.extension().is_some_and(|e| e == "json")));
         fs::remove_dir(folder.join("iron-main-dark-8.json")).expect("removed");
-        clear(&lake, &tile, &sources).expect("cleared");
+        let other = Record { product: name("snr"), ..first.clone() };
+        record(&lake, &other).expect("recorded");
+        clear(&lake, &spectra(), &tile, &sources).expect("cleared");
+        assert_eq!(list(&lake).expect("listed"), [other]);
+        clear(&lake, &name("snr"), &tile, &sources).expect("cleared");
         assert_eq!(list(&lake).expect("listed"), []);
     }
 }

@@ -13,6 +13,9 @@ pub enum Error {
     /// A pixel beyond the sphere.
     #[error("pixel {0} is out of range: nside 64 has pixels 0 to {max}", max = Pixel::COUNT - 1)]
     Pixel(i64),
+    /// Not `RELEASE-SURVEY-PROGRAM-PIX`.
+    #[error("'{0}' is not named RELEASE-SURVEY-PROGRAM-PIX")]
+    Tile(String),
     /// Not `RELEASE-SURVEY-PROGRAM-PIX_COUNT.parquet`.
     #[error("'{0}' is not named RELEASE-SURVEY-PROGRAM-PIX_COUNT.parquet")]
     FileName(String),
@@ -137,6 +140,26 @@ impl fmt::Display for Tile {
     }
 }
 
+impl FromStr for Tile {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self, Error> {
+        let wrong = || Error::Tile(name.to_owned());
+        let mut parts = name.split('-');
+        let (Some(release), Some(survey), Some(program), Some(pixel), None) =
+            (parts.next(), parts.next(), parts.next(), parts.next(), parts.next())
+        else {
+            return Err(wrong());
+        };
+        Ok(Self {
+            release: Name::new(release)?,
+            survey: Name::new(survey)?,
+            program: Name::new(program)?,
+            pixel: Pixel::new(pixel.parse().map_err(|_| wrong())?)?,
+        })
+    }
+}
+
 /// The informative name of a tile's file in a product: the tile and its row count.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct FileName {
@@ -161,21 +184,11 @@ impl FromStr for FileName {
             .strip_suffix(".parquet")
             .and_then(|stem| stem.rsplit_once('_'))
             .ok_or_else(wrong)?;
-        let mut parts = tile.split('-');
-        let (Some(release), Some(survey), Some(program), Some(pixel), None) =
-            (parts.next(), parts.next(), parts.next(), parts.next(), parts.next())
-        else {
-            return Err(wrong());
-        };
-        Ok(Self {
-            tile: Tile {
-                release: Name::new(release)?,
-                survey: Name::new(survey)?,
-                program: Name::new(program)?,
-                pixel: Pixel::new(pixel.parse().map_err(|_| wrong())?)?,
-            },
-            rows: rows.parse().map_err(|_| wrong())?,
-        })
+        let tile = tile.parse().map_err(|error| match error {
+            Error::Tile(_) => wrong(),
+            other => other,
+        })?;
+        Ok(Self { tile, rows: rows.parse().map_err(|_| wrong())? })
     }
 }
 

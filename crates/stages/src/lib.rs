@@ -1,9 +1,12 @@
-//! Makes files: reads and writes FITS, makes mock tiles, fuses tiles into Parquet, writes a lake's
-//! datasheet.
+//! Makes files: reads and writes FITS, makes mock tiles, fuses tiles into Parquet, derives products
+//! from products, writes a lake's datasheet.
 
 pub mod datasheet;
+pub mod derive;
 pub mod fits;
 pub mod fuse;
+mod hashed;
 pub mod mock;
 pub mod rrdetails;
+pub mod snr;
 pub mod stage;

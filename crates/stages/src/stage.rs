@@ -1,25 +1,110 @@
-//! A stage makes a tile's file of one product from the archive's files of that tile.
+//! A stage makes a tile's file of one product: from the archive's files of that tile
+//! ([`FromArchive`]; fusion is the one), or from its file of another product ([`FromProduct`]).
 //!
-//! It sees local files and writes one local file. Everything else is the runner's: which tiles are
-//! ours, their files, the place of the draft, publishing, recording, trying again.
+//! It sees local files and makes one local file. Everything else is the runner's: which tiles are
+//! to be made, the place of the draft, provenance, publishing, recording, trying again. For stages
+//! from products the runner is [`crate::derive`]; it adds the key columns too, so that such a stage
+//! says no more than what it reads, which columns it makes, and how.
 
-use crate::fuse::Sources;
+use crate::fuse::{Config, Sources};
+use crate::snr::Snr;
+use arrow::array::{ArrayRef, RecordBatch};
+use arrow::datatypes::{DataType, Field};
+use arrow::error::ArrowError;
 use bifrost_core::layout::Lake;
+use bifrost_core::metadata::{DESCRIPTION, UCD, UNIT};
 use bifrost_core::outcome::Outcome;
 use bifrost_core::publish::Claim;
 use bifrost_core::tile::{Name, Tile};
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-/// A step from the archive's files to a product.
-pub trait Stage: Send + Sync {
-    /// Its name, as the ledger shows it.
-    fn name(&self) -> &'static str;
+/// Stages that make products from products. A new one is added here.
+pub const FROM_PRODUCTS: &[&dyn FromProduct] = &[&Snr];
 
-    /// The product that it makes.
-    fn product(&self) -> Name;
+/// What every stage says of itself.
+#[must_use]
+pub fn all() -> Vec<About> {
+    let fusion = Config::default().about();
+    std::iter::once(fusion).chain(FROM_PRODUCTS.iter().map(|stage| stage.about())).collect()
+}
+
+/// What a stage says of itself.
+#[derive(Debug, Clone)]
+pub struct About {
+    /// Its name, as the ledger shows it.
+    pub name: &'static str,
+    /// Changes whenever the same input would give another file: older files are stale then.
+    pub version: u32,
+    /// What it is made of.
+    pub from: Source,
+    /// The product that it makes: a name as [`Name`] wants it.
+    pub product: &'static str,
+    /// The columns that it makes.
+    pub columns: Vec<Field>,
+}
+
+/// What a stage reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// The archive's files of a tile.
+    Archive,
+    /// Columns of the tile's file of a product.
+    Product(&'static str, &'static [&'static str]),
+}
+
+/// A step from a product to a product, row by row: the rows of a tile keep their order and number.
+pub trait FromProduct: Send + Sync {
+    /// What it is.
+    fn about(&self) -> About;
+
+    /// Its columns, as [`About::columns`] lists them, for some rows of its input, of which it gets
+    /// the columns that it reads. A panic is that tile's failure; NaN becomes NULL.
+    ///
+    /// # Errors
+    /// Whatever keeps it from making them.
+    fn batch(&self, rows: &RecordBatch) -> Result<Vec<ArrayRef>, ArrowError>;
+}
+
+/// A column of a stage, which may be NULL.
+#[must_use]
+pub fn column(
+    name: impl Into<String>,
+    kind: DataType,
+    unit: &str,
+    ucd: &str,
+    description: impl Into<String>,
+) -> Field {
+    let mut about = HashMap::from([
+        (UCD.to_owned(), ucd.to_owned()),
+        (DESCRIPTION.to_owned(), description.into()),
+    ]);
+    if !unit.is_empty() {
+        about.insert(UNIT.to_owned(), unit.to_owned());
+    }
+    Field::new(name, kind, true).with_metadata(about)
+}
+
+/// A step from the archive's files to a product.
+pub trait FromArchive: Send + Sync {
+    /// What it is.
+    fn about(&self) -> About;
 
     /// Makes a tile's file. Called on a thread of its own; a panic is that tile's failure.
     fn make(&self, work: &Work<'_>) -> Made;
+}
+
+impl About {
+    /// The product that it makes.
+    #[must_use]
+    pub fn product(&self) -> Name {
+        name(self.product)
+    }
+}
+
+/// A name that is written in the program.
+pub(crate) fn name(name: &'static str) -> Name {
+    Name::new(name).unwrap_or_else(|e| unreachable!("{e}"))
 }
 
 /// A tile that is to be made.
@@ -61,16 +146,36 @@ pub enum Made {
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Nothing;
 
-impl Stage for Nothing {
-    fn name(&self) -> &'static str {
-        "nothing"
-    }
-
-    fn product(&self) -> Name {
-        crate::fuse::tile::product()
+impl FromArchive for Nothing {
+    fn about(&self) -> About {
+        About { name: "nothing", ..Config::default().about() }
     }
 
     fn make(&self, _work: &Work<'_>) -> Made {
         Made::Nothing
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn stages_are_named_once_and_say_what_their_columns_are() {
+        let stages = all();
+        let names: HashSet<_> = stages.iter().map(|stage| stage.name).collect();
+        let products: HashSet<_> = stages.iter().map(About::product).collect();
+        assert_eq!((names.len(), products.len()), (stages.len(), stages.len()));
+        for stage in &stages {
+            assert!(stage.version > 0 && !stage.columns.is_empty(), "{}", stage.name);
+            for field in &stage.columns {
+                let about = field.metadata();
+                assert!(about.contains_key(UCD) && about.contains_key(DESCRIPTION), "{field}");
+            }
+            if let Source::Product(input, columns) = stage.from {
+                assert!(!columns.is_empty() && stages.iter().any(|s| s.product == input));
+            }
+        }
     }
 }

@@ -11,6 +11,7 @@ pub mod nodes;
 pub mod read;
 pub mod resolve;
 pub mod run;
+pub mod stage;
 pub mod status;
 pub mod sync;
 pub mod view;
@@ -28,6 +29,7 @@ pub fn run(ctx: &Context, command: Command) -> anyhow::Result<Exit> {
         Command::Bench(args) => bench::run(ctx, &args),
         Command::Convert(args) => convert::run(ctx, &args),
         Command::Run(args) => run::run(ctx, &args),
+        Command::Stage(args) => stage::run(ctx, &args),
         Command::Status(args) => status::run(ctx, &args),
         Command::Failures(args) => failures::run(ctx, &args),
         Command::Nodes(args) => nodes::run(ctx, &args),

@@ -31,7 +31,10 @@ use std::fmt;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
+/// Catalogs follow what is published no more often than this.
+const A_MOMENT: Duration = Duration::from_secs(10);
 const LOCK: &str = "hats.lock";
 const DRAFT: &str = "hats.draft";
 /// One file a product that is no catalog: what that is as of.
@@ -131,6 +134,26 @@ pub async fn refresh(registry: &Registry, lake: &Lake) -> Result<Vec<String>, Er
         }
     }
     Ok(changed)
+}
+
+/// Catalogs of a lake in which something is published all the time: they follow, but not at once.
+#[derive(Debug, Default)]
+pub struct Follower {
+    last: Option<Instant>,
+}
+
+impl Follower {
+    /// Brings the catalogs up to date, unless that was done a moment ago. A failure is logged: what
+    /// stays behind lists too little, and nothing wrong, and the next time makes up for it.
+    pub async fn follow(&mut self, registry: &Registry, lake: &Lake) {
+        if self.last.is_some_and(|last| last.elapsed() < A_MOMENT) {
+            return;
+        }
+        self.last = Some(Instant::now());
+        if let Err(e) = refresh(registry, lake).await {
+            tracing::warn!("{e}");
+        }
+    }
 }
 
 /// What changed in a product since a commit.

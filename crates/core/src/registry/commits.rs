@@ -37,6 +37,22 @@ pub struct Changes {
     pub catalog_removed: i64,
 }
 
+impl std::ops::AddAssign for Changes {
+    fn add_assign(&mut self, more: Self) {
+        self.files_added += more.files_added;
+        self.files_changed += more.files_changed;
+        self.files_missing += more.files_missing;
+        self.files_replaced += more.files_replaced;
+        self.files_quarantined += more.files_quarantined;
+        self.rows_added += more.rows_added;
+        self.rows_removed += more.rows_removed;
+        self.bytes_added += more.bytes_added;
+        self.bytes_removed += more.bytes_removed;
+        self.catalog_added += more.catalog_added;
+        self.catalog_removed += more.catalog_removed;
+    }
+}
+
 /// A primary row that a new one would have to beat.
 #[derive(Debug, Clone)]
 pub(crate) struct ContestedRow {
@@ -57,6 +73,7 @@ pub(crate) struct ContestedRow {
 pub(crate) enum Table {
     Files,
     Bounds,
+    Parents,
     Classes,
     Facts,
     Labels,
@@ -70,6 +87,7 @@ impl Table {
         match self {
             Self::Files => include_str!("../../../../sql/sync_copy_files.sql"),
             Self::Bounds => include_str!("../../../../sql/sync_copy_bounds.sql"),
+            Self::Parents => include_str!("../../../../sql/sync_copy_parents.sql"),
             Self::Classes => include_str!("../../../../sql/sync_copy_classes.sql"),
             Self::Facts => include_str!("../../../../sql/sync_copy_facts.sql"),
             Self::Labels => include_str!("../../../../sql/sync_copy_labels.sql"),
@@ -82,6 +100,7 @@ impl Table {
         match self {
             Self::Files => "register files",
             Self::Bounds => "register bounds",
+            Self::Parents => "register what files were made of",
             Self::Classes => "register classes",
             Self::Facts => "register facts",
             Self::Labels | Self::Catalog | Self::OpenCatalog => "fill the catalog",
@@ -330,10 +349,14 @@ impl<'a> Commit<'a> {
         row.and_then(|r| r.try_get(0)).map_err(doing("find missing files again"))
     }
 
-    /// Forgets what happened to all tiles but these.
-    pub(crate) async fn keep_outcomes(&self, tiles: &[&str]) -> Result<(), Error> {
+    /// Forgets what happened to all tiles but these, each of a product.
+    pub(crate) async fn keep_outcomes(
+        &self,
+        products: &[&str],
+        tiles: &[&str],
+    ) -> Result<(), Error> {
         let sql = include_str!("../../../../sql/sync_drop_outcomes.sql");
-        let done = self.transaction.execute(sql, &[&self.lake_id, &tiles]).await;
+        let done = self.transaction.execute(sql, &[&self.lake_id, &products, &tiles]).await;
         done.map(drop).map_err(doing("forget outcomes of tiles"))
     }
 
@@ -347,8 +370,9 @@ impl<'a> Commit<'a> {
         let (release, survey) = (tile.map(|t| t.release.as_str()), tile.map(|t| t.survey.as_str()));
         let (program, pixel) =
             (tile.map(|t| t.program.as_str()), tile.map(|t| t.pixel.get() as i32));
-        let values: [&(dyn ToSql + Sync); 11] = [
+        let values: [&(dyn ToSql + Sync); 12] = [
             &self.lake_id,
+            &outcome.product,
             &outcome.tile,
             &release,
             &survey,

@@ -41,6 +41,7 @@ pub(crate) struct CurrentRow {
 /// A tile that could not be made.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct OutcomeRow {
+    pub(crate) product: String,
     pub(crate) tile: String,
     pub(crate) outcome: String,
     pub(crate) reasons: Vec<String>,
@@ -173,13 +174,19 @@ impl CurrentRow {
 }
 
 impl OutcomeRow {
+    /// What there is one of: product and tile.
+    pub(crate) fn key(&self) -> (&str, &str) {
+        (&self.product, &self.tile)
+    }
+
     fn of(row: &Row) -> Result<Self, tokio_postgres::Error> {
         Ok(Self {
-            tile: row.try_get(0)?,
-            outcome: row.try_get(1)?,
-            reasons: row.try_get(2)?,
-            advice: row.try_get(3)?,
-            at: row.try_get(4)?,
+            product: row.try_get(0)?,
+            tile: row.try_get(1)?,
+            outcome: row.try_get(2)?,
+            reasons: row.try_get(3)?,
+            advice: row.try_get(4)?,
+            at: row.try_get(5)?,
         })
     }
 }

@@ -14,6 +14,7 @@ mod lakes;
 mod migrate;
 pub(crate) mod resolve;
 mod rows;
+pub mod stages;
 
 pub use archive::{ArchiveCount, ArchiveFile, Complete, InventoryChanges, LearntFile};
 pub use commits::Changes;

@@ -2,6 +2,7 @@
 
 use super::copy::Rows;
 use crate::footer::Packed;
+use crate::metadata::Parent;
 use crate::tile::Tile;
 use std::ops::Range;
 use uuid::Uuid;
@@ -132,6 +133,20 @@ impl Rows {
         self.texts(bounds.texts.iter().map(|ends| ends.min.as_deref()));
         self.texts(bounds.texts.iter().map(|ends| ends.max.as_deref()));
         self.bools(bounds.texts.iter().map(|ends| ends.is_exact));
+    }
+}
+
+impl Rows {
+    /// A row of `file_parents`.
+    pub(crate) fn parent(&mut self, file_id: i64, parent: &Parent) {
+        self.begin(7);
+        self.int8(file_id);
+        self.int8(parent.size_bytes);
+        self.int8(parent.mtime_ns);
+        self.text(parent.product.as_str());
+        self.text(&parent.name);
+        self.text(&parent.content);
+        self.text(&parent.order);
     }
 }
 

@@ -223,26 +223,17 @@ pub(super) async fn register(
     rename: impl FnOnce() -> Result<(), publish::Error> + Send + 'static,
 ) -> Result<Option<Vec<AttemptEnd>>, Error> {
     let began = Instant::now();
-    let known = session.lake().await?;
-    let root = site.lake.root().to_string_lossy();
-    let has_moved = known.as_ref().is_some_and(|k| k.node != site.node || k.root != root);
-    let options = Options {
-        node: site.node.clone(),
-        catalog: site.catalog.clone(),
-        uri_prefixes: None,
-        dry_run: false,
-    };
-    let progress: Progress = Arc::new(|_| {});
-    let digests = Digests::unknown(&options);
-    let update =
-        Update { lake: &site.lake, options: &options, progress, known, digests, has_moved };
+    let options = site.options();
+    let update = Update::at(site, &options, session).await?;
     let commit = session.begin_publication(site.patience).await?;
     if !commit.lock_lease(lease.token, lease.may_be_lapsed).await? {
         return Ok(None);
     }
     run_blocking(rename).await?;
     let mut report = Report::default();
-    let (changes, is_changed) = enter(&update, &commit, lease.product, &items, &mut report).await?;
+    let placed: Vec<(&str, &Tile)> =
+        items.iter().filter_map(|item| Some((item.path.as_deref()?, &item.tile))).collect();
+    let (changes, is_changed) = update.enter(&commit, lease.product, &placed, &mut report).await?;
     let mut ends: Vec<AttemptEnd> = items.iter().map(|item| end_of(item, &report)).collect();
     ends.extend_from_slice(failed);
     commit.end_attempts(&ends, Some(began.elapsed().as_secs_f64()), site.retry).await?;
@@ -257,49 +248,74 @@ pub(super) async fn register(
     Ok(Some(ends))
 }
 
-/// Makes the registry agree with the pixel's folder, and takes out what other lakes have of these
-/// tiles.
-async fn enter(
-    update: &Update<'_>,
-    commit: &Commit<'_>,
-    product: &Name,
-    items: &[Item],
-    report: &mut Report,
-) -> Result<(Changes, bool), Error> {
-    let placed: Vec<(&str, &Tile)> =
-        items.iter().filter_map(|item| Some((item.path.as_deref()?, &item.tile))).collect();
-    let Some(folder) = placed.first().and_then(|(path, _)| folder_of(path)) else {
-        return Ok((Changes::default(), false));
-    };
-    let paths: Vec<&str> = placed.iter().map(|(path, _)| *path).collect();
-    commit.forget_set_aside(&paths).await?;
-    let current = commit.files_in(&format!("{folder}/")).await?;
-    let lake = update.lake.clone();
-    let listing = run_blocking(move || walk::pixel_folder(&lake, &folder)).await?;
-    let rows = futures::stream::iter(current.into_iter().map(Ok));
-    let mut found = Difference::find(&listing, rows, update.options.catalog.as_deref()).await?;
-    found.leave_out(&commit.set_aside().await?);
-    let tiles: Vec<Tile> = placed.iter().map(|(_, tile)| (*tile).clone()).collect();
-    let overtaken = commit.supersede(product, &tiles).await?;
-    if found.is_empty() && overtaken.is_empty() {
-        return Ok((Changes::default(), false));
+impl Site {
+    pub(super) fn options(&self) -> Options {
+        Options {
+            node: self.node.clone(),
+            catalog: self.catalog.clone(),
+            uri_prefixes: None,
+            dry_run: false,
+        }
     }
-    let mut removed = 0;
-    let ids: Vec<i64> = overtaken.iter().map(|file| file.file_id).collect();
-    if !ids.is_empty() {
-        commit.remove_files(&ids, &vec!["replaced"; ids.len()]).await?;
-        commit.delete_bounds(&ids).await?;
-        let cataloged: Vec<i64> =
-            overtaken.iter().filter(|f| f.in_catalog).map(|f| f.file_id).collect();
-        commit.delete_facts(&cataloged).await?;
-        removed = commit.uncatalog(&cataloged).await?;
+}
+
+impl<'a> Update<'a> {
+    /// A change of a few folders of the lake, with all else left as it is.
+    pub(super) async fn at(
+        site: &'a Site,
+        options: &'a Options,
+        session: &LakeSession,
+    ) -> Result<Self, Error> {
+        let known = session.lake().await?;
+        let root = site.lake.root().to_string_lossy();
+        let has_moved = known.as_ref().is_some_and(|k| k.node != site.node || k.root != root);
+        let progress: Progress = Arc::new(|_| {});
+        let digests = Digests::unknown(options);
+        Ok(Self { lake: &site.lake, options, progress, known, digests, has_moved })
     }
-    let (mut changes, _) = update.apply(commit, found, report).await?;
-    changes.files_replaced += ids.len() as i64;
-    changes.rows_removed += overtaken.iter().map(|file| file.num_rows).sum::<i64>();
-    changes.bytes_removed += overtaken.iter().map(|file| file.size_bytes).sum::<i64>();
-    changes.catalog_removed += removed;
-    Ok((changes, true))
+
+    /// Makes the registry agree with the pixel's folder, and takes out what other lakes have of the
+    /// tiles that were placed there.
+    pub(super) async fn enter(
+        &self,
+        commit: &Commit<'_>,
+        product: &Name,
+        placed: &[(&str, &Tile)],
+        report: &mut Report,
+    ) -> Result<(Changes, bool), Error> {
+        let Some(folder) = placed.first().and_then(|(path, _)| folder_of(path)) else {
+            return Ok((Changes::default(), false));
+        };
+        let paths: Vec<&str> = placed.iter().map(|(path, _)| *path).collect();
+        commit.forget_set_aside(&paths).await?;
+        let current = commit.files_in(&format!("{folder}/")).await?;
+        let lake = self.lake.clone();
+        let listing = run_blocking(move || walk::pixel_folder(&lake, &folder)).await?;
+        let rows = futures::stream::iter(current.into_iter().map(Ok));
+        let mut found = Difference::find(&listing, rows, self.options.catalog.as_deref()).await?;
+        found.leave_out(&commit.set_aside().await?);
+        let tiles: Vec<Tile> = placed.iter().map(|(_, tile)| (*tile).clone()).collect();
+        let overtaken = commit.supersede(product, &tiles).await?;
+        if found.is_empty() && overtaken.is_empty() {
+            return Ok((Changes::default(), false));
+        }
+        let mut removed = 0;
+        let ids: Vec<i64> = overtaken.iter().map(|file| file.file_id).collect();
+        if !ids.is_empty() {
+            commit.remove_files(&ids, &vec!["replaced"; ids.len()]).await?;
+            commit.delete_bounds(&ids).await?;
+            let cataloged: Vec<i64> =
+                overtaken.iter().filter(|f| f.in_catalog).map(|f| f.file_id).collect();
+            commit.delete_facts(&cataloged).await?;
+            removed = commit.uncatalog(&cataloged).await?;
+        }
+        let (mut changes, _) = self.apply(commit, found, report).await?;
+        changes.files_replaced += ids.len() as i64;
+        changes.rows_removed += overtaken.iter().map(|file| file.num_rows).sum::<i64>();
+        changes.bytes_removed += overtaken.iter().map(|file| file.size_bytes).sum::<i64>();
+        changes.catalog_removed += removed;
+        Ok((changes, true))
+    }
 }
 
 /// A file that cannot be registered is no file that was made.

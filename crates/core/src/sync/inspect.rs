@@ -4,8 +4,9 @@ use super::walk::Seen;
 use crate::footer::{Column, Footer, Kind, Schemas};
 use crate::guard::guard;
 use crate::layout::{self, DATASET};
+use crate::metadata::{self, Parent};
 use crate::tile::{FileName, Tile};
-use crate::{metadata, sky};
+use crate::{order, sky};
 use std::fs::File;
 use std::io;
 use std::ops::Range;
@@ -26,6 +27,10 @@ pub(super) struct Found {
     pub(super) tile: Option<Tile>,
     pub(super) sky: Option<Range<i64>>,
     pub(super) making: Making,
+    /// Hash of its row order, stated or computed.
+    pub(super) order_hash: Option<String>,
+    /// The published files that it was made of.
+    pub(super) parents: Vec<Parent>,
 }
 
 /// How a file was made, as far as its footer tells.
@@ -50,7 +55,11 @@ pub(super) fn inspect(root: &Path, seen: &Seen, schemas: &Schemas) -> Inspected 
         return Inspected::Unsettled;
     }
     match footer {
-        Ok(Ok(footer)) => Inspected::Read(Box::new(Found::new(seen, footer))),
+        Ok(Ok(footer)) => {
+            let mut found = Found::new(seen, footer);
+            found.order_hash = found.stated_order().or_else(|| found.order_of(&file));
+            Inspected::Read(Box::new(found))
+        }
         Ok(Err(e)) => Inspected::Unreadable(e.to_string()),
         Err(e) => Inspected::Unreadable(e.to_string()),
     }
@@ -59,9 +68,24 @@ pub(super) fn inspect(root: &Path, seen: &Seen, schemas: &Schemas) -> Inspected 
 impl Found {
     fn new(seen: &Seen, footer: Footer) -> Self {
         let (tile, making) = (tile(seen, &footer), Making::of(&footer));
-        let mut found = Self { footer, tile, sky: None, making };
+        let stated = footer.value(metadata::PARENTS).filter(|_| footer.is_ours());
+        let parents = stated.and_then(|json| serde_json::from_str(json).ok()).unwrap_or_default();
+        let mut found = Self { footer, tile, sky: None, making, order_hash: None, parents };
         found.sky = found.sky_of(seen);
         found
+    }
+
+    fn stated_order(&self) -> Option<String> {
+        let is_hex = |text: &&str| text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit());
+        let stated = self.footer.value(metadata::ORDER).filter(|_| self.footer.is_ours());
+        stated.filter(is_hex).map(str::to_owned)
+    }
+
+    /// The order of the rows of a tile's file that does not state it: its key column is read. None
+    /// where it has none that can be.
+    fn order_of(&self, file: &File) -> Option<String> {
+        let tile = self.tile.as_ref()?;
+        guard(|| order::of_file(file, tile)).ok().flatten()
     }
 
     /// The part of the sky of a HATS partition. Rows that may lie beyond it widen it; `None` where
@@ -143,7 +167,9 @@ impl Making {
         let mut document = serde_json::Map::new();
         document.extend(footer.writer.as_deref().map(|w| ("writer".to_owned(), w.into())));
         if footer.is_ours() {
-            for key in [metadata::VERSION, metadata::CONFIG, metadata::CONFIGURATION] {
+            let keys =
+                [metadata::VERSION, metadata::CONFIG, metadata::CONFIGURATION, metadata::STAGE];
+            for key in keys {
                 let value = footer.value(key).map(value_of);
                 document.extend(value.map(|v| (key.trim_start_matches("bifrost.").to_owned(), v)));
             }

@@ -10,6 +10,7 @@
 //! numbered in the order in which they become visible and because objects are shared by lakes.
 
 mod catalog;
+mod derived;
 mod difference;
 mod direct;
 mod inspect;
@@ -21,6 +22,7 @@ use crate::layout::Lake;
 use crate::quarantine::{self, Record};
 use crate::registry::{self, Changes, Commit, End, LakeRow, LakeSession, OutcomeRow, Registry};
 use crate::{VERSION, hats, publish};
+pub use derived::{Derived, Landed, publish_derived};
 use difference::{Difference, Gone};
 pub use direct::{Bundle, Ended, Shard, Site, publish};
 use register::Registrar;
@@ -435,8 +437,8 @@ impl Outcomes {
                 (record, row)
             })
             .collect();
-        outcomes.sort_by(|a, b| a.1.tile.cmp(&b.1.tile));
-        outcomes.dedup_by(|a, b| a.1.tile == b.1.tile);
+        outcomes.sort_by(|a, b| a.1.key().cmp(&b.1.key()));
+        outcomes.dedup_by(|a, b| a.1.key() == b.1.key());
         Ok(Self(outcomes))
     }
 
@@ -445,8 +447,9 @@ impl Outcomes {
     }
 
     async fn write(&self, commit: &Commit<'_>) -> Result<(), registry::Error> {
-        let tiles: Vec<&str> = self.0.iter().map(|(_, row)| row.tile.as_str()).collect();
-        commit.keep_outcomes(&tiles).await?;
+        let (products, tiles): (Vec<&str>, Vec<&str>) =
+            self.0.iter().map(|(_, row)| row.key()).unzip();
+        commit.keep_outcomes(&products, &tiles).await?;
         for (record, row) in &self.0 {
             commit.put_outcome(row, record.tile.as_ref()).await?;
         }
@@ -464,6 +467,7 @@ fn outcome_row(record: &Record) -> OutcomeRow {
     };
     let clean = |text: &String| text.replace('\0', "\u{fffd}");
     OutcomeRow {
+        product: record.product.to_string(),
         tile: clean(&tile),
         outcome: record.outcome.to_string(),
         reasons: record.reasons.iter().map(clean).collect(),

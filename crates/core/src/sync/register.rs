@@ -9,7 +9,7 @@ use super::inspect::{Found, Inspected, Making, inspect};
 use super::walk::Seen;
 use super::{Progress, Quarantined, Step, run_blocking};
 use crate::footer::{Footer, Schema, Schemas};
-use crate::metadata::{self, Content};
+use crate::metadata::{self, Content, Parent};
 use crate::registry::{Commit, Error, FileRow, ReadRow, Rows, Table};
 use rayon::prelude::*;
 use std::collections::HashMap;
@@ -90,12 +90,14 @@ impl<'a> Registrar<'a> {
         chunk: Vec<(Seen, Inspected)>,
         next_id: &mut i64,
     ) -> Result<(), Error> {
-        let (mut files, mut bounds) = (Rows::default(), Rows::default());
+        let (mut files, mut bounds, mut parents) =
+            (Rows::default(), Rows::default(), Rows::default());
         for (seen, inspected) in chunk {
             match inspected {
                 Inspected::Read(found) => {
                     self.put(&mut files, &seen, &found, *next_id).await?;
                     put_bounds(&mut bounds, *next_id, &found.footer);
+                    parents_of(&found).iter().for_each(|parent| parents.parent(*next_id, parent));
                     self.note(seen, &found, *next_id, true);
                 }
                 Inspected::Unreadable(reason) => {
@@ -111,6 +113,7 @@ impl<'a> Registrar<'a> {
         }
         self.commit.copy(Table::Files, files).await?;
         self.commit.copy(Table::Bounds, bounds).await?;
+        self.commit.copy(Table::Parents, parents).await?;
         Ok(())
     }
 
@@ -170,8 +173,7 @@ impl<'a> Registrar<'a> {
         let footer = &found.footer;
         let schema_id = self.schema_id(&footer.schema).await?;
         let making_id = self.making_id(&found.making).await?;
-        let stated = |key| footer.value(key).filter(|_| footer.is_ours());
-        let is_hex = |text: &&str| text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit());
+        let content = footer.value(metadata::CONTENT).filter(|_| footer.is_ours());
         let content = ReadRow {
             num_rows: footer.bounds.num_rows,
             num_row_groups: i32::try_from(footer.num_row_groups).unwrap_or(i32::MAX),
@@ -186,8 +188,8 @@ impl<'a> Registrar<'a> {
             dec: found.floats("dec"),
             spectype: found.texts("spectype"),
             footer_hash: &footer.hash,
-            content: stated(metadata::CONTENT).filter(|c| c.parse::<Content>().is_ok()),
-            order_hash: stated(metadata::ORDER).filter(is_hex),
+            content: content.filter(|c| c.parse::<Content>().is_ok()),
+            order_hash: found.order_hash.as_deref(),
         };
         rows.file(&self.file(seen, Some(found), file_id, Ok(content)));
         Ok(())
@@ -238,6 +240,19 @@ impl<'a> Registrar<'a> {
         self.making_ids.insert(making.fingerprint, id);
         Ok(id)
     }
+}
+
+/// What a file was made of: one of a product, and nothing that Postgres refuses.
+fn parents_of(found: &Found) -> Vec<&Parent> {
+    let mut parents: Vec<&Parent> = Vec::new();
+    for parent in &found.parents {
+        let texts = [&parent.name, &parent.content, &parent.order];
+        let is_new = parents.iter().all(|known| known.product != parent.product);
+        if is_new && texts.iter().all(|text| !text.contains('\0')) {
+            parents.push(parent);
+        }
+    }
+    parents
 }
 
 /// Bounds of the file and, where there are several, of its row groups.

@@ -7,7 +7,7 @@ use super::direct::{Item, Lease, Site, folder_of, register};
 use super::{Error, Options, run_blocking, walk};
 use crate::VERSION;
 use crate::layout::Lake;
-use crate::publish::{self, Running};
+use crate::publish::{self, RUN, Running};
 use crate::registry::campaign::{Ending, Intent, Retry};
 use crate::registry::{self, End, LakeSession, Registry};
 use crate::tile::{FileName, Name};
@@ -44,7 +44,7 @@ pub(super) async fn settle_idle(
     lake: &Lake,
     options: &Options,
 ) -> Result<(), Error> {
-    let Some(_running) = Running::begin(lake)? else { return Ok(()) };
+    let Some(_running) = Running::begin(lake, RUN)? else { return Ok(()) };
     let site = Site {
         registry: registry.clone(),
         lake: lake.clone(),
@@ -182,7 +182,7 @@ pub async fn forget(
         let mut changes = super::planned(&found);
         changes.catalog_removed = super::take_out(&commit, &found).await?;
         files += changes.files_missing;
-        commit.keep_outcomes(&[]).await?;
+        commit.keep_outcomes(&[], &[]).await?;
         commits.push(commit.number());
         let pixels: Vec<i32> = found.gone().filter_map(|gone| gone.pixel).collect();
         commit.mark_faults(Some(&pixels[..]).filter(|p| p.len() <= super::FEW_PIXELS)).await?;

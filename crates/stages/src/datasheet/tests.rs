@@ -237,6 +237,7 @@ fn facts() -> Facts {
         tile_outcomes: Listed {
             rows: vec![TileOutcomeRow {
                 lake_id: HERE,
+                product: "spectra".into(),
                 tile: "iron-main-dark-10003".into(),
                 outcome: "missing_source".into(),
                 reasons: vec!["there is no redrock file".into(), "<none>".into()],

@@ -6,7 +6,7 @@ use bifrost_core::tile::Name;
 use serde::{Deserialize, Serialize};
 
 /// Changes whenever the same inputs and settings would give another file.
-const REVISION: u32 = 2;
+pub(super) const REVISION: u32 = 2;
 
 /// Which rows are kept before any `--where`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]

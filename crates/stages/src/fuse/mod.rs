@@ -2,8 +2,8 @@
 //!
 //! [`sources`] finds the files, [`inputs`] opens them, [`identity`] tells the tile, [`tables`] joins
 //! its tables on TARGETID, [`rows`] makes the scalar columns of [`schema`], [`coadd`] reads spectra,
-//! `precision` rounds them, `encode` packs them into pages, `write` lays them out, `tile` runs it all and publishes. Whatever is
-//! wrong with a tile is that tile's [`findings`].
+//! `precision` rounds them, `encode` packs them into pages, `write` lays them out, `tile` runs it
+//! all and publishes. Whatever is wrong with a tile is that tile's [`findings`].
 
 pub mod coadd;
 pub mod config;

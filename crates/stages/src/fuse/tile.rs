@@ -1,29 +1,34 @@
 //! One tile, from its files to its place in the lake: every check is made, the worst decides.
 
 use super::coadd::Spectra;
-use super::config::Config;
+use super::config::{Config, REVISION};
 use super::findings::{Finding, Findings, outcome_of};
 use super::identity::identify;
 use super::inputs::Inputs;
 use super::rows::{self, Scalars};
-use super::schema::VOTABLE;
+use super::schema::{SCHEMA, VOTABLE};
 use super::sources::{Kind, Sources};
 use super::tables::Tables;
 use super::unchanged::{Remembered, is_current};
 use super::write::{self, Writer};
 use crate::rrdetails;
-use crate::stage::{Made, Stage, Work};
+use crate::stage::{About, FromArchive, Made, Source, Work};
 use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::Int64Type;
 use bifrost_core::layout::{Lake, SPECTRA};
-use bifrost_core::metadata::{self, Input, order_hash};
+use bifrost_core::metadata::{self, Input, MadeBy};
+use bifrost_core::order;
 use bifrost_core::outcome::Outcome;
 use bifrost_core::publish::{self, Claim, Staging};
 use bifrost_core::quarantine;
 use bifrost_core::tile::{Name, Tile};
+use parquet::errors::ParquetError;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+
+/// Name of the stage.
+const STAGE: &str = "convert";
 
 /// How a tile ended.
 #[derive(Debug, Clone, Serialize)]
@@ -172,6 +177,7 @@ pub(super) fn remember(
 ) -> Result<(), quarantine::Error> {
     if ending.outcome.is_quarantined() {
         let record = quarantine::Record {
+            product: product(),
             tile: ending.tile.clone(),
             outcome: ending.outcome,
             reasons: ending.reasons.clone(),
@@ -181,7 +187,7 @@ pub(super) fn remember(
         };
         quarantine::record(lake, &record)
     } else if let Some(tile) = &ending.tile {
-        quarantine::clear(lake, tile, &sources.paths())
+        quarantine::clear(lake, &product(), tile, &sources.paths())
     } else {
         Ok(())
     }
@@ -285,13 +291,15 @@ fn draft_known(
 }
 
 /// Fusion as a stage: what the runner of a campaign asks for.
-impl Stage for Config {
-    fn name(&self) -> &'static str {
-        "convert"
-    }
-
-    fn product(&self) -> Name {
-        product()
+impl FromArchive for Config {
+    fn about(&self) -> About {
+        About {
+            name: STAGE,
+            version: REVISION,
+            from: Source::Archive,
+            product: SPECTRA,
+            columns: SCHEMA.fields().iter().map(|field| field.as_ref().clone()).collect(),
+        }
     }
 
     fn make(&self, work: &Work<'_>) -> Made {
@@ -464,6 +472,9 @@ fn write_fault(fault: &write::Fault, findings: &mut Findings) {
     let outcome = match fault {
         write::Fault::Fits(e) => outcome_of(e),
         write::Fault::Io(_) => Outcome::Disk,
+        write::Fault::Parquet(ParquetError::External(e)) if e.is::<std::io::Error>() => {
+            Outcome::Disk
+        }
         write::Fault::Parquet(_) | write::Fault::Arrow(_) => Outcome::Internal,
     };
     findings.add(outcome, fault.to_string());
@@ -485,14 +496,16 @@ fn provenance(
     findings: &Findings,
 ) -> Vec<(&'static str, String)> {
     let files: Vec<&Input> = files.values().collect();
+    let made_by = MadeBy { name: STAGE.to_owned(), version: REVISION };
     let mut about = vec![
         (metadata::VERSION, bifrost_core::VERSION.to_owned()),
         (metadata::PRODUCT, SPECTRA.to_owned()),
         (metadata::TILE, serde_json::json!(tile).to_string()),
+        (metadata::STAGE, serde_json::json!(made_by).to_string()),
         (metadata::INPUTS, serde_json::json!(files).to_string()),
         (metadata::CONFIG, config.fingerprint()),
         (metadata::CONFIGURATION, config.shape().to_string()),
-        (metadata::ORDER, order_hash(tile, ids)),
+        (metadata::ORDER, order::hash_of(tile, ids)),
         (metadata::HEADERS, serde_json::json!(inputs.headers()).to_string()),
         (metadata::NOTES, serde_json::json!(findings.notes()).to_string()),
     ];

@@ -7,6 +7,7 @@ use super::precision::Precision;
 use super::rows::Scalars;
 use super::schema::{COLUMNS, Kind, Made, Origin, SCHEMA};
 use crate::fits;
+use crate::hashed::Hashed;
 use arrow::array::{ArrayRef, Int32Array, RecordBatch};
 use arrow::error::ArrowError;
 use bifrost_core::metadata::{self, Content};
@@ -20,13 +21,9 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterVersi
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::ColumnPath;
 use rayon::prelude::*;
-use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;
-
-/// Bytes that are gathered before they are hashed and written.
-const BUFFER_BYTES: usize = 1 << 20;
 
 /// Why a file cannot be written.
 #[derive(Debug, thiserror::Error)]
@@ -55,44 +52,6 @@ impl From<ParquetError> for Fault {
             },
             other => Self::Parquet(other),
         }
-    }
-}
-
-/// A file that hashes what is written to it.
-struct Hashed {
-    file: File,
-    buffer: Vec<u8>,
-    hasher: blake3::Hasher,
-    length: u64,
-}
-
-impl Hashed {
-    fn create(path: &Path) -> io::Result<Self> {
-        let file = File::create(path)?;
-        let buffer = Vec::with_capacity(BUFFER_BYTES);
-        Ok(Self { file, buffer, hasher: blake3::Hasher::new(), length: 0 })
-    }
-
-    fn content(&self) -> Content {
-        Content { blake3: *self.hasher.finalize().as_bytes(), length: self.length }
-    }
-}
-
-impl Write for Hashed {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.buffer.extend_from_slice(bytes);
-        if self.buffer.len() >= BUFFER_BYTES {
-            self.flush()?;
-        }
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.file.write_all(&self.buffer)?;
-        self.hasher.update(&self.buffer);
-        self.length += self.buffer.len() as u64;
-        self.buffer.clear();
-        Ok(())
     }
 }
 

@@ -7,7 +7,7 @@ use bifrost_archive::key::Production;
 use bifrost_campaign::{Settings, notices};
 use bifrost_core::layout::Lake;
 use bifrost_core::registry::campaign::{Retry, Taker};
-use bifrost_stages::stage::{Nothing, Stage};
+use bifrost_stages::stage::{FromArchive, Nothing};
 use serde::Deserialize;
 use std::num::NonZero;
 use std::sync::Arc;
@@ -115,7 +115,7 @@ impl Options {
         }))
     }
 
-    fn stage(&self, ctx: &Context) -> anyhow::Result<Arc<dyn Stage>> {
+    fn stage(&self, ctx: &Context) -> anyhow::Result<Arc<dyn FromArchive>> {
         match self.stage.as_deref() {
             None => Ok(Arc::new(ctx.settings.convert.config()?)),
             Some("nothing") => Ok(Arc::new(Nothing)),
@@ -154,8 +154,8 @@ pub(super) fn settings(
             lake_id: lake.identity().lake_id,
             run_id: uuid::Uuid::new_v4(),
             release: production.release().clone(),
-            stage: stage.name().to_owned(),
-            product: stage.product(),
+            stage: stage.about().name.to_owned(),
+            product: stage.about().product(),
             only,
             lease_s,
         },
@@ -168,7 +168,6 @@ pub(super) fn settings(
         scratch_folder: ctx.settings.fetch.folder(ctx)?,
         production,
         keep_fits: options.keep_fits.unwrap_or(false),
-        keep_free_bytes: ctx.settings.fetch.config()?.keep_free_bytes,
         waits: !options.no_wait.unwrap_or(false),
         grace: seconds("--grace", options.grace, 30.0)?,
         retry: Retry {

@@ -212,6 +212,7 @@ async fn tile_outcomes(db: &Transaction<'_>, most: i64) -> Answer<Listed<TileOut
     let rows = rows_of(db, sql, &[&most], |row| {
         let tile = TileOutcomeRow {
             lake_id: row.try_get("lake_id")?,
+            product: row.try_get("product")?,
             tile: row.try_get("tile")?,
             outcome: row.try_get("outcome")?,
             reasons: row.try_get("reasons")?,

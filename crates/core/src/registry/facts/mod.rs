@@ -313,6 +313,8 @@ pub struct FileWrongRow {
 pub struct TileOutcomeRow {
     /// Lake that lacks it.
     pub lake_id: Uuid,
+    /// Product that lacks it.
+    pub product: String,
     /// RELEASE-SURVEY-PROGRAM-PIXEL, or what is known of it.
     pub tile: String,
     /// One of [`crate::outcome::Outcome`].

@@ -19,6 +19,7 @@ pub(super) struct Named<T> {
 
 #[derive(Debug, Serialize)]
 pub(super) struct OutcomeView {
+    product: String,
     tile: String,
     node: String,
     outcome: String,
@@ -69,6 +70,7 @@ pub(super) struct MakingView {
 
 pub(super) fn outcomes(facts: &Facts, node_of: impl Fn(Uuid) -> String) -> Named<OutcomeView> {
     let view = |row: &TileOutcomeRow| OutcomeView {
+        product: row.product.clone(),
         tile: row.tile.clone(),
         node: node_of(row.lake_id),
         outcome: row.outcome.clone(),

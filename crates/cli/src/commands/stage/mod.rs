@@ -1,0 +1,84 @@
+//! `bifrost stage`: what stages there are, and running those that make products from products.
+
+mod list;
+mod report;
+mod run;
+
+use crate::context::Context;
+use crate::exit::{Exit, Usage};
+use bifrost_stages::stage::{self, About, FROM_PRODUCTS, FromProduct, Source};
+use serde::Deserialize;
+use std::num::NonZero;
+
+/// Arguments of `bifrost stage`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Action {
+    /// Say which stages there are, and how far each is
+    List(list::Args),
+    /// Make a stage's product from this lake's files: what is missing or stale
+    Run(run::Args),
+}
+
+/// What may also be set in `bifrost.toml`, under `[stage]`, with the same spelling.
+#[derive(Debug, Clone, Default, clap::Args, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[group(skip)]
+pub struct Options {
+    /// Tiles at a time [default: one a core]
+    #[arg(long, value_name = "N")]
+    jobs: Option<NonZero<usize>>,
+    /// Tries of a tile that the disk refuses [default: 3]
+    #[arg(long, value_name = "N")]
+    tries: Option<NonZero<u32>>,
+    /// Pause after the first of them, seconds; each is four times as long as the last [default: 5]
+    #[arg(long, value_name = "S")]
+    retry_pause: Option<f64>,
+    /// Do not verify the checksums of the files that are read
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    no_verify: Option<bool>,
+    /// Do without a registry: the files tell what is stale, the next sync registers
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    no_registry: Option<bool>,
+}
+
+impl Options {
+    /// These, and where they are silent, those.
+    fn or(self, those: &Self) -> Self {
+        Self {
+            jobs: self.jobs.or(those.jobs),
+            tries: self.tries.or(those.tries),
+            retry_pause: self.retry_pause.or(those.retry_pause),
+            no_verify: self.no_verify.or(those.no_verify),
+            no_registry: self.no_registry.or(those.no_registry),
+        }
+    }
+}
+
+pub fn run(ctx: &Context, args: &Args) -> anyhow::Result<Exit> {
+    match &args.action {
+        Action::List(args) => list::run(ctx, args),
+        Action::Run(args) => run::run(ctx, args),
+    }
+}
+
+/// The stage of a name, with the product that it reads.
+fn find(name: &str) -> anyhow::Result<(&'static dyn FromProduct, About, &'static str)> {
+    for stage in FROM_PRODUCTS {
+        let about = stage.about();
+        if let (true, Source::Product(input, _)) = (about.name == name, about.from) {
+            return Ok((*stage, about, input));
+        }
+    }
+    let names: Vec<_> = FROM_PRODUCTS.iter().map(|stage| stage.about().name).collect();
+    let text = match stage::all().iter().any(|about| about.name == name) {
+        true => format!("{name} reads the archive's files: see bifrost convert and bifrost run"),
+        false => format!("there is no stage '{name}': there are {}", names.join(", ")),
+    };
+    Err(Usage(text).into())
+}

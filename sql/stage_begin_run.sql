@@ -1,0 +1,6 @@
+-- A run begins. One process at a time runs a stage in a lake: what never ended has died.
+WITH died AS (
+    UPDATE stage_runs SET ended_at = clock_timestamp(), ending = 'abandoned'
+    WHERE lake_id = $2 AND stage = $4 AND ended_at IS NULL)
+INSERT INTO stage_runs (run_id, lake_id, node, stage, stage_version, product, tiles)
+VALUES ($1, $2, $3, $4, $5, $6, $7)
