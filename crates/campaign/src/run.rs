@@ -9,6 +9,7 @@ use crate::plan::Plan;
 use crate::scratch::{self, Scratch};
 use crate::settings::{End, Error, Event, Report, Settings, Stop, Tell};
 use bifrost_archive::fetch::Fetcher;
+use bifrost_core::hats::Follower;
 use bifrost_core::layout::Lake;
 use bifrost_core::publish::{RUN, Running, Staging};
 use bifrost_core::quarantine;
@@ -99,6 +100,7 @@ pub async fn run(
         began,
         at_first: counts,
         last_line: began,
+        catalogs: Follower::default(),
         tasks: JoinSet::new(),
         batches: BTreeMap::new(),
         tokens: BTreeMap::new(),
@@ -198,6 +200,8 @@ struct Run {
     began: Instant,
     at_first: Counts,
     last_line: Instant,
+    /// HATS catalogs follow what is published, at the end of a batch.
+    catalogs: Follower,
     tasks: JoinSet<(u64, i64, Result<PixelEnd, sync::Error>)>,
     batches: BTreeMap<u64, Tally>,
     /// Tiles of each lease that is under way.
@@ -396,6 +400,8 @@ impl Run {
             eta_s: (gained > 0).then(|| elapsed_s * counts.left as f64 / gained as f64),
         };
         (self.shop.tell)(Event::Batch(Box::new(batch)));
+        let Site { registry, lake, .. } = &self.shop.site;
+        self.catalogs.follow(registry, lake).await;
         Ok(())
     }
 

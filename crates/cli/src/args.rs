@@ -89,6 +89,8 @@ pub enum Command {
     Nodes(commands::nodes::Args),
     /// Bring the registry and the datasheet up to date with the lake
     Sync(commands::sync::Args),
+    /// Show the HATS catalogs of several lakes as one
+    View(commands::view::Args),
     /// Say which files and row groups answer a question
     Resolve(commands::resolve::Args),
     /// Read the rows that answer a question

@@ -11,6 +11,7 @@ pub mod bounds;
 pub mod cluster;
 pub mod footer;
 pub mod guard;
+pub mod hats;
 pub mod layout;
 pub mod metadata;
 pub mod occupancy;
@@ -26,6 +27,8 @@ pub mod resolution;
 pub mod sky;
 pub mod sync;
 pub mod tile;
+pub mod votable;
+pub mod whole;
 pub mod withdraw;
 
 /// This version of Bifrost, as written into every file it makes.

@@ -14,6 +14,7 @@ pub mod run;
 pub mod stage;
 pub mod status;
 pub mod sync;
+pub mod view;
 
 use crate::args::Command;
 use crate::context::Context;
@@ -33,6 +34,7 @@ pub fn run(ctx: &Context, command: Command) -> anyhow::Result<Exit> {
         Command::Failures(args) => failures::run(ctx, &args),
         Command::Nodes(args) => nodes::run(ctx, &args),
         Command::Sync(args) => sync::run(ctx, &args),
+        Command::View(args) => view::run(ctx, &args),
         Command::Resolve(args) => resolve::run(ctx, &args),
         Command::Read(args) => read::run(ctx, &args),
     }

@@ -9,6 +9,7 @@ mod commits;
 mod connect;
 mod copy;
 pub mod facts;
+mod hats;
 mod lakes;
 mod migrate;
 pub(crate) mod promoted;

@@ -8,7 +8,7 @@
 mod cone;
 mod demands;
 mod judge;
-mod place;
+pub(crate) mod place;
 
 use crate::predicate::needs::Interval;
 use crate::predicate::{self, Predicate, column, literal::List};

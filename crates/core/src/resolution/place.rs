@@ -67,19 +67,26 @@ impl Places {
 }
 
 fn base(row: &PlaceRow) -> Option<String> {
+    let remote = |prefix: &&String| prefix.contains("://") && !prefix.starts_with("file://");
+    folder(row).or_else(|| row.uri_prefixes.iter().find(remote).map(|prefix| full(row, prefix)))
+}
+
+/// The folder by which a lake can be reached from here.
+pub(crate) fn folder(row: &PlaceRow) -> Option<String> {
     let root = row.root.trim_end_matches('/');
     if is_lake(Path::new(root), row.lake_id) {
         return Some(root.to_owned());
     }
-    let full = |prefix: &String| format!("{}{root}", prefix.trim_end_matches('/'));
-    let folder = |prefix: &String| {
-        let folder = full(prefix);
+    let mounted = |prefix: &String| {
+        let folder = full(row, prefix);
         let folder = folder.strip_prefix("file://").unwrap_or(&folder).to_owned();
         is_lake(Path::new(&folder), row.lake_id).then_some(folder)
     };
-    let remote = |prefix: &&String| prefix.contains("://") && !prefix.starts_with("file://");
-    let mounted = row.uri_prefixes.iter().find_map(folder);
-    mounted.or_else(|| row.uri_prefixes.iter().find(remote).map(full))
+    row.uri_prefixes.iter().find_map(mounted)
+}
+
+fn full(row: &PlaceRow, prefix: &str) -> String {
+    format!("{}{}", prefix.trim_end_matches('/'), row.root.trim_end_matches('/'))
 }
 
 fn is_lake(folder: &Path, lake_id: Uuid) -> bool {

@@ -6,7 +6,7 @@ use super::findings::{Finding, Findings, outcome_of};
 use super::identity::identify;
 use super::inputs::Inputs;
 use super::rows::{self, Scalars};
-use super::schema::SCHEMA;
+use super::schema::{SCHEMA, VOTABLE};
 use super::sources::{Kind, Sources};
 use super::tables::Tables;
 use super::unchanged::{Remembered, is_current};
@@ -497,7 +497,7 @@ fn provenance(
 ) -> Vec<(&'static str, String)> {
     let files: Vec<&Input> = files.values().collect();
     let made_by = MadeBy { name: STAGE.to_owned(), version: REVISION };
-    vec![
+    let mut about = vec![
         (metadata::VERSION, bifrost_core::VERSION.to_owned()),
         (metadata::PRODUCT, SPECTRA.to_owned()),
         (metadata::TILE, serde_json::json!(tile).to_string()),
@@ -508,5 +508,7 @@ fn provenance(
         (metadata::ORDER, order::hash_of(tile, ids)),
         (metadata::HEADERS, serde_json::json!(inputs.headers()).to_string()),
         (metadata::NOTES, serde_json::json!(findings.notes()).to_string()),
-    ]
+    ];
+    about.extend(VOTABLE.clone());
+    about
 }
