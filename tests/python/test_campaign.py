@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from archive_server import server
-from catalogs import check
+from catalogs import check as check_catalog
 from conftest import Place, new_place
 
 SOAK = bool(os.environ.get("BIFROST_SOAK"))
@@ -78,7 +78,7 @@ def test_a_campaign_fetches_makes_and_publishes_and_a_second_finds_nothing(place
     assert place.sql("SELECT count(*) FROM catalog")[0][0] == files[1]
     assert not list(place.lake.rglob("coadd-*.fits")), "what was fetched is deleted once it is published"
     assert (place.lake / "DATA_README.md").exists()
-    assert len(check(place.lake / "spectra")) == files[1]
+    assert len(check_catalog(place.lake / "spectra")) == files[1]
     again = lines(place.run("run", "--archive", archive.url, "--json"))
     assert [(e["event"], e["batches"]) for e in again] == [("end", 0)]
     status = place.json("status")
