@@ -7,7 +7,8 @@
 //! {"predicate": "z > 2.5", "cone": "150,2,1", "target_ids": [1, 2], "product": "spectra", "columns": ["target_id"]}
 //! ```
 //!
-//! Without `columns` the question is only resolved.
+//! Without `columns` the question is only resolved. `{"ping": true}` asks nothing: what remains is
+//! the way to the server.
 
 use arrow::json::LineDelimitedWriter;
 use bifrost_core::predicate::Predicate;
@@ -21,7 +22,9 @@ use std::io::{self, BufRead, Write};
 use std::time::Instant;
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Question {
+    ping: Option<bool>,
     predicate: Option<String>,
     cone: Option<String>,
     target_ids: Option<Vec<i64>>,
@@ -46,6 +49,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
 }
 
 async fn answer(registry: &Registry, question: &Question) -> Result<Value, Box<dyn Error>> {
+    if question.ping == Some(true) {
+        let started = Instant::now();
+        registry.ping().await?;
+        return Ok(json!({ "resolved_us": started.elapsed().as_micros() as u64 }));
+    }
     let query = Query {
         predicate: question.predicate.as_deref().map(Predicate::parse).transpose()?,
         cone: question.cone.as_deref().map(str::parse).transpose()?,

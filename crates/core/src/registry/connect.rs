@@ -106,6 +106,19 @@ impl Registry {
         Ok(number / 10_000)
     }
 
+    /// Goes to the server and back, by a connection of those that resolve.
+    ///
+    /// # Errors
+    /// [`Error::Unreachable`], [`Error::Statement`].
+    pub async fn ping(&self) -> Result<(), Error> {
+        let client = self.reader().await?;
+        let done = async {
+            let statement = client.prepare_cached(include_str!("../../../../sql/ping.sql")).await?;
+            client.query_one(&statement, &[]).await
+        };
+        done.await.map(drop).map_err(doing("reach the server"))
+    }
+
     /// Size of the database on disk, in bytes.
     ///
     /// # Errors

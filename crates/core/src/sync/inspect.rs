@@ -23,6 +23,7 @@ pub(super) enum Inspected {
 }
 
 /// What was found in a footer.
+#[derive(Clone)]
 pub(super) struct Found {
     pub(super) footer: Footer,
     pub(super) tile: Option<Tile>,
@@ -35,6 +36,7 @@ pub(super) struct Found {
 }
 
 /// How a file was made, as far as its footer tells.
+#[derive(Clone)]
 pub(super) struct Making {
     pub(super) fingerprint: blake3::Hash,
     pub(super) document: serde_json::Value,
@@ -91,7 +93,7 @@ impl Found {
 
     /// The part of the sky of a HATS partition. Rows that may lie beyond it widen it; `None` where
     /// they may lie anywhere.
-    fn sky_of(&self, seen: &Seen) -> Option<Range<i64>> {
+    pub(super) fn sky_of(&self, seen: &Seen) -> Option<Range<i64>> {
         let (_, below) = seen.path.split_once('/')?;
         let relative = below.strip_prefix(DATASET)?;
         let (order, pixel) = layout::partition_of(Path::new(relative.trim_start_matches('/')))?;
@@ -155,7 +157,7 @@ impl Found {
         promoted::pack(&self.footer, slots)
     }
 
-    fn slot(&self, name: &str, kind: Kind) -> Option<usize> {
+    pub(super) fn slot(&self, name: &str, kind: Kind) -> Option<usize> {
         let schema = &self.footer.schema;
         let alias = || schema.column("targetid").filter(|_| name == "target_id");
         slot(schema.column(name).or_else(alias)?, kind)

@@ -16,6 +16,8 @@ mod direct;
 mod inspect;
 mod register;
 mod settle;
+#[cfg(feature = "simulate")]
+pub mod simulated;
 mod walk;
 
 use crate::layout::Lake;

@@ -85,7 +85,8 @@ impl<'a> Registrar<'a> {
         Ok(())
     }
 
-    async fn send(
+    /// Tells the registry about files that were looked at.
+    pub(super) async fn send(
         &mut self,
         chunk: Vec<(Seen, Inspected)>,
         next_id: &mut i64,

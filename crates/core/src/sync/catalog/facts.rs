@@ -8,19 +8,19 @@ const TARGET_BITS: [u32; 6] = [60, 0, 1, 2, 61, 62];
 
 /// What the facts need to know of a row.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Observed<'a> {
-    pub(super) target_id: Option<i64>,
-    pub(super) has_position: bool,
-    pub(super) z: Option<f64>,
-    pub(super) zwarn: Option<i64>,
-    pub(super) spectype: Option<&'a str>,
-    pub(super) coadd_fiberstatus: Option<i32>,
-    pub(super) desi_target: Option<i64>,
+pub(in crate::sync) struct Observed<'a> {
+    pub(in crate::sync) target_id: Option<i64>,
+    pub(in crate::sync) has_position: bool,
+    pub(in crate::sync) z: Option<f64>,
+    pub(in crate::sync) zwarn: Option<i64>,
+    pub(in crate::sync) spectype: Option<&'a str>,
+    pub(in crate::sync) coadd_fiberstatus: Option<i32>,
+    pub(in crate::sync) desi_target: Option<i64>,
 }
 
 /// Counts under way.
 #[derive(Debug, Default)]
-pub(super) struct Tally {
+pub(in crate::sync) struct Tally {
     facts: FactsRow,
     /// Few: three spectypes, each with good redshifts and without.
     classes: Vec<Class>,
@@ -35,7 +35,7 @@ struct Class {
 
 impl Tally {
     /// Counts a row.
-    pub(super) fn add(&mut self, row: &Observed<'_>) {
+    pub(in crate::sync) fn add(&mut self, row: &Observed<'_>) {
         let good = row.zwarn == Some(0);
         let facts = &mut self.facts;
         facts.num_rows += 1;
@@ -68,7 +68,7 @@ impl Tally {
     }
 
     /// The counts.
-    pub(super) fn finish(self) -> (FactsRow, Vec<ClassRow>) {
+    pub(in crate::sync) fn finish(self) -> (FactsRow, Vec<ClassRow>) {
         (self.facts, self.classes.into_iter().map(Class::finish).collect())
     }
 }

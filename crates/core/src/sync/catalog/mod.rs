@@ -12,6 +12,9 @@ mod facts;
 mod labels;
 mod rows;
 
+#[cfg(feature = "simulate")]
+pub(super) use facts::{Observed, Tally};
+
 use super::walk::Seen;
 use super::{Progress, Step, run_blocking};
 use crate::registry::{Commit, Error, RowStream, Rows, Table};
