@@ -25,6 +25,7 @@ use std::time::Instant;
 #[serde(deny_unknown_fields)]
 struct Question {
     ping: Option<bool>,
+    detail: Option<String>,
     predicate: Option<String>,
     cone: Option<String>,
     target_ids: Option<Vec<i64>>,
@@ -60,8 +61,14 @@ async fn answer(registry: &Registry, question: &Question) -> Result<Value, Box<d
         target_ids: question.target_ids.clone(),
         product: question.product.clone(),
     };
+    let detail = match question.detail.as_deref() {
+        Some("files") => Detail::Files,
+        Some("explained") => Detail::Explained,
+        None | Some("counted") => Detail::Counted,
+        Some(other) => return Err(format!("no detail '{other}'").into()),
+    };
     let started = Instant::now();
-    let resolution = resolution::resolve(registry, &query, Detail::Counted).await?;
+    let resolution = resolution::resolve(registry, &query, detail).await?;
     let resolved_us = started.elapsed().as_micros() as u64;
     let mut answer = json!({ "resolution": resolution, "resolved_us": resolved_us });
     if let Some(columns) = &question.columns {
