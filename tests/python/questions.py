@@ -105,6 +105,8 @@ def cone(rng, positions):
         ra, dec = ra + rng.uniform(-1, 1) * radius, dec + rng.uniform(-1, 1) * radius
     else:
         ra, dec, radius = rng.uniform(-360, 720), rng.uniform(-90, 90), 10 ** rng.uniform(-2, 2.2)
+        if rng.random() < 0.8:
+            ra, dec = rng.choice([(0.0, dec), (360.0, dec), (ra, 90.0), (ra, -90.0)])
     return ra, max(-90.0, min(90.0, dec)), min(radius, 180.0)
 
 
