@@ -1,9 +1,10 @@
 -- A resolution: the files that may hold matching rows, and before them one row (file_id NULL) that
 -- has the commit of which this is (size_bytes) and the lakes (path, JSON). One statement sees one
--- snapshot. A parameter that is NULL constrains nothing; a bound that is NULL keeps its file.
+-- snapshot. A bound that is NULL keeps its file.
 --
--- $17 says which index leads to the files; the other branches cost nothing. What it does not
--- narrow, the conditions below do.
+-- A line that ends in words behind a question mark is left out unless the question demands one of
+-- these; one of product, sky, tile, cells and objects is the way, the index that leads to the files.
+-- What that does not narrow, the conditions below do.
 SELECT NULL::int8 AS file_id, NULL::uuid AS lake_id, NULL::int4 AS schema_id,
        NULL::int8 AS num_rows, NULL::int4 AS num_row_groups,
        (SELECT coalesce(max(commit_id), 0) FROM commits) AS size_bytes, NULL::int8 AS mtime_ns,
@@ -16,62 +17,50 @@ SELECT f.file_id, f.lake_id, f.schema_id, f.num_rows, f.num_row_groups, f.size_b
        f.has_cells, f.node, f.path, f.promoted, f.located
 FROM (
     -- every file of the product
-    SELECT f.*, NULL::int4[] AS located
-    FROM file_registry f
-    WHERE $17::text = 'product' AND f.state = 'live' AND f.product = $1
-    UNION ALL
+    SELECT f.*, NULL::int4[] AS located FROM file_registry f WHERE f.state = 'live'  --? product
     -- sky: the cover as one multirange
-    SELECT f.*, NULL
-    FROM file_registry f
-    WHERE $17 = 'sky' AND f.state = 'live' AND (f.sky && $2::text::int8multirange OR f.sky IS NULL)
-    UNION ALL
+    SELECT f.*, NULL::int4[] AS located FROM file_registry f  --? sky
+    WHERE f.state = 'live' AND (f.sky && :cover::text::int8multirange OR f.sky IS NULL)  --? sky
     -- pixels of tiles
-    SELECT f.*, NULL
-    FROM file_registry f
-    WHERE $17 = 'tile' AND f.state = 'live' AND f.is_ours
-      AND (f.healpix = ANY ($15::int8[]) OR f.healpix IS NULL)
-    UNION ALL
+    SELECT f.*, NULL::int4[] AS located FROM file_registry f  --? tile
+    WHERE f.state = 'live' AND f.is_ours  --? tile
+      AND (f.healpix = ANY (:healpixes::int8[]) OR f.healpix IS NULL)  --? tile
     -- joint occupancy: some object has the class, the quality and the redshift at once
-    SELECT f.*, NULL
-    FROM file_cells x
-    JOIN file_registry f USING (file_id)
-    WHERE $17 = 'cells' AND x.cells && $16::int2[] AND f.state = 'live'
-    UNION ALL
+    SELECT f.*, NULL::int4[] AS located FROM file_cells x JOIN file_registry f USING (file_id)  --? cells
+    WHERE x.cells && :cells::int2[] AND f.state = 'live'  --? cells
     -- where the catalog knows the objects, with their rows
-    SELECT f.*, o.located
-    FROM (SELECT c.file_id, array_agg(c.row_index) AS located
-          FROM unnest($18::int8[]) AS wanted (target_id)
-          JOIN catalog_rows c USING (target_id)
-          WHERE $17 = 'objects'
-          GROUP BY c.file_id) AS o
-    JOIN file_registry f USING (file_id)
-    WHERE f.state = 'live' AND f.has_cells
-    UNION ALL
+    SELECT f.*, o.located  --? objects
+    FROM (SELECT c.file_id, array_agg(c.row_index) AS located  --? objects
+          FROM unnest(:objects::int8[]) AS wanted (target_id)  --? objects
+          JOIN catalog_rows c USING (target_id)  --? objects
+          GROUP BY c.file_id) AS o  --? objects
+    JOIN file_registry f USING (file_id)  --? objects
+    WHERE f.state = 'live' AND f.has_cells  --? objects
     -- of these cells and objects are not known, and their names may lie
-    SELECT f.*, NULL
-    FROM file_registry f
-    WHERE $17 IN ('cells', 'objects', 'tile') AND f.state = 'live' AND NOT f.has_cells
-      AND f.product = $1 AND NOT ($17 = 'tile' AND f.is_ours)
+    UNION ALL  --? tile cells objects
+    SELECT f.*, NULL FROM file_registry f  --? tile cells objects
+    WHERE f.state = 'live' AND NOT f.has_cells AND f.product = :product::text  --? tile cells objects
+      AND NOT f.is_ours  --? tile
 ) AS f
-WHERE f.product = $1
+WHERE f.product = :product::text
   AND f.num_rows IS DISTINCT FROM 0
-  AND ($2 IS NULL OR $17 = 'sky' OR f.sky IS NULL OR f.sky && $2::int8multirange)
+  AND (f.sky IS NULL OR f.sky && :cover::text::int8multirange)  --? cover
   -- intervals of promoted columns
-  AND ($3::float8 IS NULL OR f.z_max IS NULL OR f.z_max >= $3)
-  AND ($4::float8 IS NULL OR f.z_min IS NULL OR f.z_min <= $4)
-  AND ($5::float8 IS NULL OR f.deltachi2_max IS NULL OR f.deltachi2_max >= $5)
-  AND ($6::float8 IS NULL OR f.deltachi2_min IS NULL OR f.deltachi2_min <= $6)
-  AND ($7::int8 IS NULL OR f.zwarn_max IS NULL OR f.zwarn_max >= $7)
-  AND ($8::int8 IS NULL OR f.zwarn_min IS NULL OR f.zwarn_min <= $8)
-  AND ($9::int8 IS NULL OR f.target_id_max IS NULL OR f.target_id_max >= $9)
-  AND ($10::int8 IS NULL OR f.target_id_min IS NULL OR f.target_id_min <= $10)
+  AND (f.z_max IS NULL OR f.z_max >= :z_first::float8)  --? z_first
+  AND (f.z_min IS NULL OR f.z_min <= :z_last::float8)  --? z_last
+  AND (f.deltachi2_max IS NULL OR f.deltachi2_max >= :deltachi2_first::float8)  --? deltachi2_first
+  AND (f.deltachi2_min IS NULL OR f.deltachi2_min <= :deltachi2_last::float8)  --? deltachi2_last
+  AND (f.zwarn_max IS NULL OR f.zwarn_max >= :zwarn_first::int8)  --? zwarn_first
+  AND (f.zwarn_min IS NULL OR f.zwarn_min <= :zwarn_last::int8)  --? zwarn_last
+  AND (f.target_id_max IS NULL OR f.target_id_max >= :target_id_first::int8)  --? target_id_first
+  AND (f.target_id_min IS NULL OR f.target_id_min <= :target_id_last::int8)  --? target_id_last
   -- classes: a list in byte order
-  AND ($11::text[] IS NULL OR f.spectype_max IS NULL OR f.spectype_max >= ($11)[1])
-  AND ($11 IS NULL OR f.spectype_min IS NULL OR f.spectype_min <= ($11)[cardinality($11)])
+  AND (f.spectype_max IS NULL OR f.spectype_max >= (:spectypes::text[])[1])  --? spectypes
+  AND (f.spectype_min IS NULL OR f.spectype_min <= (:spectypes::text[])[cardinality(:spectypes::text[])])  --? spectypes
   -- parts of the tile's key, which are constant in the files that Bifrost writes
-  AND ($12::text[] IS NULL OR f.release IS NULL OR f.release = ANY ($12) OR NOT f.is_ours)
-  AND ($13::text[] IS NULL OR f.survey IS NULL OR f.survey = ANY ($13) OR NOT f.is_ours)
-  AND ($14::text[] IS NULL OR f.program IS NULL OR f.program = ANY ($14) OR NOT f.is_ours)
-  AND ($15 IS NULL OR f.healpix IS NULL OR f.healpix = ANY ($15) OR NOT f.is_ours)
-  AND ($16 IS NULL OR $17 = 'cells' OR NOT f.has_cells OR EXISTS (
-        SELECT FROM file_cells x WHERE x.file_id = f.file_id AND x.cells && $16))
+  AND (f.release IS NULL OR f.release = ANY (:releases::text[]) OR NOT f.is_ours)  --? releases
+  AND (f.survey IS NULL OR f.survey = ANY (:surveys::text[]) OR NOT f.is_ours)  --? surveys
+  AND (f.program IS NULL OR f.program = ANY (:programs::text[]) OR NOT f.is_ours)  --? programs
+  AND (f.healpix IS NULL OR f.healpix = ANY (:healpixes::int8[]) OR NOT f.is_ours)  --? healpixes
+  AND (NOT f.has_cells OR EXISTS (  --? occupied
+        SELECT FROM file_cells x WHERE x.file_id = f.file_id AND x.cells && :cells::int2[]))  --? occupied

@@ -11,6 +11,12 @@ use std::fmt;
 /// Decimal digits that an exact number may have.
 const DIGITS: usize = 38;
 
+/// Powers of ten that are doubles; as far as 10^10, floats too.
+const TENS: [f64; 23] = [
+    1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16,
+    1e17, 1e18, 1e19, 1e20, 1e21, 1e22,
+];
+
 /// A number as it was written.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Number {
@@ -69,7 +75,7 @@ impl Number {
     #[must_use]
     pub fn to_f64(self) -> f64 {
         match self {
-            Self::Exact(d) => d.rounded(),
+            Self::Exact(d) => d.quotient().unwrap_or_else(|| d.rounded()),
             Self::Double(d) => d,
         }
     }
@@ -78,7 +84,7 @@ impl Number {
     #[must_use]
     pub fn to_f32(self) -> f32 {
         match self {
-            Self::Exact(d) => d.rounded(),
+            Self::Exact(d) => d.short_quotient().unwrap_or_else(|| d.rounded()),
             #[expect(clippy::cast_possible_truncation, reason = "rounding is what is asked for")]
             Self::Double(d) => d as f32,
         }
@@ -137,6 +143,18 @@ impl Decimal {
     #[must_use]
     pub fn is_integer(self) -> bool {
         self.scale == 0
+    }
+
+    /// The nearest double, where both parts of the fraction are doubles: a division rounds once.
+    fn quotient(self) -> Option<f64> {
+        (self.unscaled.unsigned_abs() <= 1 << 53 && self.scale <= 22)
+            .then(|| self.unscaled as f64 / TENS[self.scale as usize])
+    }
+
+    /// The nearest float, likewise.
+    fn short_quotient(self) -> Option<f32> {
+        (self.unscaled.unsigned_abs() <= 1 << 24 && self.scale <= 10)
+            .then(|| self.unscaled as f32 / TENS[self.scale as usize] as f32)
     }
 
     /// The nearest number of a binary type, rounded once.
@@ -285,6 +303,8 @@ impl fmt::Display for List {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rand::{RngExt, SeedableRng};
+    use rand_chacha::ChaCha8Rng;
 
     fn exact(text: &str) -> Decimal {
         Decimal::parse(text).unwrap_or_else(|| panic!("{text} is a decimal"))
@@ -309,6 +329,20 @@ mod tests {
         assert_eq!(exact("3.0").ceil(), 3);
         assert!(negative < exact("0.00000000000000000000000000000000000001"));
         assert!(exact(&"9".repeat(38)) > exact("1.5"));
+    }
+
+    #[test]
+    fn a_quotient_is_what_reading_the_text_gives() {
+        let mut random = ChaCha8Rng::seed_from_u64(9);
+        for _ in 0..20_000 {
+            let scale = random.random_range(0..=22);
+            let unscaled = random.random_range(-(1i64 << 53)..=1 << 53) >> random.random_range(0..50);
+            let decimal = Decimal { unscaled: unscaled.into(), scale };
+            assert_eq!(decimal.quotient(), Some(decimal.rounded()), "{decimal}");
+            if let Some(short) = decimal.short_quotient() {
+                assert_eq!(short, decimal.rounded::<f32>(), "{decimal}");
+            }
+        }
     }
 
     #[test]

@@ -16,6 +16,7 @@ pub(crate) mod promoted;
 pub(crate) mod resolve;
 mod rows;
 pub mod stages;
+mod template;
 
 pub use archive::{ArchiveCount, ArchiveFile, Complete, InventoryChanges, LearntFile};
 pub use commits::Changes;

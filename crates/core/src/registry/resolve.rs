@@ -1,6 +1,7 @@
 //! What a resolution asks the registry: one statement, and where that is not enough, more about the
 //! files that it named.
 
+use super::template::{self, Assembled};
 use super::{Error, Registry, doing};
 use crate::bounds::{Bounds, Value};
 use deadpool_postgres::Client;
@@ -38,6 +39,13 @@ pub(crate) struct CandidateRow {
     pub(crate) promoted: Option<Vec<u8>>,
     /// Rows in which the catalog knows the wanted objects, where it was asked.
     pub(crate) located: Option<Vec<i32>>,
+}
+
+impl CandidateRow {
+    /// What files are put in order by.
+    pub(crate) fn place(&self) -> (&str, &str, i64) {
+        (&self.path, &self.node, self.file_id)
+    }
 }
 
 /// What the registry answers at once.
@@ -95,15 +103,57 @@ pub(crate) struct Demands {
 }
 
 impl Demands {
-    /// The index that narrows most.
-    fn way(&self) -> &'static str {
-        match self {
+    /// What is demanded, in the words of `sql/resolve_files.sql`: the way first.
+    fn words(&self) -> Vec<&'static str> {
+        let way = match self {
             Self { objects: Some(_), .. } => "objects",
             Self { healpixes: Some(_), .. } => "tile",
             Self { sky: Some(_), .. } => "sky",
             Self { cells: Some(_), .. } => "cells",
             _ => "product",
-        }
+        };
+        let demands = [
+            ("cover", self.sky.is_some() && way != "sky"),
+            ("z_first", self.z.0.is_some()),
+            ("z_last", self.z.1.is_some()),
+            ("deltachi2_first", self.deltachi2.0.is_some()),
+            ("deltachi2_last", self.deltachi2.1.is_some()),
+            ("zwarn_first", self.zwarn.0.is_some()),
+            ("zwarn_last", self.zwarn.1.is_some()),
+            ("target_id_first", self.target_id.0.is_some()),
+            ("target_id_last", self.target_id.1.is_some()),
+            ("spectypes", self.spectypes.is_some()),
+            ("releases", self.releases.is_some()),
+            ("surveys", self.surveys.is_some()),
+            ("programs", self.programs.is_some()),
+            ("healpixes", self.healpixes.is_some() && way != "tile"),
+            ("occupied", self.cells.is_some() && way != "cells"),
+        ];
+        let demanded = demands.into_iter().filter_map(|(word, is)| is.then_some(word));
+        std::iter::once(way).chain(demanded).collect()
+    }
+
+    fn value(&self, name: &str) -> Option<&(dyn ToSql + Sync)> {
+        Some(match name {
+            "product" => &self.product,
+            "cover" => &self.sky,
+            "z_first" => &self.z.0,
+            "z_last" => &self.z.1,
+            "deltachi2_first" => &self.deltachi2.0,
+            "deltachi2_last" => &self.deltachi2.1,
+            "zwarn_first" => &self.zwarn.0,
+            "zwarn_last" => &self.zwarn.1,
+            "target_id_first" => &self.target_id.0,
+            "target_id_last" => &self.target_id.1,
+            "spectypes" => &self.spectypes,
+            "releases" => &self.releases,
+            "surveys" => &self.surveys,
+            "programs" => &self.programs,
+            "healpixes" => &self.healpixes,
+            "cells" => &self.cells,
+            "objects" => &self.objects,
+            _ => return None,
+        })
     }
 }
 
@@ -277,29 +327,11 @@ impl Resolver {
 
     /// Files that may hold matching rows, in no order.
     pub(crate) async fn files(&self, asked: &Demands) -> Result<Answer, Error> {
-        let sql = include_str!("../../../../sql/resolve_files.sql");
-        let params: [&(dyn ToSql + Sync); 18] = [
-            &asked.product,
-            &asked.sky,
-            &asked.z.0,
-            &asked.z.1,
-            &asked.deltachi2.0,
-            &asked.deltachi2.1,
-            &asked.zwarn.0,
-            &asked.zwarn.1,
-            &asked.target_id.0,
-            &asked.target_id.1,
-            &asked.spectypes,
-            &asked.releases,
-            &asked.surveys,
-            &asked.programs,
-            &asked.healpixes,
-            &asked.cells,
-            &asked.way(),
-            &asked.objects,
-        ];
+        let template = include_str!("../../../../sql/resolve_files.sql");
+        let Assembled { sql, params } =
+            template::assemble(template, &asked.words(), |name| asked.value(name));
         let mut answer = Answer::default();
-        let rows = self.rows(sql, &params).await?;
+        let rows = self.rows(&sql, &params).await?;
         answer.files.reserve(rows.len());
         for row in &rows {
             answer.take(row).map_err(doing(PURPOSE))?;

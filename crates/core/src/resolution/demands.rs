@@ -5,9 +5,14 @@ use crate::occupancy;
 use crate::predicate::Predicate;
 use crate::predicate::needs::{self, Interval};
 use crate::registry::resolve::Demands;
+use std::ops::Range;
 
-/// The demands of a question; `None` if nothing can fulfil them.
-pub(super) fn of(query: &Query, condition: &Predicate) -> Option<Demands> {
+/// The demands of a question whose cone is covered by these ranges; `None` if nothing can fulfil them.
+pub(super) fn of(
+    query: &Query,
+    condition: &Predicate,
+    cover: Option<&[Range<i64>]>,
+) -> Option<Demands> {
     let float = |name| Interval::<f64>::of(condition, name);
     let int = |name| Interval::<i64>::of(condition, name);
     let texts = |name| needs::texts(condition, name).map(Vec::from_iter);
@@ -19,7 +24,7 @@ pub(super) fn of(query: &Query, condition: &Predicate) -> Option<Demands> {
     let spectypes = texts("spectype");
     let demands = Demands {
         product: query.product().to_owned(),
-        sky: query.cone.map(|cone| cone::multirange(&cone.ranges())),
+        sky: cover.map(cone::multirange),
         z: z.ends(),
         deltachi2: deltachi2.ends(),
         zwarn: zwarn.ends(),
@@ -76,7 +81,7 @@ mod tests {
     fn demands(text: &str) -> Option<Demands> {
         let predicate = Predicate::parse(text).expect("a predicate");
         let query = Query { predicate: Some(predicate), ..Query::default() };
-        of(&query, &query.condition())
+        of(&query, &query.condition(), None)
     }
 
     #[test]

@@ -35,7 +35,7 @@ struct Question<'a> {
     /// Which promoted columns it is about, where it is about no others.
     promoted: Option<[bool; promoted::COLUMNS.len()]>,
     band: Option<Predicate>,
-    ranges: Option<Vec<Range<i64>>>,
+    ranges: Option<&'a [Range<i64>]>,
 }
 
 struct Judge {
@@ -51,6 +51,7 @@ impl<'a> Judges<'a> {
         candidates: &[CandidateRow],
         condition: &'a Predicate,
         cone: Option<Cone>,
+        cover: Option<&'a [Range<i64>]>,
     ) -> Result<Self, Error> {
         let ids: BTreeSet<i32> = candidates.iter().filter_map(|file| file.schema_id).collect();
         let ids: Vec<i32> = ids.into_iter().collect();
@@ -66,7 +67,7 @@ impl<'a> Judges<'a> {
             condition,
             promoted: promoted_of(&names).filter(|_| !condition.asks_for_null()),
             band: cone.as_ref().map(cone::band),
-            ranges: cone.as_ref().map(Cone::ranges),
+            ranges: cover,
         };
         Ok(Self { by_schema, question })
     }
@@ -181,7 +182,7 @@ impl Question<'_> {
 
     fn may<'b>(&self, rows: u64, known: &impl Fn(&str) -> Known<'b>) -> bool {
         let may = |predicate: &Predicate| judge(predicate, rows, known) != Verdict::Never;
-        let in_ranges = match (&self.ranges, known(HEALPIX_29)) {
+        let in_ranges = match (self.ranges, known(HEALPIX_29)) {
             (Some(ranges), Known::Bounds(bounds)) => cone::may_meet(ranges, bounds),
             _ => true,
         };

@@ -184,7 +184,8 @@ pub async fn resolve(
 ) -> Result<Resolution, Error> {
     let resolver = registry.resolver().await?;
     let condition = query.condition();
-    let demands = demands::of(query, &condition);
+    let cover = query.cone.map(|cone| cone.ranges());
+    let demands = demands::of(query, &condition, cover.as_deref());
     let mut answer = resolver.files(&demands.clone().unwrap_or_default()).await?;
     if demands.is_none() {
         answer.files.clear();
@@ -197,16 +198,18 @@ pub async fn resolve(
     if detail >= Detail::Counted {
         pruned.live_files = resolver.product_files(query.product()).await?;
     }
-    let judges = Judges::new(&resolver, candidates, &condition, query.cone).await?;
+    let judges =
+        Judges::new(&resolver, candidates, &condition, query.cone, cover.as_deref()).await?;
     check_columns(&resolver, query, &condition, &judges).await?;
-    let judged = judges.judge(&resolver, candidates).await?;
+    let mut judged = judges.judge(&resolver, candidates).await?;
+    judged.sort_by(|a, b| a.file.place().cmp(&b.file.place()));
     if detail == Detail::Explained {
         let demands = demands.unwrap_or_default();
         let explained = explained(&resolver, query, &condition, &demands, &pruned, &judged);
         pruned.explained = Some(explained.await?);
     }
     let places = place::Places::reachable(&answer.places);
-    let mut files: Vec<ResolvedFile> = judged
+    let files: Vec<ResolvedFile> = judged
         .iter()
         .map(|judged| {
             pruned.row_groups_in_files += judged.row_groups_in_file;
@@ -215,7 +218,6 @@ pub async fn resolve(
             resolved(judged, query.product(), &places)
         })
         .collect();
-    files.sort_by(|a, b| (&a.path, &a.node, a.file_id).cmp(&(&b.path, &b.node, b.file_id)));
     pruned.files = files.len();
     Ok(Resolution { version: 1, commit: answer.commit, files, pruned })
 }

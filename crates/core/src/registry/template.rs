@@ -1,0 +1,93 @@
+//! Statements that are put together for what a question demands.
+//!
+//! A condition that asks nothing costs time all the same, and one text for all questions would have
+//! to hold all of them. Texts come from a file alone; what they are about goes in as parameters.
+
+use tokio_postgres::types::ToSql;
+
+/// Marks a line that is only there for some questions; the words behind it say which.
+const MARK: &str = "--?";
+
+/// A statement for one question.
+pub(super) struct Assembled<'a> {
+    pub(super) sql: String,
+    pub(super) params: Vec<&'a (dyn ToSql + Sync)>,
+}
+
+/// Leaves out lines whose words are all `unless demanded`, and numbers the parameters, which are
+/// written `:name`, in the order in which they come.
+pub(super) fn assemble<'a>(
+    template: &str,
+    demanded: &[&str],
+    value: impl Fn(&str) -> Option<&'a (dyn ToSql + Sync)>,
+) -> Assembled<'a> {
+    let mut assembled =
+        Assembled { sql: String::with_capacity(template.len()), params: Vec::new() };
+    let mut names: Vec<&str> = Vec::new();
+    for line in template.lines() {
+        let (text, words) = line.split_once(MARK).unwrap_or((line, ""));
+        let is_wanted = words.is_empty() || words.split_whitespace().any(|w| demanded.contains(&w));
+        if !is_wanted || text.trim_start().starts_with("--") {
+            continue;
+        }
+        let mut rest = text.trim_end();
+        while let Some((before, name, after)) = parameter(rest) {
+            assembled.sql.push_str(before);
+            let known = names.iter().position(|known| *known == name);
+            match known.map(|place| place + 1).or_else(|| {
+                assembled.params.push(value(name)?);
+                names.push(name);
+                Some(names.len())
+            }) {
+                Some(number) => assembled.sql.push_str(&format!("${number}")),
+                None => assembled.sql.push_str("NULL"),
+            }
+            rest = after;
+        }
+        assembled.sql.push_str(rest);
+        assembled.sql.push('\n');
+    }
+    assembled
+}
+
+/// The first `:name` of a text, with what comes before and after; `::type` is none.
+fn parameter(text: &str) -> Option<(&str, &str, &str)> {
+    let is_name = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+    let mut from = 0;
+    loop {
+        let colon = from + text.get(from..)?.find(':')?;
+        let after = text.get(colon + 1..)?;
+        let length = after.find(|c| !is_name(c)).unwrap_or(after.len());
+        if after.starts_with(':') {
+            from = colon + 2;
+        } else if length == 0 {
+            from = colon + 1;
+        } else {
+            return Some((&text[..colon], &after[..length], &after[length..]));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_left_out_and_parameters_numbered() {
+        let template =
+            "-- about\nSELECT :a::int8\nWHERE b = :b AND c = :a  --? one two\n  OR d  --? three\n";
+        let (a, b) = (1i64, "x");
+        let value = |name: &str| -> Option<&(dyn ToSql + Sync)> {
+            match name {
+                "a" => Some(&a),
+                "b" => Some(&b),
+                _ => None,
+            }
+        };
+        let all = assemble(template, &["two"], value);
+        assert_eq!(all.sql, "SELECT $1::int8\nWHERE b = $2 AND c = $1\n");
+        assert_eq!(all.params.len(), 2);
+        let few = assemble(template, &["three"], value);
+        assert_eq!((few.sql.as_str(), few.params.len()), ("SELECT $1::int8\n  OR d\n", 1));
+    }
+}
