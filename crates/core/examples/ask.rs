@@ -33,7 +33,8 @@ struct Question {
     columns: Option<Vec<String>>,
 }
 
-#[tokio::main]
+// one question at a time: no second thread has to be woken
+#[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
     let url = std::env::args().nth(1).ok_or("usage: ask DATABASE_URL")?;
     let registry = Registry::connect(&url).await?;

@@ -336,7 +336,8 @@ mod tests {
         let mut random = ChaCha8Rng::seed_from_u64(9);
         for _ in 0..20_000 {
             let scale = random.random_range(0..=22);
-            let unscaled = random.random_range(-(1i64 << 53)..=1 << 53) >> random.random_range(0..50);
+            let unscaled =
+                random.random_range(-(1i64 << 53)..=1 << 53) >> random.random_range(0..50);
             let decimal = Decimal { unscaled: unscaled.into(), scale };
             assert_eq!(decimal.quotient(), Some(decimal.rounded()), "{decimal}");
             if let Some(short) = decimal.short_quotient() {

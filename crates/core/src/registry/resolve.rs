@@ -224,13 +224,19 @@ fn at<T: Clone>(known: &Known<T>, slot: Option<i32>, slice: (i32, i32)) -> Optio
 /// Columns of a schema.
 pub(crate) type Columns = Arc<[ColumnRow]>;
 
-/// Schemas that were looked up: a number never means another one.
+/// Schemas that were looked up: a number never means another one. And those that products had when
+/// somebody last asked.
 #[derive(Debug, Default)]
 pub(crate) struct Memory {
     schemas: Mutex<HashMap<i32, Columns>>,
+    products: Mutex<HashMap<String, Vec<i32>>>,
 }
 
 impl Memory {
+    fn products(&self) -> MutexGuard<'_, HashMap<String, Vec<i32>>> {
+        self.products.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn schemas(&self) -> MutexGuard<'_, HashMap<i32, Columns>> {
         self.schemas.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -303,7 +309,16 @@ impl Resolver {
     /// Schemas of a product's live files.
     pub(crate) async fn product_schemas(&self, product: &str) -> Result<Vec<i32>, Error> {
         let sql = include_str!("../../../../sql/resolve_product_schemas.sql");
-        self.each(sql, &[&product], |row| row.try_get(0)).await
+        let ids: Vec<i32> = self.each(sql, &[&product], |row| row.try_get(0)).await?;
+        self.memory.products().insert(product.to_owned(), ids.clone());
+        Ok(ids)
+    }
+
+    /// The columns that a product had when somebody last asked; `None` where nobody has.
+    pub(crate) fn remembered(&self, product: &str) -> Option<Vec<Columns>> {
+        let ids = self.memory.products().get(product).filter(|ids| !ids.is_empty())?.clone();
+        let known = self.memory.schemas();
+        ids.iter().map(|id| known.get(id).cloned()).collect()
     }
 
     /// Columns of schemas; those that are known are not asked for.

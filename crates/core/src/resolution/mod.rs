@@ -12,7 +12,7 @@ pub(crate) mod place;
 
 use crate::predicate::needs::Interval;
 use crate::predicate::{self, Predicate, column, literal::List};
-use crate::registry::resolve::{CandidateRow, Demands, Resolver};
+use crate::registry::resolve::{CandidateRow, Columns, Demands, Resolver};
 use crate::registry::{self, Registry};
 use crate::sky::Cone;
 use judge::{Judged, Judges};
@@ -192,7 +192,7 @@ pub async fn resolve(
     }
     let candidates = &answer.files;
     let mut pruned = Pruned { indexed_files: candidates.len(), ..Pruned::default() };
-    if candidates.is_empty() {
+    if candidates.is_empty() && resolver.remembered(query.product()).is_none() {
         check_product(&resolver, query.product()).await?;
     }
     if detail >= Detail::Counted {
@@ -272,14 +272,21 @@ async fn check_columns(
     if names.iter().all(|name| judges.has(name)) {
         return Ok(judges.check_types(condition)?);
     }
+    let require = |schemas: &[Columns]| {
+        let all = || schemas.iter().flat_map(|columns| columns.iter()).map(|c| c.name.as_str());
+        names.iter().try_for_each(|name| column::require(all(), name))
+    };
+    // a column that was there once can be asked for; one that was not may have come since
+    if resolver.remembered(query.product()).is_some_and(|schemas| require(&schemas).is_ok()) {
+        return Ok(());
+    }
     let ids = resolver.product_schemas(query.product()).await?;
     if ids.is_empty() {
         return Ok(());
     }
     let schemas = resolver.schemas(&ids).await?;
-    let all: Vec<&str> =
-        schemas.iter().flat_map(|(_, columns)| columns.iter()).map(|c| c.name.as_str()).collect();
-    Ok(names.into_iter().try_for_each(|name| column::require(all.iter().copied(), name))?)
+    let schemas: Vec<Columns> = schemas.into_iter().map(|(_, columns)| columns).collect();
+    Ok(require(&schemas)?)
 }
 
 async fn explained(
