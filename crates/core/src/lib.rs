@@ -10,6 +10,7 @@
 pub mod bounds;
 pub mod cluster;
 pub mod footer;
+pub mod gc;
 pub mod guard;
 pub mod layout;
 pub mod metadata;

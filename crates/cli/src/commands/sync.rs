@@ -49,6 +49,11 @@ impl Options {
         }
     }
 
+    /// Whether the datasheet is left as it is.
+    pub fn leaves_datasheet(&self) -> bool {
+        self.no_datasheet.unwrap_or(false)
+    }
+
     /// Products whose rows make up the catalog.
     pub fn products(&self) -> Option<Vec<String>> {
         let products = || self.catalog.clone().unwrap_or_else(|| vec![SPECTRA.to_owned()]);
@@ -60,7 +65,7 @@ pub fn run(ctx: &Context, args: &Args) -> anyhow::Result<Exit> {
     let options = args.options.clone().or(&ctx.settings.sync);
     let lake = lake(ctx)?;
     let registry = ctx.registry()?;
-    let sheet_wanted = !args.dry_run && !options.no_datasheet.unwrap_or(false);
+    let sheet_wanted = !args.dry_run && !options.leaves_datasheet();
     let asked = sync::Options {
         node: ctx.node(&lake),
         catalog: options.products(),
@@ -90,18 +95,18 @@ fn lake(ctx: &Context) -> anyhow::Result<Lake> {
 
 /// Progress bars, drawn once there is something to draw.
 #[derive(Clone)]
-struct Bars {
+pub struct Bars {
     printer: printer::Printer,
     files: Arc<OnceLock<ProgressBar>>,
     rows: Arc<OnceLock<ProgressBar>>,
 }
 
 impl Bars {
-    fn new(printer: printer::Printer) -> Self {
+    pub fn new(printer: printer::Printer) -> Self {
         Self { printer, files: Arc::default(), rows: Arc::default() }
     }
 
-    fn progress(&self) -> Progress {
+    pub fn progress(&self) -> Progress {
         let bars = self.clone();
         Arc::new(move |step| {
             let (bar, things, done, total) = match step {
@@ -114,7 +119,7 @@ impl Bars {
         })
     }
 
-    fn clear(&self) {
+    pub fn clear(&self) {
         [&self.files, &self.rows]
             .iter()
             .filter_map(|bar| bar.get())

@@ -10,10 +10,12 @@ mod connect;
 mod copy;
 pub mod facts;
 mod lakes;
+mod life;
 mod migrate;
 pub(crate) mod resolve;
 mod rows;
 pub mod stages;
+mod verify;
 
 pub use archive::{ArchiveCount, ArchiveFile, Complete, InventoryChanges, LearntFile};
 pub use commits::Changes;
@@ -21,8 +23,11 @@ pub(crate) use commits::{Commit, ContestedRow, End, RowStream, Table};
 pub use connect::{Registry, psql_variables};
 pub(crate) use copy::Rows;
 pub(crate) use lakes::{CurrentRow, LakeRow, LakeSession, OutcomeRow};
+pub use life::Lost;
+pub(crate) use life::{MarkRow, NewMark, Step as GcStep};
 pub use migrate::LATEST;
 pub(crate) use rows::{ClassRow, FactsRow, FileRow, Label, ReadRow};
+pub(crate) use verify::KnownRow;
 
 /// Why the registry could not do what was asked.
 #[derive(Debug, thiserror::Error)]

@@ -16,6 +16,7 @@ mod direct;
 mod inspect;
 mod register;
 mod settle;
+pub mod verify;
 mod walk;
 
 use crate::layout::Lake;
