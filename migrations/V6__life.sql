@@ -107,13 +107,13 @@ BEGIN
     IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'bifrost_writer') THEN
         EXECUTE format('GRANT USAGE ON SCHEMA %I TO bifrost_writer', current_schema());
         ALTER DEFAULT PRIVILEGES GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO bifrost_writer;
-        ALTER DEFAULT PRIVILEGES GRANT USAGE ON SEQUENCES TO bifrost_writer;
+        ALTER DEFAULT PRIVILEGES GRANT USAGE, UPDATE ON SEQUENCES TO bifrost_writer;
         FOR mine IN SELECT oid::regclass AS name, relkind FROM pg_class
                     WHERE relnamespace = current_schema()::regnamespace
                       AND relkind IN ('r', 'v', 'S') AND relowner = current_user::regrole
                       AND relname <> 'refinery_schema_history' LOOP
             EXECUTE format(CASE mine.relkind
-                WHEN 'S' THEN 'GRANT USAGE ON %s TO bifrost_writer'
+                WHEN 'S' THEN 'GRANT USAGE, UPDATE ON %s TO bifrost_writer'
                 WHEN 'v' THEN 'GRANT SELECT ON %s TO bifrost_writer'
                 ELSE 'GRANT SELECT, INSERT, UPDATE, DELETE ON %s TO bifrost_writer' END, mine.name);
         END LOOP;

@@ -97,7 +97,7 @@ def test_what_a_directory_shows_is_found_and_the_registry_is_brought_into_line(l
     with cut.open("r+b") as file:
         file.truncate(1000)
     stray = cut.with_name("iron-main-backup-10001_0.parquet")
-    stray.write_bytes(files["dark-10002"].read_bytes())
+    pq.write_table(pq.read_table(files["dark-10002"]), stray)
     before = contents(lake)
     expected = {
         ("missing", relative(lake, files["dark-10000"])),
