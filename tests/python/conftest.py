@@ -89,3 +89,16 @@ def new_place():
     elif (place.lake / ".bifrost").exists():
         place.run("db", "down")
     shutil.rmtree(folder)
+
+
+@contextlib.contextmanager
+def small_disk(folder, size):
+    """A disk of its own at a new folder; where that is not allowed, the test is skipped."""
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "none", folder]
+    if os.getuid() != 0 or subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("a small disk of one's own takes the right to mount")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "-l", folder], check=True)

@@ -10,11 +10,11 @@ import socket
 import subprocess
 import threading
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 from archive_server import server
+from catalogs import check
 from conftest import Place, new_place
 
 SOAK = bool(os.environ.get("BIFROST_SOAK"))
@@ -78,6 +78,7 @@ def test_a_campaign_fetches_makes_and_publishes_and_a_second_finds_nothing(place
     assert place.sql("SELECT count(*) FROM catalog")[0][0] == files[1]
     assert not list(place.lake.rglob("*.fits")), "what was fetched is deleted once it is published"
     assert (place.lake / "DATA_README.md").exists()
+    assert len(check(place.lake / "spectra")) == files[1]
     again = lines(place.run("run", "--archive", archive.url, "--json"))
     assert [(e["event"], e["batches"]) for e in again] == [("end", 0)]
     status = place.json("status")
@@ -131,35 +132,6 @@ def test_a_run_that_is_told_to_stop_gives_its_leases_back(place, archive):
     assert place.sql("SELECT state FROM campaign_nodes") == [("left",)]
     threading.Thread(target=archive.server.serve_forever, daemon=True).start()
     assert lines(place.run("run", "--archive", archive.url, "--json"))[-1]["made"] == archive.tiles
-
-
-def test_people_are_told_once_of_milestones_and_of_the_end(place, archive):
-    posted = []
-
-    class Ear(BaseHTTPRequestHandler):
-        def do_POST(self):
-            posted.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-            self.send_response(200)
-            self.end_headers()
-
-        def log_message(self, *_):
-            pass
-
-    ear = ThreadingHTTPServer(("127.0.0.1", 0), Ear)
-    threading.Thread(target=ear.serve_forever, daemon=True).start()
-    told = place.folder / "told"
-    options = ["--archive", archive.url, "--webhook", f"http://127.0.0.1:{ear.server_port}/",
-               "--hook", f"cat >> {told}; echo >> {told}", "--milestones", "30"]
-    place.run("run", *options, "--max-batches", 1, "--tiles-per-batch", 2)
-    for _ in range(2):
-        place.run("run", *options)
-    ear.shutdown()
-    ear.server_close()
-    notices = [json.loads(line) for line in told.read_text().splitlines()]
-    assert [notice["event"] for notice in notices] == ["milestone", "complete"]
-    assert [body["text"] for body in posted] == [notice["text"] for notice in notices]
-    assert all(set(body) == {"text"} for body in posted), "as Slack wants it"
-    assert (notices[0]["tiles_done"], notices[1]["tiles_done"]) == (2, archive.tiles)
 
 
 def wait_until(condition, timeout_s=60):
@@ -385,3 +357,8 @@ def check(hub, nodes, tiles):
         assert hub.sql(f"SELECT count(*) FROM {left}") == [(0,)], left
     assert hub.sql("SELECT count(*) FROM file_registry WHERE fault IS NOT NULL") == [(0,)]
     assert hub.sql("SELECT count(*) FROM catalog") == [(sum(rows for _, _, rows in live),)]
+    if SOAK:
+        tries = "SELECT ended, count(*) FROM attempts GROUP BY ended ORDER BY ended"
+        told = ", ".join(f"{count} {ended}" for ended, count in hub.sql(tries))
+        shares = ", ".join(f"{name} {len(files)}" for name, files in by_node.items())
+        print(f"{tiles} tiles ({shares}); tries: {told}")

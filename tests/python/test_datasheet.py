@@ -15,6 +15,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import duckdb
+import mlcroissant
 import pytest
 import yaml
 from conftest import Place
@@ -236,6 +237,23 @@ def test_python_recipe(place):
         "SELECT count(*) FROM {spectra} WHERE spectype = 'GALAXY' AND zwarn = 0"
     )
     assert out == f"{galaxies} galaxies from 5 files\n"
+
+
+def test_lsdb_recipe(place):
+    out = place.follow([sys.executable, "-c", recipe(place.sheet(), "lsdb")])
+    around, target_id = map(int, re.search(r"^(\d+) objects lie within .* of (\d+)$", out, flags=re.M).groups())
+    [(ra, dec), *_] = place.query(f"SELECT ra, dec FROM {{spectra}} WHERE target_id = {target_id}")
+    found = place.run("read", "--cone", f"{ra},{dec},{1 / 6}", "--columns", "healpix", "--format", "csv").stdout
+    # the pixel with the torn file is left out, and said to be
+    assert around == len([pixel for pixel in found.split()[1:] if pixel != "10000"]) > 0
+    assert "(6, 10000)" in recipe(place.sheet(), "lsdb")
+
+
+def test_croissant_is_valid_and_its_records_are_the_rows(place):
+    described = mlcroissant.Dataset(place.lake / "croissant.json")
+    issues = described.metadata.ctx.issues
+    assert not issues.errors and not issues.warnings
+    assert [record_set.name for record_set in described.metadata.record_sets] == ["spectra"]
 
 
 def test_rust_recipe(place):

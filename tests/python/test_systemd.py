@@ -131,10 +131,11 @@ def test_the_installer_explains_itself_and_refuses_nonsense(tmp_path):
 def test_every_exit_code_has_one_answer(root):
     known = {int(code) for code in re.findall(EXIT_CODE, said())}
     assert known == {0, 1, 2, 3, 4, 75}
-    # on-abnormal: a signal starts it again, an exit code does not
     run = unit(root, "bifrost-run.service")
-    assert run["Restart"] == ["on-abnormal"] and codes(run, "RestartForceExitStatus") == {75}
+    assert run["Restart"] == ["on-failure"] and codes(run, "RestartForceExitStatus") == {75}
     assert codes(run, "SuccessExitStatus") == {3, 4, 75}
+    again = known - {0} - codes(run, "SuccessExitStatus") - codes(run, "RestartPreventExitStatus")
+    assert again == {1}
     assert run["StartLimitIntervalSec"] == ["0"]
     sync = unit(root, "bifrost-sync.service")
     assert sync["Restart"] == ["on-failure"] and codes(sync, "SuccessExitStatus") == {3}

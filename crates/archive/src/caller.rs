@@ -4,6 +4,7 @@ use crate::archive::{Archive, Fault, Rest};
 use crate::pace::{Pace, Patience, Verdict, pause};
 use reqwest::Url;
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,13 +24,18 @@ pub enum Event {
     },
     /// The disk is too full to go on: waiting for room.
     NoRoom {
+        /// Where.
+        folder: PathBuf,
         /// Bytes that are free and may be used.
         free_bytes: u64,
         /// Bytes that the next file needs.
         need_bytes: u64,
     },
     /// There is room again.
-    RoomAgain,
+    RoomAgain {
+        /// Where.
+        folder: PathBuf,
+    },
 }
 
 /// Is told what happens. Called from many tasks; must not block.

@@ -115,7 +115,8 @@ impl fmt::Display for Batch {
 }
 
 /// `61:04:09`: hours, minutes, seconds.
-fn clock(seconds: f64) -> String {
+#[must_use]
+pub fn clock(seconds: f64) -> String {
     let whole = seconds.max(0.0).round() as u64;
     format!("{:02}:{:02}:{:02}", whole / 3600, whole / 60 % 60, whole % 60)
 }

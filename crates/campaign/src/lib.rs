@@ -26,6 +26,6 @@ mod scratch;
 mod settings;
 pub mod share;
 
-pub use batch::Batch;
+pub use batch::{Batch, clock};
 pub use run::run;
 pub use settings::{End, Error, Event, Report, Settings, Stop, Tell};

@@ -1,14 +1,18 @@
 //! People are told: of milestones, of too many failures, of a stall, of the end.
 //!
-//! Of several nodes one tells: the registry remembers what was told. A webhook gets `{"text": …}`,
-//! which Slack and its likes understand; a command gets the same and more as JSON on its standard
-//! input, and is how mail is sent. A notice that cannot be delivered is logged, and no more.
+//! Of several nodes one tells: the registry remembers what was told, webhook and command apart. A
+//! webhook gets `{"text": …}`, which Slack and its likes understand; a command gets the same and
+//! more as JSON on its standard input, and is how mail is sent.
+//!
+//! What cannot be delivered is logged, and counts as not told: it is due again for whoever looks
+//! next, this node after a growing pause, another one, or the next run.
 
-use bifrost_core::registry::Registry;
 use bifrost_core::registry::campaign::Progress;
+use bifrost_core::registry::{self, Registry};
 use bifrost_core::tile::Name;
 use serde::Serialize;
 use std::process::Stdio;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
@@ -22,6 +26,10 @@ const NEVER_S: f64 = 1e9;
 /// How long a webhook or a command may take.
 const DELIVERY_TIMEOUT: Duration = Duration::from_secs(60);
 const DELIVERY_TRIES: u32 = 3;
+/// The longest pause after a notice that could not be delivered.
+const PAUSE_MAX: Duration = Duration::from_secs(600);
+/// So long a run that has ended goes on trying to say so.
+const LAST_PATIENCE: Duration = Duration::from_secs(60);
 
 /// Who is told, and of what.
 #[derive(Debug, Clone, PartialEq)]
@@ -122,59 +130,111 @@ impl Config {
     }
 }
 
-/// Tells people.
+/// A way to reach people.
+#[derive(Debug, Clone)]
+enum Channel {
+    /// Its address, which is a secret.
+    Webhook(String),
+    Command(String),
+}
+
+/// Tells people, on one channel.
 #[derive(Debug, Clone)]
 pub struct Teller {
-    /// The registry, which knows what was told.
-    pub registry: Registry,
-    /// The production.
-    pub release: Name,
-    /// Name of the machine.
-    pub node: String,
-    /// Who is told, and of what.
-    pub config: Config,
+    registry: Registry,
+    release: Name,
+    node: String,
+    config: Arc<Config>,
+    channel: Channel,
 }
 
 impl Teller {
+    /// One for each channel of a configuration.
+    #[must_use]
+    pub fn all(registry: &Registry, release: &Name, node: &str, config: Config) -> Vec<Self> {
+        let config = Arc::new(config);
+        let webhook = config.webhook.clone().map(Channel::Webhook);
+        let command = config.command.clone().map(Channel::Command);
+        let teller = |channel| Self {
+            registry: registry.clone(),
+            release: release.clone(),
+            node: node.to_owned(),
+            config: config.clone(),
+            channel,
+        };
+        webhook.into_iter().chain(command).map(teller).collect()
+    }
+
     /// Looks again and again whether there is something to tell, until it is dropped.
     pub async fn watch(self) {
-        let began = Instant::now();
+        let (began, mut pause) = (Instant::now(), self.config.every);
         loop {
-            tokio::time::sleep(self.config.every).await;
-            self.look(began.elapsed().as_secs_f64(), false).await;
+            tokio::time::sleep(pause).await;
+            let is_told = self.look(began.elapsed().as_secs_f64(), false).await;
+            pause = if is_told { self.config.every } else { (pause * 2).min(PAUSE_MAX) };
         }
     }
 
-    /// Tells what there is to tell; `is_over` where the run ended because nothing is left.
-    pub async fn look(&self, elapsed_s: f64, is_over: bool) {
-        let progress = match self.registry.campaign_progress(&self.release).await {
-            Ok(progress) => progress,
-            Err(e) => return tracing::info!("{e}"),
-        };
-        let about = (self.release.as_str(), self.node.as_str());
-        for notice in self.config.due(about, &progress, elapsed_s, is_over) {
-            let told =
-                self.registry.may_tell(&self.release, &notice.key, &self.node, notice.again_s);
-            match told.await {
-                Ok(true) => self.deliver(&notice).await,
-                Ok(false) => {}
-                Err(e) => tracing::info!("{e}"),
+    /// Tells what there is to tell when a run has ended; `is_over` where nothing is left. There
+    /// may be no run after it, so what cannot be delivered is tried for a while.
+    pub async fn look_last(&self, elapsed_s: f64, is_over: bool) {
+        let (began, mut pause) = (Instant::now(), Duration::from_secs(1));
+        while !self.look(elapsed_s, is_over).await && is_over && began.elapsed() < LAST_PATIENCE {
+            tokio::time::sleep(pause).await;
+            pause *= 2;
+        }
+    }
+
+    /// Tells what there is to tell; false where something could not be delivered.
+    async fn look(&self, elapsed_s: f64, is_over: bool) -> bool {
+        match self.try_look(elapsed_s, is_over).await {
+            Ok(is_told) => is_told,
+            Err(e) => {
+                tracing::info!("{e}");
+                false
             }
         }
     }
 
-    async fn deliver(&self, notice: &Notice) {
-        tracing::info!(event = notice.event, "{}", notice.text);
-        if let Some(url) = &self.config.webhook
-            && let Err(e) = post(url, notice).await
-        {
-            tracing::error!("the webhook was not reached: {e}");
+    async fn try_look(&self, elapsed_s: f64, is_over: bool) -> Result<bool, registry::Error> {
+        let (release, node) = (&self.release, self.node.as_str());
+        let progress = self.registry.campaign_progress(release).await?;
+        let mut is_told = true;
+        for notice in self.config.due((release.as_str(), node), &progress, elapsed_s, is_over) {
+            let event = format!("{} by {}", notice.key, self.channel.name());
+            if !self.registry.may_tell(release, &event, node, notice.again_s).await? {
+                continue;
+            }
+            tracing::info!(event = notice.event, "{}", notice.text);
+            if let Err(e) = self.channel.deliver(&notice).await {
+                let name = self.channel.name();
+                tracing::error!(event = notice.event, "not told by {name}, {e}: {}", notice.text);
+                is_told = false;
+                self.registry.was_not_told(release, &event, node).await?;
+            }
         }
-        if let Some(command) = &self.config.command {
-            match tokio::time::timeout(DELIVERY_TIMEOUT, run(command, notice)).await {
-                Ok(Ok(())) => {}
-                Ok(Err(e)) => tracing::error!("the command for notices failed: {e}"),
-                Err(_) => tracing::error!("the command for notices took too long"),
+        Ok(is_told)
+    }
+}
+
+impl Channel {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Webhook(_) => "webhook",
+            Self::Command(_) => "command",
+        }
+    }
+
+    async fn deliver(&self, notice: &Notice) -> Result<(), String> {
+        match self {
+            Self::Webhook(url) => {
+                post(url, notice).await.map_err(|e| format!("which was not reached ({e})"))
+            }
+            Self::Command(command) => {
+                match tokio::time::timeout(DELIVERY_TIMEOUT, run(command, notice)).await {
+                    Ok(ended) => ended.map_err(|e| format!("which failed ({e})")),
+                    Err(_) => Err("which took too long".to_owned()),
+                }
             }
         }
     }

@@ -3,8 +3,8 @@
 use crate::beat::Held;
 use crate::patience::patiently;
 use crate::scratch::{self, Scratch};
-use crate::settings::{Event, Settings, Tell};
-use bifrost_archive::fetch::{Ending as Fetch, Fetched, Fetcher, How, Job};
+use crate::settings::{Settings, Tell};
+use bifrost_archive::fetch::{Ending as Fetch, Fetched, Fetcher, How, Job, Room, is_full_disk};
 use bifrost_core::guard::guard;
 use bifrost_core::outcome::Outcome;
 use bifrost_core::publish::{self, Staging};
@@ -19,6 +19,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 use tokio::sync::{Mutex, Semaphore, SemaphorePermit, oneshot, watch};
+use tokio::time::sleep;
+
+/// More than the folders of a publication take.
+const FOLDERS_BYTES: u64 = 1_000_000;
 
 /// What all pixels under way share.
 pub(crate) struct Shop {
@@ -27,6 +31,8 @@ pub(crate) struct Shop {
     pub(crate) settings: Arc<Settings>,
     pub(crate) staging: Staging,
     pub(crate) scratch: Scratch,
+    /// Room on the lake's disk.
+    pub(crate) room: Arc<Room>,
     /// Tiles that may be on their way here, or here and not yet begun: no more than keeps all hands
     /// busy, so that most of their bytes never reach the disk.
     pub(crate) ahead: Semaphore,
@@ -162,17 +168,45 @@ impl Shop {
         }
     }
 
-    /// On a thread of its own: one that is never waited for when the run is told to stop.
+    /// Makes a tile when there is room for it in the lake; where others then fill the disk all the
+    /// same, it is made again once there is room again.
     async fn make(
         &self,
         leased: &LeasedTile,
         sources: Sources,
         bytes_in: u64,
+        mut ahead: Option<SemaphorePermit<'_>>,
+    ) -> Result<Shard, Failure> {
+        let sources = Arc::new(sources);
+        let mut is_last = false;
+        loop {
+            let promise = self.room.promise(bytes_in).await.map_err(|e| {
+                let lake = self.site.lake.root().display();
+                Failure::of(Outcome::Disk, format!("no room in {lake} for {bytes_in} bytes: {e}"))
+            })?;
+            let made = self.make_once(leased, sources.clone(), ahead.take()).await;
+            drop(promise);
+            let failure = match made {
+                Err(f) if matches!(f.outcome, Outcome::Disk | Outcome::Internal) => f,
+                made => return made,
+            };
+            match self.room.is_full_for(bytes_in) {
+                true => {}
+                // who filled the disk may be gone already
+                false if failure.outcome == Outcome::Disk && !is_last => is_last = true,
+                false => return Err(failure),
+            }
+            tracing::info!("{} is made again: {}", leased.tile, failure.reasons.join("; "));
+        }
+    }
+
+    /// On a thread of its own: one that is never waited for when the run is told to stop.
+    async fn make_once(
+        &self,
+        leased: &LeasedTile,
+        sources: Arc<Sources>,
         ahead: Option<SemaphorePermit<'_>>,
     ) -> Result<Shard, Failure> {
-        let need = self.settings.keep_free_bytes.saturating_add(bytes_in);
-        let root = self.site.lake.root().to_owned();
-        scratch::wait_for_room(&root, need, |free| (self.tell)(Event::Room { free, need })).await;
         let Ok(permit) = self.jobs.clone().acquire_owned().await else {
             return Err(Failure::of(Outcome::Internal, "no thread may be started any more"));
         };
@@ -295,11 +329,19 @@ impl Shop {
             let is_held = patiently(patience, end).await?;
             return Ok(is_held.then(|| bundle.failed.clone()));
         }
-        let why = match patiently(patience, || sync::publish(&self.site, bundle)).await {
-            Ok(Ended::Published(ends)) => return Ok(Some(ends)),
-            Ok(Ended::Fenced) => None,
-            Err(e) if crate::patience::MayPass::may_pass(&e) => return Err(e),
-            Err(e) => Some(e.to_string()),
+        let why = loop {
+            match patiently(patience, || sync::publish(&self.site, bundle)).await {
+                Ok(Ended::Published(ends)) => return Ok(Some(ends)),
+                Ok(Ended::Fenced) => break None,
+                Err(e) if crate::patience::MayPass::may_pass(&e) => return Err(e),
+                // what is in place stays there until there is room for the rest
+                Err(e) if wants_room(&e) => {
+                    tracing::info!("publishing waits: {e}");
+                    sleep(self.room.poll()).await;
+                    drop(self.room.promise(FOLDERS_BYTES).await);
+                }
+                Err(e) => break Some(e.to_string()),
+            }
         };
         let mut ends = None;
         match why {
@@ -320,6 +362,13 @@ impl Shop {
         patiently(patience, || sync::settle(&self.site)).await?;
         Ok(ends)
     }
+}
+
+/// Whether it is for want of room that something failed.
+fn wants_room(error: &(dyn std::error::Error + 'static)) -> bool {
+    std::iter::successors(Some(error), |e| e.source())
+        .filter_map(|e| e.downcast_ref::<std::io::Error>())
+        .any(is_full_disk)
 }
 
 fn size(leased: &LeasedTile) -> Option<u64> {

@@ -9,6 +9,7 @@ use crate::plan::Plan;
 use crate::scratch::{self, Scratch};
 use crate::settings::{End, Error, Event, Report, Settings, Stop, Tell};
 use bifrost_archive::fetch::Fetcher;
+use bifrost_core::hats::Follower;
 use bifrost_core::layout::Lake;
 use bifrost_core::publish::{RUN, Running, Staging};
 use bifrost_core::quarantine;
@@ -67,24 +68,25 @@ pub async fn run(
     };
     let mut background = JoinSet::new();
     background.spawn(heart.beat_for_ever());
-    let teller = settings.notices.clone().map(|config| Teller {
-        registry: registry.clone(),
-        release: taker.release.clone(),
-        node: taker.node.clone(),
-        config,
-    });
-    if let Some(teller) = teller.clone() {
+    let tellers = settings
+        .notices
+        .clone()
+        .map_or_else(Vec::new, |config| Teller::all(registry, &taker.release, &taker.node, config));
+    for teller in tellers.clone() {
         background.spawn(teller.watch());
     }
     let counts = registry.campaign_counts(&taker.release).await?;
     tell(Event::Began(settled, counts.clone()));
+    let room = fetcher.room_in(lake.root());
+    let room = room.map_err(|source| Error::Disk { path: lake.root().to_owned(), source })?;
     let ahead = fetcher.caller().pace().ceiling() + jobs;
     let shop = Arc::new(Shop {
         site,
-        fetcher: Arc::new(fetcher),
         settings: settings.clone(),
         staging,
-        scratch: Scratch::new(settings.scratch_bytes),
+        scratch: Scratch::new(settings.scratch_bytes, [fetcher.room().clone(), room.clone()]),
+        room,
+        fetcher: Arc::new(fetcher),
         ahead: Semaphore::new(ahead),
         jobs: Arc::new(Semaphore::new(jobs)),
         publishing: Mutex::new(()),
@@ -98,6 +100,7 @@ pub async fn run(
         began,
         at_first: counts,
         last_line: began,
+        catalogs: Follower::default(),
         tasks: JoinSet::new(),
         batches: BTreeMap::new(),
         tokens: BTreeMap::new(),
@@ -116,9 +119,9 @@ pub async fn run(
     background.abort_all();
     let end = ended?;
     gave_back?;
-    if let Some(teller) = teller {
-        teller.look(began.elapsed().as_secs_f64(), end == End::Complete).await;
-    }
+    let elapsed_s = began.elapsed().as_secs_f64();
+    let last = tellers.iter().map(|teller| teller.look_last(elapsed_s, end == End::Complete));
+    futures::future::join_all(last).await;
     let tiles = registry.campaign_counts(&settings.taker.release).await?;
     Ok(run.report(end, tiles))
 }
@@ -197,6 +200,8 @@ struct Run {
     began: Instant,
     at_first: Counts,
     last_line: Instant,
+    /// HATS catalogs follow what is published, at the end of a batch.
+    catalogs: Follower,
     tasks: JoinSet<(u64, i64, Result<PixelEnd, sync::Error>)>,
     batches: BTreeMap<u64, Tally>,
     /// Tiles of each lease that is under way.
@@ -395,6 +400,8 @@ impl Run {
             eta_s: (gained > 0).then(|| elapsed_s * counts.left as f64 / gained as f64),
         };
         (self.shop.tell)(Event::Batch(Box::new(batch)));
+        let Site { registry, lake, .. } = &self.shop.site;
+        self.catalogs.follow(registry, lake).await;
         Ok(())
     }
 

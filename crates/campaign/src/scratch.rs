@@ -1,5 +1,6 @@
 //! How many bytes of the archive's files may be here at once, and what is left of earlier runs.
 
+use bifrost_archive::fetch::Room;
 use bifrost_archive::key::Production;
 use bifrost_core::tile::Pixel;
 use std::collections::BTreeSet;
@@ -8,32 +9,41 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
+use tokio::time::sleep;
 
 /// What a tile is taken for until some are known: coadd and redrock of the survey's mean tile.
 const USUAL_BYTES: u64 = 400_000_000;
 const UNIT: u64 = 1_000_000;
-const ROOM_POLL: Duration = Duration::from_secs(2);
+/// So long a pixel that is not let in waits before the disk is asked again, at most.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
 
 /// Bytes that may be in use, shared by all pixels under way.
 #[derive(Debug)]
 pub(crate) struct Scratch {
-    room: Arc<Semaphore>,
+    bytes: Arc<Semaphore>,
     units: u32,
     seen_tiles: AtomicU64,
     seen_bytes: AtomicU64,
+    /// The disks that a pixel is written to: the scratch folder's and the lake's.
+    rooms: [Arc<Room>; 2],
+    let_in: Mutex<()>,
 }
 
 impl Scratch {
-    pub(crate) fn new(bytes: u64) -> Self {
+    pub(crate) fn new(bytes: u64, rooms: [Arc<Room>; 2]) -> Self {
         let units =
             u32::try_from((bytes / UNIT).max(1)).unwrap_or(u32::MAX >> 4).min(u32::MAX >> 4);
-        let room = Arc::new(Semaphore::new(units as usize));
-        Self { room, units, seen_tiles: AtomicU64::new(0), seen_bytes: AtomicU64::new(0) }
+        let bytes = Arc::new(Semaphore::new(units as usize));
+        let (seen_tiles, seen_bytes) = (AtomicU64::new(0), AtomicU64::new(0));
+        Self { bytes, units, seen_tiles, seen_bytes, rooms, let_in: Mutex::default() }
     }
 
     /// Waits for room for tiles of these sizes; who asks first is served first. What is larger than
     /// all the room gets all of it.
+    ///
+    /// A disk that is nearly full is shared by fewer, in the end by one: pixels that are all half
+    /// here would wait for each other for ever.
     pub(crate) async fn take(&self, sizes: &[Option<u64>]) -> Option<OwnedSemaphorePermit> {
         let usual = match self.seen_tiles.load(Ordering::Relaxed) {
             0 => USUAL_BYTES,
@@ -41,7 +51,23 @@ impl Scratch {
         };
         let bytes: u64 = sizes.iter().map(|size| size.unwrap_or(usual)).sum();
         let units = u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX).clamp(1, self.units);
-        self.room.clone().acquire_many_owned(units).await.ok()
+        let _turn = self.let_in.lock().await;
+        let permit = self.bytes.clone().acquire_many_owned(units).await.ok()?;
+        // they may be on their way to the disk or not: all are counted
+        while self.under_way() > u64::from(units) && !self.have(2 * UNIT * self.under_way()) {
+            sleep(self.rooms[0].poll().min(LOOK_AGAIN)).await;
+        }
+        Some(permit)
+    }
+
+    /// Bytes of those that were let in, in units.
+    fn under_way(&self) -> u64 {
+        u64::from(self.units).saturating_sub(self.bytes.available_permits() as u64)
+    }
+
+    /// Whether all disks have so much room; one that cannot be asked says more when it is written to.
+    fn have(&self, bytes: u64) -> bool {
+        self.rooms.iter().all(|room| room.has(bytes).unwrap_or(true))
     }
 
     /// A tile turned out to have so many bytes.
@@ -55,23 +81,6 @@ impl Scratch {
 pub(crate) fn disk(folder: &Path) -> io::Result<(u64, u64)> {
     let disk = rustix::fs::statvfs(folder)?;
     Ok((disk.f_bavail.saturating_mul(disk.f_frsize), disk.f_blocks.saturating_mul(disk.f_frsize)))
-}
-
-/// Waits until so many bytes are free; `tell` is told when it begins to wait and when it ends.
-pub(crate) async fn wait_for_room(folder: &Path, bytes: u64, tell: impl Fn(Option<u64>)) {
-    let mut waits = false;
-    // a disk that cannot be asked says more when it is written to
-    while let Ok((free, _)) = disk(folder)
-        && free < bytes
-    {
-        if !std::mem::replace(&mut waits, true) {
-            tell(Some(free));
-        }
-        tokio::time::sleep(ROOM_POLL).await;
-    }
-    if waits {
-        tell(None);
-    }
 }
 
 /// Deletes what earlier runs left of tiles that are not to be made here.
@@ -125,18 +134,43 @@ mod tests {
     use bifrost_archive::key::Kind;
     use bifrost_core::tile::{Name, Tile};
 
+    fn room(folder: &Path, keep_free_bytes: u64) -> Arc<Room> {
+        Arc::new(Room::new(folder, keep_free_bytes, Duration::from_millis(5), Arc::new(|_| {})))
+    }
+
     #[tokio::test]
     async fn room_is_bounded_and_nothing_is_too_large() {
-        let scratch = Scratch::new(10 * UNIT);
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let room = room(dir.path(), 0);
+        let scratch = Scratch::new(10 * UNIT, [room.clone(), room]);
         let first = scratch.take(&[Some(6 * UNIT), Some(2 * UNIT)]).await;
-        assert_eq!(scratch.room.available_permits(), 2);
+        assert_eq!(scratch.bytes.available_permits(), 2);
         drop(first);
         let whole = scratch.take(&[Some(99 * UNIT)]).await;
-        assert_eq!(scratch.room.available_permits(), 0);
+        assert_eq!(scratch.bytes.available_permits(), 0);
         drop(whole);
         scratch.learn(3 * UNIT);
         let _unknown = scratch.take(&[None]).await;
-        assert_eq!(scratch.room.available_permits(), 7);
+        assert_eq!(scratch.bytes.available_permits(), 7);
+    }
+
+    #[tokio::test]
+    async fn a_full_disk_is_entered_by_one_at_a_time() {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let (free, full) = (room(dir.path(), 0), room(dir.path(), u64::MAX));
+        let scratch = Arc::new(Scratch::new(10 * UNIT, [free, full]));
+        let first = scratch.take(&[Some(UNIT)]).await;
+        let second = {
+            let scratch = scratch.clone();
+            tokio::spawn(async move { scratch.take(&[Some(UNIT)]).await.is_some() })
+        };
+        while scratch.bytes.available_permits() > 8 {
+            tokio::task::yield_now().await;
+        }
+        sleep(Duration::from_millis(50)).await;
+        assert!(!second.is_finished());
+        drop(first);
+        assert!(second.await.expect("it went on"));
     }
 
     #[test]

@@ -34,8 +34,6 @@ pub struct Settings {
     pub production: Production,
     /// Whether they stay.
     pub keep_fits: bool,
-    /// Free space on the lake's disk that is left to others, bytes.
-    pub keep_free_bytes: u64,
     /// Whether to stay while others are at work, to take over from those that die.
     pub waits: bool,
     /// Within so long it stops when it is told to.
@@ -70,13 +68,6 @@ pub enum Event {
     Tiles(usize),
     /// A batch ended.
     Batch(Box<Batch>),
-    /// The lake's disk is too full (bytes that are free), or there is room again (none).
-    Room {
-        /// Bytes that are free.
-        free: Option<u64>,
-        /// Bytes that are needed.
-        need: u64,
-    },
     /// Nothing of this node's is left; others are at work, or tiles wait for another try.
     Waiting {
         /// Tiles of others.
@@ -141,6 +132,14 @@ pub enum Error {
     /// Another lake speaks for a node of this name.
     #[error("node {0} is at work with another lake: give this one another name with --node")]
     NodeTaken(String),
+    /// The lake's disk cannot be asked.
+    #[error("failed to ask the disk of {}: {source}", path.display())]
+    Disk {
+        /// The lake.
+        path: PathBuf,
+        /// The system's reason.
+        source: std::io::Error,
+    },
     /// The file system refused.
     #[error(transparent)]
     Publish(#[from] publish::Error),

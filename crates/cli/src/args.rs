@@ -93,6 +93,8 @@ pub enum Command {
     Verify(commands::verify::Args),
     /// Say what of the lake's private folder nobody needs any more, and take it away step by step
     Gc(commands::gc::Args),
+    /// Show the HATS catalogs of several lakes as one
+    View(commands::view::Args),
     /// Say which files and row groups answer a question
     Resolve(commands::resolve::Args),
     /// Read the rows that answer a question

@@ -3,6 +3,7 @@
 use crate::args::Global;
 use crate::exit::Usage;
 use crate::printer::Printer;
+use crate::progress::BesideTheBar;
 use crate::settings::Settings;
 use bifrost_core::cluster::Cluster;
 use bifrost_core::layout::Lake;
@@ -101,12 +102,14 @@ impl Context {
     }
 }
 
-/// Of a command that works for days more is told, in JSON unless somebody looks on.
+/// Of a command that works for days more is told, in JSON, unless somebody looks on: who does sees
+/// a bar, and what is wrong.
 fn start_log(settings: &Settings, is_long: bool) {
     use tracing_subscriber::EnvFilter;
+    let is_unattended = is_long && !std::io::stderr().is_terminal();
     let level = match (settings.quiet, settings.verbose) {
         (true, _) => "error",
-        (false, 0) if is_long => "warn,bifrost=info,bifrost_campaign=info",
+        (false, 0) if is_unattended => "warn,bifrost=info,bifrost_campaign=info",
         (false, 0) => "warn",
         (false, 1) => "info,bifrost=debug",
         (false, _) => "debug",
@@ -114,11 +117,11 @@ fn start_log(settings: &Settings, is_long: bool) {
     let filter = EnvFilter::try_from_env("BIFROST_LOG").unwrap_or_else(|_| EnvFilter::new(level));
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
+        .with_writer(|| BesideTheBar)
         .with_target(false);
-    if is_long && !std::io::stderr().is_terminal() {
+    if is_unattended {
         log.json().flatten_event(true).init();
     } else {
-        log.init();
+        log.with_ansi(std::io::stderr().is_terminal()).init();
     }
 }

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 pub enum Exit {
     /// 0
     Ok,
-    /// 3: it finished, but something was set aside with a reason.
+    /// 3: it finished, but something was set aside, or left out, with a reason.
     Quarantined,
     /// 4: nothing matched the question.
     NothingMatched,

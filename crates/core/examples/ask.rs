@@ -13,7 +13,7 @@ use arrow::json::LineDelimitedWriter;
 use bifrost_core::predicate::Predicate;
 use bifrost_core::read::{self, Options};
 use bifrost_core::registry::Registry;
-use bifrost_core::resolution::{self, Query};
+use bifrost_core::resolution::{self, Detail, Query};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::error::Error;
@@ -53,7 +53,7 @@ async fn answer(registry: &Registry, question: &Question) -> Result<Value, Box<d
         product: question.product.clone(),
     };
     let started = Instant::now();
-    let resolution = resolution::resolve(registry, &query, false).await?;
+    let resolution = resolution::resolve(registry, &query, Detail::Counted).await?;
     let resolved_us = started.elapsed().as_micros() as u64;
     let mut answer = json!({ "resolution": resolution, "resolved_us": resolved_us });
     if let Some(columns) = &question.columns {

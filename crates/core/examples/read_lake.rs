@@ -9,7 +9,7 @@ use arrow::datatypes::{Float32Type, Float64Type, Int64Type};
 use bifrost_core::predicate::Predicate;
 use bifrost_core::read::{Options, read};
 use bifrost_core::registry::Registry;
-use bifrost_core::resolution::{Query, resolve};
+use bifrost_core::resolution::{Detail, Query, resolve};
 use std::error::Error;
 use std::io::Write;
 
@@ -21,7 +21,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     };
     let registry = Registry::connect(database).await?;
     let query = Query { predicate: Some(Predicate::parse(question)?), ..Query::default() };
-    let resolution = resolve(&registry, &query, false).await?;
+    let resolution = resolve(&registry, &query, Detail::Files).await?;
 
     let columns = ["target_id", "z", "flux"].map(str::to_owned).to_vec();
     let options = Options { columns: Some(columns), ..Options::default() };

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! LAKE/<product>/dataset/Norder=6/Dir=10000/Npix=12712/iron-main-dark-12712_234.parquet
+//! LAKE/<product>/hats.properties …     what makes a HATS catalog of it (see `hats`)
 //! LAKE/.bifrost/lake.json      identity of the lake
 //! LAKE/.bifrost/staging/       files being made
 //! LAKE/.bifrost/intents/       publications under way
@@ -177,8 +178,13 @@ impl Lake {
 /// `Norder=6/Dir=10000/Npix=12712`, as HATS lays partitions out.
 #[must_use]
 pub fn pixel_path(pixel: Pixel) -> PathBuf {
-    let npix = pixel.get();
-    PathBuf::from(format!("Norder={}/Dir={}/Npix={npix}", Pixel::ORDER, npix / 10_000 * 10_000))
+    partition_path((Pixel::ORDER, u64::from(pixel.get())))
+}
+
+/// The same for a pixel of any order.
+#[must_use]
+pub fn partition_path((order, npix): (u8, u64)) -> PathBuf {
+    PathBuf::from(format!("Norder={order}/Dir={}/Npix={npix}", npix / 10_000 * 10_000))
 }
 
 /// The (order, pixel) that a HATS path names, if it names one: `…/Norder=k/Dir=d/Npix=n/…`.

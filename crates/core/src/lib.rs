@@ -12,8 +12,10 @@ pub mod cluster;
 pub mod footer;
 pub mod gc;
 pub mod guard;
+pub mod hats;
 pub mod layout;
 pub mod metadata;
+pub mod occupancy;
 pub mod order;
 pub mod outcome;
 pub mod predicate;
@@ -26,6 +28,8 @@ pub mod resolution;
 pub mod sky;
 pub mod sync;
 pub mod tile;
+pub mod votable;
+pub mod whole;
 pub mod withdraw;
 
 /// This version of Bifrost, as written into every file it makes.

@@ -251,10 +251,16 @@ pub struct Quiet {
 /// # Errors
 /// What the file system refuses.
 pub fn recover(lake: &Lake) -> Result<Quiet, Error> {
-    let alone = publication_lock(lake)?;
-    alone.lock().map_err(Error::new("lock", &lake.private("publish.lock")))?;
+    let alone = still(lake)?;
     let finished = recover_with(lake, &mut |_| Ok(()))?;
     Ok(Quiet { _alone: alone, finished })
+}
+
+/// Nothing is published while the lock lives; dead publications stay as they are.
+pub(crate) fn still(lake: &Lake) -> Result<File, Error> {
+    let alone = publication_lock(lake)?;
+    alone.lock().map_err(Error::new("lock", &lake.private("publish.lock")))?;
+    Ok(alone)
 }
 
 /// Called before each step with its name; an error stops there, as a kill would.

@@ -3,7 +3,7 @@
 use super::desk::{Blocks, Visit};
 use super::partial::{Care, Partial, Version};
 use super::room::Promise;
-use super::{Fetched, Fetcher, How, Tally};
+use super::{Fetched, Fetcher, How, Tally, is_full_disk};
 use crate::archive::{Answer, Fault, Rest};
 use crate::caller::Event;
 use crate::key::Kind;
@@ -57,8 +57,7 @@ impl Stop {
     }
 
     fn is_full_disk(&self) -> bool {
-        let full = [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded];
-        matches!(self, Self::Disk(e) if full.contains(&e.kind()))
+        matches!(self, Self::Disk(e) if is_full_disk(e))
     }
 }
 
@@ -98,13 +97,18 @@ impl Fetcher {
                     if let Some(size_bytes) = self.is_here(wanted).await? {
                         return Ok(wanted.ended(How::Present, size_bytes, None));
                     }
-                    match self.open(wanted).await? {
-                        Some(here) => here,
-                        None => {
+                    match self.open(wanted).await {
+                        Ok(Some(here)) => here,
+                        Ok(None) => {
                             tracing::info!("{}: another process fetches it", wanted.key);
                             pause(self.config.room_poll).await;
                             continue;
                         }
+                        Err(e) if is_full_disk(&e) => {
+                            self.wait_for_room(BLOCK as u64).await;
+                            continue;
+                        }
+                        Err(e) => return Err(e.into()),
                     }
                 }
             };
@@ -116,7 +120,7 @@ impl Fetcher {
                 false => {
                     let length = here.version().and_then(|v| v.length).or(wanted.size_bytes);
                     let missing = length.unwrap_or(0).saturating_sub(here.written());
-                    let promise = self.room.promise(missing, &self.caller.tell).await?;
+                    let promise = self.room.promise(missing).await?;
                     farthest = farthest.max(here.written());
                     self.attempt(here, wanted, promise, tally).await
                 }
@@ -124,8 +128,10 @@ impl Fetcher {
             match (ended, back) {
                 (Ok(()), Some(whole)) => {
                     let (size, etag) = (whole.written(), version_tag(&whole));
-                    self.publish(whole, wanted).await?;
-                    return Ok(wanted.ended(how, size, etag));
+                    match self.publish(whole, wanted).await {
+                        Err(stop) if stop.is_full_disk() => self.wait_for_room(BLOCK as u64).await,
+                        ended => return ended.map(|()| wanted.ended(how, size, etag)),
+                    }
                 }
                 (Err(Stop::Fault(fault)), back) if fault.may_pass() => {
                     tally.retries.fetch_add(1, Ordering::Relaxed);
@@ -140,7 +146,7 @@ impl Fetcher {
                 // its size is known only now: room is waited for above
                 (Err(Stop::NoRoom), back) => partial = back,
                 // others filled the disk: it is taken up again when there is room
-                (Err(stop), _) if stop.is_full_disk() => pause(self.config.room_poll).await,
+                (Err(stop), _) if stop.is_full_disk() => self.wait_for_room(BLOCK as u64).await,
                 (Err(stop), _) => return Err(stop),
                 (Ok(()), None) => {}
             }
@@ -338,6 +344,7 @@ impl Drop for Sink {
 impl Sink {
     fn new(partial: Partial, visit: Visit) -> Self {
         let (blocks, waiting) = mpsc::channel(BLOCKS_AHEAD);
+        // all that there are: those that wait, those that are being written
         let (used, spare) = mpsc::channel(BLOCKS_AHEAD * 2);
         let writing = tokio::spawn(write_all(partial, waiting, used, visit));
         Self { buffer: Vec::new(), blocks: Some(blocks), spare, writing: Some(writing) }

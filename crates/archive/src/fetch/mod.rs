@@ -16,7 +16,7 @@ mod room;
 use crate::archive::Fault;
 use crate::caller::Caller;
 use crate::key::{Kind, Production, file_name};
-use crate::pace::Valve;
+use crate::pace::{Valve, pause};
 use crate::sums::{self, Sums};
 use bifrost_core::outcome::Outcome;
 use bifrost_core::registry::ArchiveFile;
@@ -24,10 +24,11 @@ use bifrost_core::tile::Tile;
 use desk::Desk;
 use file::Wanted;
 use partial::Care;
-use room::Room;
+pub use room::{Promise, Room};
 use serde::Serialize;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -182,7 +183,7 @@ pub struct Fetcher {
     production: Production,
     folder: PathBuf,
     valve: Option<Valve>,
-    room: Room,
+    room: Arc<Room>,
     desk: Desk,
     config: Config,
 }
@@ -200,7 +201,8 @@ impl Fetcher {
     ) -> io::Result<Self> {
         std::fs::create_dir_all(folder)?;
         let folder = folder.canonicalize()?;
-        let room = Room::new(&folder, config.keep_free_bytes, config.room_poll);
+        let tell = caller.tell.clone();
+        let room = Arc::new(Room::new(&folder, config.keep_free_bytes, config.room_poll, tell));
         let valve = config.rate_bytes_per_s.map(Valve::new);
         let desk = Desk::new()?;
         Ok(Self { caller, production, folder, valve, room, desk, config })
@@ -210,6 +212,23 @@ impl Fetcher {
     #[must_use]
     pub fn caller(&self) -> &Caller {
         &self.caller
+    }
+
+    /// Room on the disk that files are brought to.
+    #[must_use]
+    pub fn room(&self) -> &Arc<Room> {
+        &self.room
+    }
+
+    /// Room on the disk of another folder, which may be the same disk; files of both then count.
+    ///
+    /// # Errors
+    /// What the file system refuses.
+    pub fn room_in(&self, folder: &Path) -> io::Result<Arc<Room>> {
+        Ok(match self.room.is_of(folder)? {
+            true => self.room.clone(),
+            false => Arc::new(self.room.elsewhere(folder)),
+        })
     }
 
     /// Where a tile's files are put.
@@ -313,12 +332,33 @@ impl Fetcher {
     /// Keeps the sum file beside the files that it describes.
     async fn keep_sums(&self, tile: &Tile, sums: &Sums) -> Result<(), Failure> {
         let path = self.folder_of(tile).join(file_name(tile, Kind::Sums));
-        let text = sums.text().to_owned();
-        let kept =
-            file::off_the_runtime(move || partial::write_whole(&path, &text, Care::Verified)).await;
-        kept.map_err(|e| Failure {
-            outcome: Outcome::Disk,
-            reason: format!("{}: {e}", self.production.key(tile, Kind::Sums)),
-        })
+        loop {
+            let (path, text) = (path.clone(), sums.text().to_owned());
+            let size_bytes = text.len() as u64;
+            let write = move || partial::write_whole(&path, &text, Care::Verified);
+            let kept = file::off_the_runtime(write).await;
+            match kept {
+                Err(e) if is_full_disk(&e) => self.wait_for_room(size_bytes).await,
+                kept => {
+                    return kept.map_err(|e| Failure {
+                        outcome: Outcome::Disk,
+                        reason: format!("{}: {e}", self.production.key(tile, Kind::Sums)),
+                    });
+                }
+            }
+        }
     }
+
+    /// Others filled the disk: waits until there is room again, or it is worth another try.
+    async fn wait_for_room(&self, bytes: u64) {
+        pause(self.config.room_poll).await;
+        // what is wrong with the disk, the next write says
+        drop(self.room.promise(bytes).await);
+    }
+}
+
+/// Whether it is for want of room that the file system refused.
+#[must_use]
+pub fn is_full_disk(error: &io::Error) -> bool {
+    [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded].contains(&error.kind())
 }

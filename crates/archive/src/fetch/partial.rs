@@ -110,7 +110,10 @@ impl Partial {
     /// # Errors
     /// What the file system refuses.
     pub(super) fn forget(&mut self) -> io::Result<()> {
-        self.file.set_len(0)?;
+        // ext4 writes a file out at once that was ever cut to nothing, and most need not be written
+        if self.file.metadata()?.len() > 0 {
+            self.file.set_len(0)?;
+        }
         self.file.seek(SeekFrom::Start(0))?;
         (self.digest, self.written, self.version) = (Sha256::new(), 0, None);
         Ok(())

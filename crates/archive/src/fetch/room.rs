@@ -5,16 +5,18 @@
 
 use crate::caller::{Event, Tell};
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use std::{fmt, fs};
 
 /// The disk under a folder.
-#[derive(Debug)]
-pub(super) struct Room {
+pub struct Room {
     folder: PathBuf,
     keep_free_bytes: u64,
     poll: Duration,
+    tell: Tell,
     state: Mutex<State>,
 }
 
@@ -26,7 +28,7 @@ struct State {
 
 /// So many bytes may be written. What is left of it when it is dropped is free again.
 #[derive(Debug)]
-pub(super) struct Promise<'a> {
+pub struct Promise<'a> {
     room: &'a Room,
     left: u64,
 }
@@ -38,9 +40,48 @@ struct Lacking {
     can_ever_fit: bool,
 }
 
+impl fmt::Debug for Room {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Room").field("folder", &self.folder).field("state", &self.state).finish()
+    }
+}
+
 impl Room {
-    pub(super) fn new(folder: &Path, keep_free_bytes: u64, poll: Duration) -> Self {
-        Self { folder: folder.to_owned(), keep_free_bytes, poll, state: Mutex::default() }
+    /// The disk under `folder`, of which some is left to others; `tell` hears of pauses.
+    #[must_use]
+    pub fn new(folder: &Path, keep_free_bytes: u64, poll: Duration, tell: Tell) -> Self {
+        Self { folder: folder.to_owned(), keep_free_bytes, poll, tell, state: Mutex::default() }
+    }
+
+    /// Whether a folder is on the same disk.
+    pub(super) fn is_of(&self, folder: &Path) -> io::Result<bool> {
+        Ok(fs::metadata(&self.folder)?.dev() == fs::metadata(folder)?.dev())
+    }
+
+    /// Room for the files of another folder, where that is on another disk.
+    pub(super) fn elsewhere(&self, folder: &Path) -> Self {
+        Self::new(folder, self.keep_free_bytes, self.poll, self.tell.clone())
+    }
+
+    /// How often it is looked for.
+    #[must_use]
+    pub fn poll(&self) -> Duration {
+        self.poll
+    }
+
+    /// Whether so many bytes could be promised now.
+    ///
+    /// # Errors
+    /// What the file system refuses.
+    pub fn has(&self, bytes: u64) -> io::Result<bool> {
+        Ok(self.try_promise(bytes)?.is_ok())
+    }
+
+    /// Whether so many bytes cannot be written, whatever was promised to whom.
+    #[must_use]
+    pub fn is_full_for(&self, bytes: u64) -> bool {
+        // a disk that cannot be asked has another fault
+        self.free().is_ok_and(|(free, _)| free < bytes)
     }
 
     /// Waits until so many bytes can be written, and says so where it has to wait.
@@ -48,37 +89,34 @@ impl Room {
     /// # Errors
     /// What the file system refuses; [`io::ErrorKind::StorageFull`] where the whole disk would not
     /// be enough.
-    pub(super) async fn promise(&self, bytes: u64, tell: &Tell) -> io::Result<Promise<'_>> {
-        let mut waits = false;
-        let promise = loop {
-            match self.try_promise(bytes) {
-                Ok(Ok(promise)) => break Ok(promise),
-                Ok(Err(Lacking { can_ever_fit: false, .. })) => {
-                    break Err(io::ErrorKind::StorageFull.into());
+    pub async fn promise(&self, bytes: u64) -> io::Result<Promise<'_>> {
+        let mut waiting: Option<Waiting<'_>> = None;
+        loop {
+            match self.try_promise(bytes)? {
+                Ok(promise) => {
+                    if let Some(waiting) = &mut waiting {
+                        waiting.is_in_vain = false;
+                    }
+                    return Ok(promise);
                 }
-                Ok(Err(lacking)) => {
-                    if !waits {
-                        waits = true;
-                        self.begin_to_wait(lacking.free, bytes, tell);
+                Err(Lacking { can_ever_fit: false, .. }) => {
+                    return Err(io::ErrorKind::StorageFull.into());
+                }
+                Err(lacking) => {
+                    if waiting.is_none() {
+                        waiting = Some(self.wait(lacking.free, bytes));
                     }
                 }
-                Err(e) => break Err(e),
             }
             tokio::time::sleep(self.poll).await;
-        };
-        if waits {
-            self.stop_waiting(tell);
         }
-        promise
     }
 
     fn try_promise(&self, bytes: u64) -> io::Result<Result<Promise<'_>, Lacking>> {
-        let disk = rustix::fs::statvfs(&self.folder)?;
+        let (free, whole) = self.free()?;
         let mut state = self.lock();
-        let free = disk.f_bavail.saturating_mul(disk.f_frsize);
-        let free = free.saturating_sub(self.keep_free_bytes).saturating_sub(state.promised);
+        let free = free.saturating_sub(state.promised);
         if bytes > free {
-            let whole = disk.f_blocks.saturating_mul(disk.f_frsize);
             let can_ever_fit = bytes.saturating_add(self.keep_free_bytes) <= whole;
             return Ok(Err(Lacking { free, can_ever_fit }));
         }
@@ -86,32 +124,46 @@ impl Room {
         Ok(Ok(Promise { room: self, left: bytes }))
     }
 
-    fn begin_to_wait(&self, free_bytes: u64, need_bytes: u64, tell: &Tell) {
+    /// Bytes of the disk that may be used, and all that it has.
+    fn free(&self) -> io::Result<(u64, u64)> {
+        let disk = rustix::fs::statvfs(&self.folder)?;
+        let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+        let whole = disk.f_blocks.saturating_mul(disk.f_frsize);
+        Ok((free.saturating_sub(self.keep_free_bytes), whole))
+    }
+
+    /// Says so if nobody waits yet.
+    fn wait(&self, free_bytes: u64, need_bytes: u64) -> Waiting<'_> {
         let mut state = self.lock();
         state.waiting += 1;
         let is_first = state.waiting == 1;
         drop(state);
         if is_first {
-            tracing::warn!(
-                "waiting for room in {}: {free_bytes} bytes may be used, {need_bytes} are needed",
-                self.folder.display()
-            );
-            tell(Event::NoRoom { free_bytes, need_bytes });
+            (self.tell)(Event::NoRoom { folder: self.folder.clone(), free_bytes, need_bytes });
         }
-    }
-
-    fn stop_waiting(&self, tell: &Tell) {
-        let mut state = self.lock();
-        state.waiting = state.waiting.saturating_sub(1);
-        let was_last = state.waiting == 0;
-        drop(state);
-        if was_last {
-            tell(Event::RoomAgain);
-        }
+        Waiting { room: self, is_in_vain: true }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Somebody waits for room, until this is dropped.
+struct Waiting<'a> {
+    room: &'a Room,
+    is_in_vain: bool,
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        let mut state = self.room.lock();
+        state.waiting -= 1;
+        let was_last = state.waiting == 0;
+        drop(state);
+        if was_last && !self.is_in_vain {
+            (self.room.tell)(Event::RoomAgain { folder: self.room.folder.clone() });
+        }
     }
 }
 
@@ -158,7 +210,6 @@ mod tests {
         let free = disk.f_bavail * disk.f_frsize;
         // all but about 10 MB, give or take what other programs write meanwhile
         let keep = free - 10_000_000;
-        let room = Arc::new(Room::new(dir.path(), keep, Duration::from_millis(10)));
         let said = Arc::new(AtomicU32::new(0));
         let tell: Tell = {
             let said = said.clone();
@@ -167,12 +218,13 @@ mod tests {
                 said.fetch_add(n, Ordering::SeqCst);
             })
         };
-        let promise = room.promise(6_000_000, &tell).await.expect("room");
+        let room = Arc::new(Room::new(dir.path(), keep, Duration::from_millis(10), tell));
+        let promise = room.promise(6_000_000).await.expect("room");
         assert_eq!(room.lock().promised, 6_000_000);
         let waiting = {
-            let (room, tell) = (room.clone(), tell.clone());
+            let room = room.clone();
             tokio::spawn(async move {
-                let mut promise = room.promise(6_000_000, &tell).await.expect("room");
+                let mut promise = room.promise(6_000_000).await.expect("room");
                 promise.wrote(5_000_000);
                 room.lock().promised
             })
@@ -184,7 +236,7 @@ mod tests {
         assert_eq!(waiting.await.expect("it went on"), 1_000_000);
         assert_eq!(said.load(Ordering::SeqCst), 101);
         assert_eq!(room.lock().promised, 0);
-        let whole = room.promise(u64::MAX / 2, &tell).await;
+        let whole = room.promise(u64::MAX / 2).await;
         assert_eq!(whole.expect_err("no disk").kind(), io::ErrorKind::StorageFull);
     }
 }

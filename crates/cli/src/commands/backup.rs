@@ -8,6 +8,7 @@ use bifrost_core::cluster;
 use bifrost_core::layout::Lake;
 use bifrost_core::registry::{Lost, Registry, psql_variables};
 use bifrost_core::sync;
+use bifrost_stages::datasheet::as_of;
 use serde::Serialize;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -150,6 +151,10 @@ pub fn rebuild(ctx: &Context, args: &Rebuild) -> anyhow::Result<Exit> {
             return Err(Usage(text).into());
         }
         ctx.block_on(registry.discard())?;
+    }
+    // a number that a datasheet names is not used twice
+    if let Some(last) = lakes.iter().filter_map(as_of).max() {
+        ctx.block_on(registry.number_after(last))?;
     }
     let mut reports = Vec::new();
     for lake in &lakes {

@@ -3,9 +3,11 @@
 use crate::context::Context;
 use crate::exit::{Exit, Usage};
 use crate::{printer, progress};
+use bifrost_core::hats;
+use bifrost_core::layout::SPECTRA;
 use bifrost_core::outcome::Outcome;
 use bifrost_core::predicate::{Predicate, filter::Filter};
-use bifrost_core::tile::Name;
+use bifrost_core::tile::{Name, Pixel};
 use bifrost_stages::fuse::{self, Codec, Config, Ending, Given, Keep, Layout, Plan, Precision};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -145,6 +147,10 @@ pub fn run(ctx: &Context, args: &Args) -> anyhow::Result<Exit> {
     let start = Instant::now();
     let endings = fuse::convert(&lake, &tiles, &config, jobs, &|_| bar.inc(1))?;
     bar.finish_and_clear();
+    let made = |e: &&Ending| matches!(e.outcome, Outcome::Converted | Outcome::Empty);
+    let tiles_made = endings.iter().filter(made).filter_map(|e| e.tile.as_ref());
+    let pixels: Vec<Pixel> = tiles_made.map(|tile| tile.pixel).collect();
+    hats::look_at(&lake, &Name::new(SPECTRA)?, &pixels)?;
     let report = Report::new(endings, start.elapsed().as_secs_f64());
     ctx.printer.data(&report, Report::show)?;
     Ok(if report.has_quarantined() { Exit::Quarantined } else { Exit::Ok })

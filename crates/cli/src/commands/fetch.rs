@@ -126,7 +126,7 @@ pub fn run(ctx: &Context, args: &Args) -> anyhow::Result<Exit> {
         return Ok(Exit::Ok);
     }
     let watch = Watch::new(ctx.printer, jobs.len() as u64);
-    let caller = archive.caller(watch.tell(&folder))?;
+    let caller = archive.caller(watch.tell())?;
     let fetcher = Fetcher::new(caller, production, &folder, config)
         .with_context(|| format!("failed to make the folder {}", folder.display()))?;
     let endings = ctx.block_on(all(&fetcher, &jobs, archive.requests(), registry, &watch))?;
@@ -228,11 +228,11 @@ impl Watch {
         Self { bar, printer, began: Instant::now(), bytes: Arc::default() }
     }
 
-    fn tell(&self, folder: &Path) -> Tell {
+    fn tell(&self) -> Tell {
         /// Bytes between two looks at the clock.
         const STEP: u64 = 4_000_000;
         let (bar, printer, began) = (self.bar.clone(), self.printer, self.began);
-        let (bytes, folder) = (self.bytes.clone(), folder.to_owned());
+        let bytes = self.bytes.clone();
         let shown = OnceLock::<AtomicU64>::new();
         let note = move |text: String| bar.suspend(|| printer.note(&text));
         let bar = self.bar.clone();
@@ -245,7 +245,7 @@ impl Watch {
                     bar.set_message(format!("{:.1} MB/s", rate(now, began)));
                 }
             }
-            Event::NoRoom { free_bytes, need_bytes } => {
+            Event::NoRoom { folder, free_bytes, need_bytes } => {
                 let size = |bytes: u64| printer::size(i64::try_from(bytes).unwrap_or(i64::MAX));
                 note(format!(
                     "paused: no room in {}: {} may be used, the next file needs {}; free some, \
@@ -255,7 +255,7 @@ impl Watch {
                     size(need_bytes)
                 ));
             }
-            Event::RoomAgain => note("there is room again: going on".to_owned()),
+            Event::RoomAgain { .. } => note("there is room again: going on".to_owned()),
             Event::Again { .. } => {}
         })
     }

@@ -17,6 +17,7 @@ pub mod stage;
 pub mod status;
 pub mod sync;
 pub mod verify;
+pub mod view;
 
 use crate::args::Command;
 use crate::context::Context;
@@ -38,6 +39,7 @@ pub fn run(ctx: &Context, command: Command) -> anyhow::Result<Exit> {
         Command::Sync(args) => sync::run(ctx, &args),
         Command::Verify(args) => verify::run(ctx, &args),
         Command::Gc(args) => gc::run(ctx, &args),
+        Command::View(args) => view::run(ctx, &args),
         Command::Resolve(args) => resolve::run(ctx, &args),
         Command::Read(args) => read::run(ctx, &args),
     }

@@ -6,7 +6,7 @@ use crate::exit::{Exit, Usage};
 use crate::rows::{Format, Sink};
 use bifrost_core::predicate::column;
 use bifrost_core::read::{self, COLUMNS_ALL, Options};
-use bifrost_core::resolution::Query;
+use bifrost_core::resolution::{Detail, Query};
 use std::path::PathBuf;
 
 /// Columns that a table shows unless others are asked for.
@@ -54,7 +54,7 @@ pub fn run(ctx: &Context, args: &Args) -> anyhow::Result<Exit> {
     if format == Format::Parquet && args.output.is_none() {
         return Err(Usage("Parquet goes to a file: give -o FILE".into()).into());
     }
-    let answer = resolve(ctx, &query, false)?;
+    let answer = resolve(ctx, &query, Detail::Files)?;
     let options =
         Options { columns: args.columns.clone(), limit: args.limit, ..Options::default() };
     let mut reading = read::read(&answer, &query, &options).map_err(failed)?;

@@ -4,7 +4,7 @@ use crate::context::Context;
 use crate::exit::{Exit, Usage};
 use crate::printer::{Printer, size, table};
 use bifrost_core::predicate::Predicate;
-use bifrost_core::resolution::{self, Explained, Query, Resolution, ResolvedFile};
+use bifrost_core::resolution::{self, Detail, Explained, Query, Resolution, ResolvedFile};
 use bifrost_core::sky::Cone;
 use clap::ValueEnum;
 use std::fmt::Display;
@@ -47,9 +47,9 @@ pub fn usage(error: impl Display) -> Usage {
 }
 
 /// Resolves a question in the registry.
-pub fn resolve(ctx: &Context, query: &Query, explain: bool) -> anyhow::Result<Resolution> {
+pub fn resolve(ctx: &Context, query: &Query, detail: Detail) -> anyhow::Result<Resolution> {
     let registry = ctx.registry_to_read()?;
-    ctx.block_on(resolution::resolve(&registry, query, explain)).map_err(|error| match error {
+    ctx.block_on(resolution::resolve(&registry, query, detail)).map_err(|error| match error {
         resolution::Error::Registry(error) => error.into(),
         error => usage(error).into(),
     })
@@ -82,7 +82,8 @@ pub struct Args {
 /// Runs the command.
 pub fn run(ctx: &Context, args: &Args) -> anyhow::Result<Exit> {
     let query = args.selectors.query()?;
-    let answer = resolve(ctx, &query, args.explain)?;
+    let detail = if args.explain { Detail::Explained } else { Detail::Counted };
+    let answer = resolve(ctx, &query, detail)?;
     let printer = Printer { json: ctx.printer.json || args.format == Format::Json, ..ctx.printer };
     printer.data(&answer, |answer| match args.format {
         Format::Paths => paths(answer),

@@ -22,8 +22,9 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
-/// Bytes read from the end of a file at first: enough for the footer of most files.
-const TAIL_BYTES: u64 = 64 * 1024;
+/// Bytes read from the end of a file at first: enough for the footer of most files, of which schema and
+/// VOTable are the greater part.
+const TAIL_BYTES: u64 = 128 * 1024;
 /// Length of the footer, and magic, at the very end.
 const TRAILER_BYTES: usize = 8;
 const MAGIC: &[u8; 4] = b"PAR1";

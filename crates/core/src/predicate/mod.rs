@@ -180,6 +180,14 @@ impl Predicate {
         }
     }
 
+    /// Whether it asks of some column whether it is NULL.
+    #[must_use]
+    pub fn asks_for_null(&self) -> bool {
+        let mut asks = false;
+        self.visit(&mut |part| asks |= matches!(part, Self::IsNull(_)));
+        asks
+    }
+
     /// Names of the columns in it.
     #[must_use]
     pub fn columns(&self) -> BTreeSet<&str> {

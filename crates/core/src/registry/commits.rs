@@ -74,6 +74,7 @@ pub(crate) enum Table {
     Files,
     Bounds,
     Parents,
+    Cells,
     Classes,
     Facts,
     Labels,
@@ -88,6 +89,7 @@ impl Table {
             Self::Files => include_str!("../../../../sql/sync_copy_files.sql"),
             Self::Bounds => include_str!("../../../../sql/sync_copy_bounds.sql"),
             Self::Parents => include_str!("../../../../sql/sync_copy_parents.sql"),
+            Self::Cells => include_str!("../../../../sql/sync_copy_cells.sql"),
             Self::Classes => include_str!("../../../../sql/sync_copy_classes.sql"),
             Self::Facts => include_str!("../../../../sql/sync_copy_facts.sql"),
             Self::Labels => include_str!("../../../../sql/sync_copy_labels.sql"),
@@ -101,6 +103,7 @@ impl Table {
             Self::Files => "register files",
             Self::Bounds => "register bounds",
             Self::Parents => "register what files were made of",
+            Self::Cells => "register which objects occur",
             Self::Classes => "register classes",
             Self::Facts => "register facts",
             Self::Labels | Self::Catalog | Self::OpenCatalog => "fill the catalog",
@@ -198,9 +201,11 @@ impl<'a> Commit<'a> {
 
     /// Forgets the counts of files that are no longer in the catalog.
     pub(crate) async fn delete_facts(&self, file_ids: &[i64]) -> Result<(), Error> {
+        let cells = include_str!("../../../../sql/sync_delete_cells.sql");
         let classes = include_str!("../../../../sql/sync_delete_classes.sql");
         let facts = include_str!("../../../../sql/sync_delete_facts.sql");
         let done = async {
+            self.transaction.execute(cells, &[&file_ids]).await?;
             self.transaction.execute(classes, &[&file_ids]).await?;
             self.transaction.execute(facts, &[&file_ids]).await
         };

@@ -1,5 +1,6 @@
 //! A pool of connections to the registry's database.
 
+use super::resolve::Memory;
 use super::{Error, doing};
 use deadpool_postgres::{
     ClientWrapper, Hook, HookError, Manager, ManagerConfig, Pool, PoolError, RecyclingMethod,
@@ -12,6 +13,7 @@ use tokio_postgres::config::{Config, Host, SslMode};
 
 const OLDEST_SERVER: i32 = 14;
 const CONNECTIONS: usize = 8;
+const READERS: usize = 4;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const SILENCE: Duration = Duration::from_secs(60);
 const WAIT_TIMEOUT: Duration = Duration::from_secs(60);
@@ -20,7 +22,10 @@ const WAIT_TIMEOUT: Duration = Duration::from_secs(60);
 #[derive(Clone, Debug)]
 pub struct Registry {
     pool: Pool,
+    readers: Pool,
     place: String,
+    /// What resolutions found out and need not ask again.
+    pub(crate) memory: Arc<Memory>,
     /// A connection that had a lake's turn and is free.
     pub(super) parked: Arc<Mutex<Option<ClientWrapper>>>,
 }
@@ -37,20 +42,24 @@ impl Registry {
         let config = configured(url)?;
         let place = place(&config);
         let manager = ManagerConfig { recycling_method: RecyclingMethod::Fast };
-        let settle = Hook::async_fn(|client: &mut ClientWrapper, _| {
-            Box::pin(async move {
-                let sql = include_str!("../../../../sql/session_settings.sql");
-                client.query_one(sql, &[]).await.map(drop).map_err(HookError::Backend)
-            })
-        });
-        let pool = Pool::builder(Manager::from_config(config, NoTls, manager))
-            .max_size(CONNECTIONS)
-            .wait_timeout(Some(WAIT_TIMEOUT))
-            .post_create(settle)
-            .runtime(Runtime::Tokio1)
-            .build()
-            .map_err(|e| Error::Url(e.to_string()))?;
-        let registry = Self { pool, place, parked: Arc::default() };
+        let pool = |size, settings| {
+            Pool::builder(Manager::from_config(config.clone(), NoTls, manager.clone()))
+                .max_size(size)
+                .wait_timeout(Some(WAIT_TIMEOUT))
+                .post_create(settle(settings))
+                .runtime(Runtime::Tokio1)
+                .build()
+                .map_err(|e| Error::Url(e.to_string()))
+        };
+        let all = include_str!("../../../../sql/session_settings.sql");
+        let resolving = include_str!("../../../../sql/resolve_settings.sql");
+        let registry = Self {
+            pool: pool(CONNECTIONS, vec![all])?,
+            readers: pool(READERS, vec![all, resolving])?,
+            place,
+            parked: Arc::default(),
+            memory: Arc::default(),
+        };
         match registry.server_major().await? {
             found if found < OLDEST_SERVER => {
                 Err(Error::ServerTooOld { place: registry.place, found })
@@ -67,7 +76,16 @@ impl Registry {
 
     /// A connection of the pool; it goes back when dropped.
     pub(crate) async fn client(&self) -> Result<deadpool_postgres::Client, Error> {
-        self.pool.get().await.map_err(|e| match e {
+        self.connection(&self.pool).await
+    }
+
+    /// The same, for resolutions.
+    pub(super) async fn reader(&self) -> Result<deadpool_postgres::Client, Error> {
+        self.connection(&self.readers).await
+    }
+
+    async fn connection(&self, pool: &Pool) -> Result<deadpool_postgres::Client, Error> {
+        pool.get().await.map_err(|e| match e {
             PoolError::Backend(source) | PoolError::PostCreateHook(HookError::Backend(source)) => {
                 Error::Unreachable { place: self.place.clone(), source }
             }
@@ -124,6 +142,19 @@ pub fn psql_variables(url: &str) -> Result<Vec<(&'static str, String)>, Error> {
         ("PGSSLMODE", ssl),
     ];
     Ok(variables.into_iter().filter_map(|(name, value)| Some((name, value?))).collect())
+}
+
+/// Sets up each new connection.
+fn settle(settings: Vec<&'static str>) -> Hook {
+    Hook::async_fn(move |client: &mut ClientWrapper, _| {
+        let settings = settings.clone();
+        Box::pin(async move {
+            for sql in settings {
+                client.query_one(sql, &[]).await.map_err(HookError::Backend)?;
+            }
+            Ok(())
+        })
+    })
 }
 
 fn configured(url: &str) -> Result<Config, Error> {

@@ -189,6 +189,16 @@ impl Registry {
         done.await.map_err(doing("forget what was registered"))
     }
 
+    /// Numbers the next commits from beyond a number on that a lost registry has used.
+    ///
+    /// # Errors
+    /// [`Error::Unreachable`], [`Error::Statement`].
+    pub async fn number_after(&self, commit: i64) -> Result<(), Error> {
+        let sql = include_str!("../../../../sql/rebuild_number.sql");
+        let done = self.client().await?.query_one(sql, &[&commit]).await;
+        done.map(drop).map_err(doing("number commits"))
+    }
+
     /// Whether nothing at all is in the database.
     ///
     /// # Errors

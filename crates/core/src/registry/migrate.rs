@@ -9,13 +9,15 @@ use refinery::{Migration, Runner};
 pub const LATEST: i32 = MIGRATIONS.len() as i32;
 
 /// Every migration in order: the version is the position, from 1.
-const MIGRATIONS: [(&str, &str); 6] = [
+const MIGRATIONS: [(&str, &str); 8] = [
     ("V1__registry", include_str!("../../../../migrations/V1__registry.sql")),
     ("V2__views", include_str!("../../../../migrations/V2__views.sql")),
     ("V3__archive", include_str!("../../../../migrations/V3__archive.sql")),
     ("V4__campaign", include_str!("../../../../migrations/V4__campaign.sql")),
     ("V5__stages", include_str!("../../../../migrations/V5__stages.sql")),
-    ("V6__life", include_str!("../../../../migrations/V6__life.sql")),
+    ("V6__hats", include_str!("../../../../migrations/V6__hats.sql")),
+    ("V7__occupancy", include_str!("../../../../migrations/V7__occupancy.sql")),
+    ("V8__life", include_str!("../../../../migrations/V8__life.sql")),
 ];
 
 impl Registry {

@@ -1,16 +1,19 @@
-//! What a resolution asks the registry, all within one snapshot.
+//! What a resolution asks the registry: one statement, and where that is not enough, more about the
+//! files that it named.
 
 use super::{Error, Registry, doing};
 use crate::bounds::{Bounds, Value};
-use deadpool_postgres::{Client, Transaction};
+use deadpool_postgres::Client;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
-use tokio_postgres::{IsolationLevel, Row};
 use uuid::Uuid;
 
 const PURPOSE: &str = "resolve the question in the registry";
 
 /// Where the files of a lake lie.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, serde::Deserialize)]
 pub(crate) struct PlaceRow {
     pub(crate) lake_id: Uuid,
     pub(crate) root: String,
@@ -28,10 +31,23 @@ pub(crate) struct CandidateRow {
     pub(crate) size_bytes: i64,
     pub(crate) mtime_ns: i64,
     /// Whether the catalog holds its rows, and can be relied on.
-    pub(crate) in_catalog: bool,
+    pub(crate) has_cells: bool,
     pub(crate) node: String,
-    pub(crate) product: String,
     pub(crate) path: String,
+    /// Bounds of the file and its row groups, as [`super::promoted`] packs them.
+    pub(crate) promoted: Option<Vec<u8>>,
+    /// Rows in which the catalog knows the wanted objects, where it was asked.
+    pub(crate) located: Option<Vec<i32>>,
+}
+
+/// What the registry answers at once.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Answer {
+    /// The commit that it is as of.
+    pub(crate) commit: i64,
+    /// Every lake, as JSON: a list of [`PlaceRow`].
+    pub(crate) places: String,
+    pub(crate) files: Vec<CandidateRow>,
 }
 
 /// A column of a schema, as the registry keeps it.
@@ -72,10 +88,23 @@ pub(crate) struct Demands {
     pub(crate) surveys: Option<Vec<String>>,
     pub(crate) programs: Option<Vec<String>>,
     pub(crate) healpixes: Option<Vec<i64>>,
-    pub(crate) zwarn_zero: Option<bool>,
-    pub(crate) z_bins: Option<Vec<i16>>,
-    /// Files in which the catalog found the wanted objects.
-    pub(crate) files: Option<Vec<i64>>,
+    /// See [`crate::occupancy`].
+    pub(crate) cells: Option<Vec<i16>>,
+    /// Objects, of which a file must hold one.
+    pub(crate) objects: Option<Vec<i64>>,
+}
+
+impl Demands {
+    /// The index that narrows most.
+    fn way(&self) -> &'static str {
+        match self {
+            Self { objects: Some(_), .. } => "objects",
+            Self { healpixes: Some(_), .. } => "tile",
+            Self { sky: Some(_), .. } => "sky",
+            Self { cells: Some(_), .. } => "cells",
+            _ => "product",
+        }
+    }
 }
 
 /// Slots of each kind to fetch, first and last, from 1; `(1, 0)` fetches none.
@@ -142,44 +171,40 @@ fn at<T: Clone>(known: &Known<T>, slot: Option<i32>, slice: (i32, i32)) -> Optio
     known.as_ref()?.get(index)?.clone()
 }
 
+/// Columns of a schema.
+pub(crate) type Columns = Arc<[ColumnRow]>;
+
+/// Schemas that were looked up: a number never means another one.
+#[derive(Debug, Default)]
+pub(crate) struct Memory {
+    schemas: Mutex<HashMap<i32, Columns>>,
+}
+
+impl Memory {
+    fn schemas(&self) -> MutexGuard<'_, HashMap<i32, Columns>> {
+        self.schemas.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 impl Registry {
     /// A connection for one resolution.
     pub(crate) async fn resolver(&self) -> Result<Resolver, Error> {
-        Ok(Resolver { client: self.client().await? })
+        Ok(Resolver { client: self.reader().await?, memory: self.memory.clone() })
     }
 }
 
-/// A connection on which a resolution runs.
+/// A connection on which a resolution runs. Versions of files never change, so what is asked about
+/// those of an answer is as of the same commit; of a file that went meanwhile, nothing is known.
 pub(crate) struct Resolver {
     client: Client,
+    memory: Arc<Memory>,
 }
 
 impl Resolver {
-    /// Starts a snapshot: whatever is asked of it is as of one moment.
-    pub(crate) async fn snapshot(&mut self) -> Result<Snapshot<'_>, Error> {
-        let builder = self.client.build_transaction();
-        let transaction = builder
-            .isolation_level(IsolationLevel::RepeatableRead)
-            .read_only(true)
-            .start()
-            .await
-            .map_err(doing(PURPOSE))?;
-        let snapshot = Snapshot { transaction };
-        snapshot.rows(include_str!("../../../../sql/resolve_settings.sql"), &[]).await?;
-        Ok(snapshot)
-    }
-}
-
-/// The registry at one moment.
-pub(crate) struct Snapshot<'a> {
-    transaction: Transaction<'a>,
-}
-
-impl Snapshot<'_> {
     async fn rows(&self, sql: &str, params: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, Error> {
         let ask = async {
-            let statement = self.transaction.prepare_cached(sql).await?;
-            self.transaction.query(&statement, params).await
+            let statement = self.client.prepare_cached(sql).await?;
+            self.client.query(&statement, params).await
         };
         ask.await.map_err(doing(PURPOSE))
     }
@@ -197,24 +222,6 @@ impl Snapshot<'_> {
     async fn number(&self, sql: &str, params: &[&(dyn ToSql + Sync)]) -> Result<i64, Error> {
         let numbers = self.each(sql, params, |row| row.try_get(0)).await?;
         Ok(numbers.first().copied().unwrap_or_default())
-    }
-
-    /// The latest commit.
-    pub(crate) async fn commit(&self) -> Result<i64, Error> {
-        self.number(include_str!("../../../../sql/resolve_commit.sql"), &[]).await
-    }
-
-    /// Every lake.
-    pub(crate) async fn places(&self) -> Result<Vec<PlaceRow>, Error> {
-        let sql = include_str!("../../../../sql/resolve_places.sql");
-        let read = |row: &Row| {
-            Ok(PlaceRow {
-                lake_id: row.try_get(0)?,
-                root: row.try_get(1)?,
-                uri_prefixes: row.try_get(2)?,
-            })
-        };
-        self.each(sql, &[], read).await
     }
 
     /// How many files of a product are live; `None` for more than 100,000.
@@ -236,28 +243,29 @@ impl Snapshot<'_> {
         self.each(sql, &[&product], |row| row.try_get(0)).await
     }
 
-    /// Columns of schemas.
-    pub(crate) async fn schemas(&self, ids: &[i32]) -> Result<Vec<(i32, Vec<ColumnRow>)>, Error> {
-        let sql = include_str!("../../../../sql/resolve_schemas.sql");
-        let read = |row: &Row| {
-            let columns: tokio_postgres::types::Json<Vec<ColumnRow>> = row.try_get(1)?;
-            Ok((row.try_get(0)?, columns.0))
+    /// Columns of schemas; those that are known are not asked for.
+    pub(crate) async fn schemas(&self, ids: &[i32]) -> Result<Vec<(i32, Columns)>, Error> {
+        let unknown: Vec<i32> = {
+            let known = self.memory.schemas();
+            ids.iter().copied().filter(|id| !known.contains_key(id)).collect()
         };
-        self.each(sql, &[&ids], read).await
-    }
-
-    /// Rows of each file in which the catalog knows the objects, ascending.
-    pub(crate) async fn targets(&self, ids: &[i64]) -> Result<Vec<(i64, Vec<i32>)>, Error> {
-        let sql = include_str!("../../../../sql/resolve_targets.sql");
-        self.each(sql, &[&ids], |row| Ok((row.try_get(0)?, row.try_get(1)?))).await
+        if !unknown.is_empty() {
+            let sql = include_str!("../../../../sql/resolve_schemas.sql");
+            let read = |row: &Row| {
+                let columns: tokio_postgres::types::Json<Vec<ColumnRow>> = row.try_get(1)?;
+                Ok((row.try_get(0)?, Columns::from(columns.0)))
+            };
+            let found = self.each(sql, &[&unknown], read).await?;
+            self.memory.schemas().extend(found);
+        }
+        let known = self.memory.schemas();
+        Ok(ids.iter().filter_map(|id| Some((*id, known.get(id)?.clone()))).collect())
     }
 
     /// Files that may hold matching rows, in no order.
-    pub(crate) async fn candidates(&self, asked: &Demands) -> Result<Vec<CandidateRow>, Error> {
-        let sql = include_str!("../../../../sql/resolve_candidates.sql");
-        let by_class =
-            asked.spectypes.is_some() || asked.zwarn_zero.is_some() || asked.z_bins.is_some();
-        let params: [&(dyn ToSql + Sync); 19] = [
+    pub(crate) async fn files(&self, asked: &Demands) -> Result<Answer, Error> {
+        let sql = include_str!("../../../../sql/resolve_files.sql");
+        let params: [&(dyn ToSql + Sync); 18] = [
             &asked.product,
             &asked.sky,
             &asked.z.0,
@@ -273,27 +281,17 @@ impl Snapshot<'_> {
             &asked.surveys,
             &asked.programs,
             &asked.healpixes,
-            &by_class,
-            &asked.zwarn_zero,
-            &asked.z_bins,
-            &asked.files,
+            &asked.cells,
+            &asked.way(),
+            &asked.objects,
         ];
-        let read = |row: &Row| {
-            Ok(CandidateRow {
-                file_id: row.try_get(0)?,
-                lake_id: row.try_get(1)?,
-                schema_id: row.try_get(2)?,
-                num_rows: row.try_get(3)?,
-                num_row_groups: row.try_get(4)?,
-                size_bytes: row.try_get(5)?,
-                in_catalog: row.try_get(6)?,
-                node: row.try_get(7)?,
-                product: row.try_get(8)?,
-                path: row.try_get(9)?,
-                mtime_ns: row.try_get(10)?,
-            })
-        };
-        self.each(sql, &params, read).await
+        let mut answer = Answer::default();
+        let rows = self.rows(sql, &params).await?;
+        answer.files.reserve(rows.len());
+        for row in &rows {
+            answer.take(row).map_err(doing(PURPOSE))?;
+        }
+        Ok(answer)
     }
 
     /// Bounds of whole files of one schema.
@@ -347,10 +345,40 @@ impl Snapshot<'_> {
     }
 
     /// Objects of the files that have the demanded class, quality and redshift.
-    pub(crate) async fn estimate(&self, files: &[i64], asked: &Demands) -> Result<i64, Error> {
+    pub(crate) async fn estimate(
+        &self,
+        files: &[i64],
+        spectypes: Option<&[String]>,
+        zwarn_zero: Option<bool>,
+        z: (Option<f64>, Option<f64>),
+    ) -> Result<f64, Error> {
         let sql = include_str!("../../../../sql/resolve_estimate.sql");
-        let params: [&(dyn ToSql + Sync); 4] =
-            [&files, &asked.spectypes, &asked.zwarn_zero, &asked.z_bins];
-        self.number(sql, &params).await
+        let params: [&(dyn ToSql + Sync); 5] = [&files, &spectypes, &zwarn_zero, &z.0, &z.1];
+        let sums = self.each(sql, &params, |row| row.try_get(0)).await?;
+        Ok(sums.first().copied().unwrap_or_default())
+    }
+}
+
+impl Answer {
+    fn take(&mut self, row: &Row) -> Result<(), tokio_postgres::Error> {
+        let Some(file_id) = row.try_get(0)? else {
+            (self.commit, self.places) = (row.try_get(5)?, row.try_get(9)?);
+            return Ok(());
+        };
+        self.files.push(CandidateRow {
+            file_id,
+            lake_id: row.try_get(1)?,
+            schema_id: row.try_get(2)?,
+            num_rows: row.try_get(3)?,
+            num_row_groups: row.try_get(4)?,
+            size_bytes: row.try_get(5)?,
+            mtime_ns: row.try_get(6)?,
+            has_cells: row.try_get(7)?,
+            node: row.try_get(8)?,
+            path: row.try_get(9)?,
+            promoted: row.try_get(10)?,
+            located: row.try_get(11)?,
+        });
+        Ok(())
     }
 }

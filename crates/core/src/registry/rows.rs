@@ -3,6 +3,7 @@
 use super::copy::Rows;
 use crate::footer::Packed;
 use crate::metadata::Parent;
+use crate::occupancy;
 use crate::tile::Tile;
 use std::ops::Range;
 use uuid::Uuid;
@@ -32,6 +33,7 @@ pub(crate) struct ReadRow<'a> {
     pub(crate) schema_id: i32,
     pub(crate) making_id: i32,
     pub(crate) in_catalog: bool,
+    pub(crate) is_ours: bool,
     pub(crate) z: (Option<f64>, Option<f64>),
     pub(crate) deltachi2: (Option<f64>, Option<f64>),
     pub(crate) zwarn: (Option<i64>, Option<i64>),
@@ -42,13 +44,14 @@ pub(crate) struct ReadRow<'a> {
     pub(crate) footer_hash: &'a [u8],
     pub(crate) content: Option<&'a str>,
     pub(crate) order_hash: Option<&'a str>,
+    pub(crate) promoted: Option<&'a [u8]>,
 }
 
 impl Rows {
     /// A row of `file_registry`.
     pub(crate) fn file(&mut self, file: &FileRow<'_>) {
         let read = file.content.as_ref().ok();
-        self.begin(38);
+        self.begin(40);
         self.int8(file.file_id);
         self.bytes(file.lake_id.as_bytes());
         self.int8(file.added_commit);
@@ -61,6 +64,7 @@ impl Rows {
         self.maybe(read.map(|r| r.making_id), Self::int4);
         self.maybe(file.tile.map(|t| t.pixel.get() as i32), Self::int4);
         self.bool(read.is_some_and(|r| r.in_catalog));
+        self.bool(read.is_some_and(|r| r.is_ours));
         self.range(read.map(|r| r.z), Self::float8);
         self.range(read.map(|r| r.deltachi2), Self::float8);
         self.range(read.map(|r| r.zwarn), Self::int8);
@@ -79,6 +83,7 @@ impl Rows {
         self.maybe(read.map(|r| r.footer_hash), Self::bytes);
         self.maybe(read.and_then(|r| r.content), Self::text);
         self.maybe(read.and_then(|r| r.order_hash), Self::text);
+        self.maybe(read.and_then(|r| r.promoted), Self::bytes);
         self.maybe(file.content.as_ref().err().copied(), Self::text);
     }
 
@@ -217,6 +222,24 @@ impl Rows {
         self.maybe(class.spectype.as_deref(), Self::text);
         self.int2s(class.z_bins.iter().copied());
         self.int4s(class.z_counts.iter().copied());
+    }
+}
+
+impl Rows {
+    /// A row of `file_cells`.
+    pub(crate) fn cells(&mut self, file_id: i64, classes: &[ClassRow]) {
+        let cells = occupancy::cells(classes.iter().map(|row| {
+            let with_redshift: i64 = row.z_counts.iter().flatten().map(|n| i64::from(*n)).sum();
+            occupancy::Class {
+                spectype: row.spectype.as_deref(),
+                zwarn_zero: row.zwarn_zero,
+                z_bins: &row.z_bins,
+                has_no_redshift: row.num_rows > with_redshift,
+            }
+        }));
+        self.begin(2);
+        self.int8(file_id);
+        self.int2s(cells.into_iter());
     }
 }
 

@@ -1,17 +1,13 @@
 //! What of a question the registry's indexes can be asked.
 
-use super::{Located, Query, cone};
+use super::{Query, cone};
+use crate::occupancy;
 use crate::predicate::Predicate;
 use crate::predicate::needs::{self, Interval};
-use crate::redshift::bin;
 use crate::registry::resolve::Demands;
 
 /// The demands of a question; `None` if nothing can fulfil them.
-pub(super) fn of(
-    query: &Query,
-    condition: &Predicate,
-    located: Option<&Located>,
-) -> Option<Demands> {
+pub(super) fn of(query: &Query, condition: &Predicate) -> Option<Demands> {
     let float = |name| Interval::<f64>::of(condition, name);
     let int = |name| Interval::<i64>::of(condition, name);
     let texts = |name| needs::texts(condition, name).map(Vec::from_iter);
@@ -20,6 +16,7 @@ pub(super) fn of(
     if z.is_empty() || deltachi2.is_empty() || zwarn.is_empty() || target_id.is_empty() {
         return None;
     }
+    let spectypes = texts("spectype");
     let demands = Demands {
         product: query.product().to_owned(),
         sky: query.cone.map(|cone| cone::multirange(&cone.ranges())),
@@ -27,35 +24,27 @@ pub(super) fn of(
         deltachi2: deltachi2.ends(),
         zwarn: zwarn.ends(),
         target_id: target_id.ends(),
-        spectypes: texts("spectype"),
+        cells: occupancy::demanded(spectypes.as_deref(), zwarn_zero(zwarn), z),
+        spectypes,
         releases: texts("release"),
         surveys: texts("survey"),
         programs: texts("program"),
         healpixes: needs::integers(condition, "healpix").map(Vec::from_iter),
-        zwarn_zero: zwarn_zero(zwarn),
-        z_bins: z_bins(z),
-        files: located.map(|files| files.iter().map(|(file_id, _)| *file_id).collect()),
+        objects: needs::integers(condition, "target_id").map(Vec::from_iter),
     };
     let lists = [&demands.spectypes, &demands.releases, &demands.surveys, &demands.programs];
     let is_empty = lists.into_iter().flatten().any(Vec::is_empty);
-    (!is_empty).then_some(demands)
+    let no_objects = demands.objects.as_ref().is_some_and(Vec::is_empty);
+    (!is_empty && !no_objects).then_some(demands)
 }
 
 /// Whether matching rows have `zwarn = 0` (or have not); `None`: either.
-fn zwarn_zero(zwarn: Interval<i64>) -> Option<bool> {
+pub(super) fn zwarn_zero(zwarn: Interval<i64>) -> Option<bool> {
     match (zwarn.first, zwarn.last) {
         (0, 0) => Some(true),
         (first, last) if first > 0 || last < 0 => Some(false),
         _ => None,
     }
-}
-
-/// Redshift bins that an interval touches.
-fn z_bins(z: Interval<f64>) -> Option<Vec<i16>> {
-    if z.ends() == (None, None) {
-        return None;
-    }
-    Some((bin(z.first)?..=bin(z.last)?).collect())
 }
 
 /// The demands added up one kind after the other, each with its name; kinds that ask nothing are
@@ -67,20 +56,14 @@ pub(super) fn steps(all: &Demands) -> Vec<(&'static str, Demands)> {
         so_far.sky.clone_from(&all.sky);
         steps.push(("sky cover of the cone", so_far.clone()));
     }
-    so_far = Demands {
-        sky: so_far.sky,
-        zwarn_zero: None,
-        z_bins: None,
-        files: None,
-        spectypes: None,
-        ..all.clone()
-    };
+    let spectypes = None;
+    so_far = Demands { sky: so_far.sky, cells: None, objects: None, spectypes, ..all.clone() };
     steps.push(("indexed bounds and tile keys", so_far));
-    if all.spectypes.is_some() || all.zwarn_zero.is_some() || all.z_bins.is_some() {
-        let classes = Demands { files: None, ..all.clone() };
+    if all.cells.is_some() {
+        let classes = Demands { objects: None, ..all.clone() };
         steps.push(("objects by class, quality and redshift", classes));
     }
-    if all.files.is_some() {
+    if all.objects.is_some() {
         steps.push(("catalog of objects", all.clone()));
     }
     steps
@@ -93,16 +76,16 @@ mod tests {
     fn demands(text: &str) -> Option<Demands> {
         let predicate = Predicate::parse(text).expect("a predicate");
         let query = Query { predicate: Some(predicate), ..Query::default() };
-        of(&query, &query.condition(), None)
+        of(&query, &query.condition())
     }
 
     #[test]
     fn the_historic_cut_asks_three_indexes() {
         let asked = demands("spectype = 'QSO' AND zwarn = 0 AND z > 2.5").expect("possible");
         assert_eq!(asked.spectypes, Some(vec!["QSO".into()]));
-        assert_eq!(asked.zwarn_zero, Some(true));
         assert_eq!(asked.z, (Some(2.5), None));
-        assert_eq!(asked.z_bins.map(|b| (b[0], b.len())), Some((50, 91)));
+        // 2.5 to 2.7 in four narrow cells, wide ones from there on
+        assert_eq!(asked.cells.map(|cells| (cells[0], cells.len())), Some((768 + 52, 4 + 11)));
         assert_eq!(steps(&demands("z > 2").expect("possible")).len(), 2);
     }
 

@@ -1,10 +1,11 @@
 //! Stage two: files and row groups judged by all of their bounds, with the whole predicate.
 
-use super::{Error, Located, cone};
+use super::{Error, cone};
 use crate::bounds::{Bounds, Known};
 use crate::predicate::bounds::{Verdict, judge};
 use crate::predicate::{self, Literal, Predicate, column};
-use crate::registry::resolve::{BoundsRow, CandidateRow, ColumnRow, Kind, Slices, Snapshot};
+use crate::registry::promoted::{self, Entries, Entry};
+use crate::registry::resolve::{BoundsRow, CandidateRow, ColumnRow, Kind, Resolver, Slices};
 use crate::sky::Cone;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Range;
@@ -31,6 +32,8 @@ pub(super) struct Judges<'a> {
 
 struct Question<'a> {
     condition: &'a Predicate,
+    /// Which promoted columns it is about, where it is about no others.
+    promoted: Option<[bool; promoted::COLUMNS.len()]>,
     band: Option<Predicate>,
     ranges: Option<Vec<Range<i64>>>,
 }
@@ -44,14 +47,14 @@ struct Judge {
 impl<'a> Judges<'a> {
     /// Looks up the candidates' schemas.
     pub(super) async fn new(
-        snapshot: &Snapshot<'_>,
+        resolver: &Resolver,
         candidates: &[CandidateRow],
         condition: &'a Predicate,
         cone: Option<Cone>,
     ) -> Result<Self, Error> {
         let ids: BTreeSet<i32> = candidates.iter().filter_map(|file| file.schema_id).collect();
         let ids: Vec<i32> = ids.into_iter().collect();
-        let schemas = if ids.is_empty() { Vec::new() } else { snapshot.schemas(&ids).await? };
+        let schemas = if ids.is_empty() { Vec::new() } else { resolver.schemas(&ids).await? };
         let mut names: BTreeSet<String> =
             condition.columns().into_iter().map(column::fold).collect();
         if cone.is_some() {
@@ -61,6 +64,7 @@ impl<'a> Judges<'a> {
             schemas.into_iter().map(|(id, columns)| (id, Judge::new(&columns, &names))).collect();
         let question = Question {
             condition,
+            promoted: promoted_of(&names).filter(|_| !condition.asks_for_null()),
             band: cone.as_ref().map(cone::band),
             ranges: cone.as_ref().map(Cone::ranges),
         };
@@ -92,24 +96,43 @@ impl<'a> Judges<'a> {
     /// Judges every candidate; what is left may hold matching rows.
     pub(super) async fn judge<'c>(
         &self,
-        snapshot: &Snapshot<'_>,
+        resolver: &Resolver,
         candidates: &'c [CandidateRow],
-        located: Option<&Located>,
+    ) -> Result<Vec<Judged<'c>>, Error> {
+        let mut judged = Vec::with_capacity(candidates.len());
+        let Some(asked) = self.question.promoted else {
+            return self.judge_by_schema(resolver, candidates.iter().collect(), judged).await;
+        };
+        let mut others = Vec::new();
+        for file in candidates {
+            match &file.promoted {
+                Some(bytes) => {
+                    judged.extend(self.question.judged(file, Entries::new(bytes, asked)))
+                }
+                None => others.push(file),
+            }
+        }
+        self.judge_by_schema(resolver, others, judged).await
+    }
+
+    /// The same, by bounds that have to be asked for.
+    async fn judge_by_schema<'c>(
+        &self,
+        resolver: &Resolver,
+        candidates: Vec<&'c CandidateRow>,
+        mut judged: Vec<Judged<'c>>,
     ) -> Result<Vec<Judged<'c>>, Error> {
         let mut by_schema: BTreeMap<Option<i32>, Vec<&CandidateRow>> = BTreeMap::new();
         for file in candidates {
             by_schema.entry(file.schema_id).or_default().push(file);
         }
-        let located: Option<HashMap<i64, &[i32]>> =
-            located.map(|files| files.iter().map(|(id, rows)| (*id, rows.as_slice())).collect());
-        let mut judged = Vec::new();
         for (schema_id, files) in by_schema {
             let judge = schema_id.and_then(|id| self.by_schema.get(&id));
             for files in files.chunks(FILES_AT_ONCE) {
                 match judge {
                     Some(judge) => {
-                        let bench = Bench { question: &self.question, judge, located: &located };
-                        bench.judge(snapshot, files, &mut judged).await?;
+                        let bench = Bench { question: &self.question, judge };
+                        bench.judge(resolver, files, &mut judged).await?;
                     }
                     None => judged.extend(files.iter().map(|file| whole(file))),
                 }
@@ -117,6 +140,74 @@ impl<'a> Judges<'a> {
         }
         Ok(judged)
     }
+}
+
+/// Which promoted columns have these names; `None` if some name is no promoted column's.
+fn promoted_of(names: &BTreeSet<String>) -> Option<[bool; promoted::COLUMNS.len()]> {
+    let asked = promoted::COLUMNS.map(|(name, _)| names.contains(name));
+    (asked.iter().filter(|is_asked| **is_asked).count() == names.len()).then_some(asked)
+}
+
+impl Question<'_> {
+    /// Judges a file by what lies packed in its row.
+    fn judged<'c>(&self, file: &'c CandidateRow, mut entries: Entries<'_>) -> Option<Judged<'c>> {
+        let judged = whole(file);
+        match entries.next() {
+            Some(entry) if !self.may_match(&entry) => return None,
+            Some(_) => {}
+            None => return Some(judged),
+        }
+        let groups: Vec<Entry> = entries.collect();
+        if groups.len() != judged.row_groups_in_file {
+            return Some(judged);
+        }
+        let groups = (0..).zip(&groups).map(|(group, entry)| {
+            let may = || self.may_match(entry);
+            (group, i64::from(entry.num_rows), may)
+        });
+        narrowed(judged, groups)
+    }
+
+    fn may_match(&self, entry: &Entry) -> bool {
+        let known = |name: &str| {
+            let place = promoted::COLUMNS.iter().position(|(known, _)| *known == name);
+            match place.and_then(|place| entry.bounds[place].as_ref()) {
+                Some(bounds) => Known::Bounds(bounds),
+                None => Known::Unknown,
+            }
+        };
+        self.may(u64::from(entry.num_rows), &known)
+    }
+
+    fn may<'b>(&self, rows: u64, known: &impl Fn(&str) -> Known<'b>) -> bool {
+        let may = |predicate: &Predicate| judge(predicate, rows, known) != Verdict::Never;
+        let in_ranges = match (&self.ranges, known(HEALPIX_29)) {
+            (Some(ranges), Known::Bounds(bounds)) => cone::may_meet(ranges, bounds),
+            _ => true,
+        };
+        in_ranges && may(self.condition) && self.band.as_ref().is_none_or(may)
+    }
+}
+
+/// Leaves the row groups that hold a located row, where rows were located, and may match; none: the
+/// file is out. Groups come in order: number, rows, judgement.
+fn narrowed<'c>(
+    mut judged: Judged<'c>,
+    groups: impl Iterator<Item = (usize, i64, impl FnOnce() -> bool)>,
+) -> Option<Judged<'c>> {
+    let located = judged.file.located.as_deref();
+    (judged.row_groups, judged.rows_at_most) = (Vec::new(), 0);
+    let mut start = 0i64;
+    for (group, rows, may_match) in groups {
+        let end = start.saturating_add(rows);
+        let holds = |row: &i32| (start..end).contains(&i64::from(*row));
+        if located.is_none_or(|located| located.iter().any(holds)) && may_match() {
+            judged.row_groups.push(group);
+            judged.rows_at_most += rows;
+        }
+        start = end;
+    }
+    (!judged.row_groups.is_empty()).then_some(judged)
 }
 
 /// A file of which nothing is known is kept whole.
@@ -165,17 +256,16 @@ impl Judge {
 struct Bench<'a> {
     question: &'a Question<'a>,
     judge: &'a Judge,
-    located: &'a Option<HashMap<i64, &'a [i32]>>,
 }
 
 impl Bench<'_> {
     async fn judge<'c>(
         &self,
-        snapshot: &Snapshot<'_>,
+        resolver: &Resolver,
         files: &[&'c CandidateRow],
         judged: &mut Vec<Judged<'c>>,
     ) -> Result<(), Error> {
-        let rows = self.fetched(snapshot, files).await?;
+        let rows = self.fetched(resolver, files).await?;
         let may_match =
             |file: &CandidateRow| rows.get(&file.file_id).is_none_or(|row| self.may_match(row));
         let left: Vec<&CandidateRow> =
@@ -185,8 +275,9 @@ impl Bench<'_> {
         judged.extend(one.into_iter().map(whole));
         let ids: Vec<i64> = several.iter().map(|file| file.file_id).collect();
         let mut groups: HashMap<i64, Vec<BoundsRow>> = HashMap::new();
-        if self.narrows_groups() && !ids.is_empty() {
-            for row in snapshot.group_bounds(&ids, &self.judge.slices).await? {
+        let is_located = several.iter().any(|file| file.located.is_some());
+        if (is_located || !self.judge.asked.is_empty()) && !ids.is_empty() {
+            for row in resolver.group_bounds(&ids, &self.judge.slices).await? {
                 groups.entry(row.file_id).or_default().push(row);
             }
         }
@@ -200,38 +291,24 @@ impl Bench<'_> {
     /// Bounds of whole files, unless the question is about none of their columns.
     async fn fetched(
         &self,
-        snapshot: &Snapshot<'_>,
+        resolver: &Resolver,
         files: &[&CandidateRow],
     ) -> Result<HashMap<i64, BoundsRow>, Error> {
         if self.question.condition.columns().is_empty() && self.question.band.is_none() {
             return Ok(HashMap::new());
         }
         let ids: Vec<i64> = files.iter().map(|file| file.file_id).collect();
-        let rows = snapshot.file_bounds(&ids, &self.judge.slices).await?;
+        let rows = resolver.file_bounds(&ids, &self.judge.slices).await?;
         Ok(rows.into_iter().map(|row| (row.file_id, row)).collect())
-    }
-
-    fn narrows_groups(&self) -> bool {
-        !self.judge.asked.is_empty() || self.located.is_some()
     }
 
     /// Row groups that may hold matching rows; `None` if there are none.
     fn narrowed<'c>(&self, file: &'c CandidateRow, groups: &[BoundsRow]) -> Option<Judged<'c>> {
-        let located = self.located.as_ref().filter(|_| file.in_catalog);
-        let located = located.map(|files| files.get(&file.file_id).copied().unwrap_or_default());
-        let mut judged = Judged { row_groups: Vec::new(), rows_at_most: 0, ..whole(file) };
-        let mut start = 0i64;
-        for group in groups {
-            let end = start.saturating_add(group.num_rows);
-            let holds = |row: &i32| (start..end).contains(&i64::from(*row));
-            let is_located = located.is_none_or(|rows| rows.iter().any(holds));
-            if is_located && self.may_match(group) {
-                judged.row_groups.extend(usize::try_from(group.row_group));
-                judged.rows_at_most += group.num_rows;
-            }
-            start = end;
-        }
-        (!judged.row_groups.is_empty()).then_some(judged)
+        let groups = groups.iter().map(|group| {
+            let number = usize::try_from(group.row_group).unwrap_or_default();
+            (number, group.num_rows, || self.may_match(group))
+        });
+        narrowed(whole(file), groups)
     }
 
     fn may_match(&self, row: &BoundsRow) -> bool {
@@ -245,12 +322,7 @@ impl Bench<'_> {
             None => Known::Absent,
         };
         let rows = u64::try_from(row.num_rows).unwrap_or(u64::MAX);
-        let may = |predicate: &Predicate| judge(predicate, rows, &known) != Verdict::Never;
-        let in_ranges = match (&self.question.ranges, known(HEALPIX_29)) {
-            (Some(ranges), Known::Bounds(bounds)) => cone::may_meet(ranges, bounds),
-            _ => true,
-        };
-        in_ranges && may(self.question.condition) && self.question.band.as_ref().is_none_or(may)
+        self.question.may(rows, &known)
     }
 }
 

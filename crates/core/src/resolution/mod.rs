@@ -8,10 +8,11 @@
 mod cone;
 mod demands;
 mod judge;
-mod place;
+pub(crate) mod place;
 
+use crate::predicate::needs::Interval;
 use crate::predicate::{self, Predicate, column, literal::List};
-use crate::registry::resolve::{CandidateRow, Demands, Snapshot};
+use crate::registry::resolve::{CandidateRow, Demands, Resolver};
 use crate::registry::{self, Registry};
 use crate::sky::Cone;
 use judge::{Judged, Judges};
@@ -93,10 +94,22 @@ pub struct ResolvedFile {
     pub mtime_ns: i64,
 }
 
+/// How much is told besides the files.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Detail {
+    /// Nothing that costs more.
+    #[default]
+    Files,
+    /// How many files there are, too.
+    Counted,
+    /// And what each step left, and about how many rows match.
+    Explained,
+}
+
 /// Counts of what was left out, and what remains.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Pruned {
-    /// Live files of the product; `None`: more than 100,000.
+    /// Live files of the product; `None`: more than 100,000, or not counted.
     pub live_files: Option<i64>,
     /// Files left by the registry's indexes.
     pub indexed_files: usize,
@@ -160,60 +173,58 @@ impl Error {
     }
 }
 
-/// Answers a question from the registry. With `explain`, every step is counted.
+/// Answers a question from the registry.
 ///
 /// # Errors
 /// [`Error`]; an answer without files is no error.
 pub async fn resolve(
     registry: &Registry,
     query: &Query,
-    explain: bool,
+    detail: Detail,
 ) -> Result<Resolution, Error> {
-    let mut resolver = registry.resolver().await?;
-    let snapshot = resolver.snapshot().await?;
-    let live_files = snapshot.product_files(query.product()).await?;
-    let mut pruned = Pruned { live_files, ..Pruned::default() };
-    if live_files == Some(0) {
-        check_product(&snapshot, query.product()).await?;
-    }
+    let resolver = registry.resolver().await?;
     let condition = query.condition();
-    let located = locate(&snapshot, &condition).await?;
-    let demands = demands::of(query, &condition, located.as_deref());
-    let candidates = match demands {
-        Some(ref demands) => snapshot.candidates(demands).await?,
-        None => Vec::new(),
-    };
-    pruned.indexed_files = candidates.len();
-
-    let judges = Judges::new(&snapshot, &candidates, &condition, query.cone).await?;
-    check_columns(&snapshot, query, &condition, &judges).await?;
-    let judged = judges.judge(&snapshot, &candidates, located.as_deref()).await?;
-    if explain {
+    let demands = demands::of(query, &condition);
+    let mut answer = resolver.files(&demands.clone().unwrap_or_default()).await?;
+    if demands.is_none() {
+        answer.files.clear();
+    }
+    let candidates = &answer.files;
+    let mut pruned = Pruned { indexed_files: candidates.len(), ..Pruned::default() };
+    if candidates.is_empty() {
+        check_product(&resolver, query.product()).await?;
+    }
+    if detail >= Detail::Counted {
+        pruned.live_files = resolver.product_files(query.product()).await?;
+    }
+    let judges = Judges::new(&resolver, candidates, &condition, query.cone).await?;
+    check_columns(&resolver, query, &condition, &judges).await?;
+    let judged = judges.judge(&resolver, candidates).await?;
+    if detail == Detail::Explained {
         let demands = demands.unwrap_or_default();
-        let explained = explained(&snapshot, query, &condition, &demands, &pruned, &judged);
+        let explained = explained(&resolver, query, &condition, &demands, &pruned, &judged);
         pruned.explained = Some(explained.await?);
     }
-    let places = place::Places::look(snapshot.places().await?);
+    let places = place::Places::reachable(&answer.places);
     let mut files: Vec<ResolvedFile> = judged
         .iter()
         .map(|judged| {
             pruned.row_groups_in_files += judged.row_groups_in_file;
             pruned.row_groups += judged.row_groups.len();
             pruned.rows_at_most += judged.rows_at_most;
-            resolved(judged, &places)
+            resolved(judged, query.product(), &places)
         })
         .collect();
     files.sort_by(|a, b| (&a.path, &a.node, a.file_id).cmp(&(&b.path, &b.node, b.file_id)));
     pruned.files = files.len();
-    Ok(Resolution { version: 1, commit: snapshot.commit().await?, files, pruned })
+    Ok(Resolution { version: 1, commit: answer.commit, files, pruned })
 }
 
-fn resolved(judged: &Judged, places: &place::Places) -> ResolvedFile {
+fn resolved(judged: &Judged, product: &str, places: &place::Places) -> ResolvedFile {
     let CandidateRow {
         file_id,
         lake_id,
         node,
-        product,
         path,
         num_rows,
         size_bytes,
@@ -227,7 +238,7 @@ fn resolved(judged: &Judged, places: &place::Places) -> ResolvedFile {
         node: node.clone(),
         path,
         uri,
-        product: product.clone(),
+        product: product.to_owned(),
         num_rows: num_rows.unwrap_or_default(),
         row_groups: judged.row_groups.clone(),
         size_bytes: *size_bytes,
@@ -236,26 +247,10 @@ fn resolved(judged: &Judged, places: &place::Places) -> ResolvedFile {
     }
 }
 
-/// Rows by file in which the catalog knows the objects that the condition names, if it names any.
-type Located = [(i64, Vec<i32>)];
-
-async fn locate(
-    snapshot: &Snapshot<'_>,
-    condition: &Predicate,
-) -> Result<Option<Vec<(i64, Vec<i32>)>>, Error> {
-    match predicate::needs::integers(condition, "target_id") {
-        Some(ids) => {
-            let ids: Vec<i64> = ids.into_iter().collect();
-            Ok(Some(snapshot.targets(&ids).await?))
-        }
-        None => Ok(None),
-    }
-}
-
 /// A product without files is a slip of the pen, unless there is no product at all.
-async fn check_product(snapshot: &Snapshot<'_>, product: &str) -> Result<(), Error> {
-    let known = snapshot.products().await?;
-    if known.is_empty() {
+async fn check_product(resolver: &Resolver, product: &str) -> Result<(), Error> {
+    let known = resolver.products().await?;
+    if known.is_empty() || known.iter().any(|known| known == product) {
         return Ok(());
     }
     Err(Error::UnknownProduct { product: product.to_owned(), known })
@@ -263,7 +258,7 @@ async fn check_product(snapshot: &Snapshot<'_>, product: &str) -> Result<(), Err
 
 /// Every column must be in some file of the product, and be comparable with its literal there.
 async fn check_columns(
-    snapshot: &Snapshot<'_>,
+    resolver: &Resolver,
     query: &Query,
     condition: &Predicate,
     judges: &Judges<'_>,
@@ -275,18 +270,18 @@ async fn check_columns(
     if names.iter().all(|name| judges.has(name)) {
         return Ok(judges.check_types(condition)?);
     }
-    let ids = snapshot.product_schemas(query.product()).await?;
+    let ids = resolver.product_schemas(query.product()).await?;
     if ids.is_empty() {
         return Ok(());
     }
-    let schemas = snapshot.schemas(&ids).await?;
+    let schemas = resolver.schemas(&ids).await?;
     let all: Vec<&str> =
-        schemas.iter().flat_map(|(_, columns)| columns).map(|c| c.name.as_str()).collect();
+        schemas.iter().flat_map(|(_, columns)| columns.iter()).map(|c| c.name.as_str()).collect();
     Ok(names.into_iter().try_for_each(|name| column::require(all.iter().copied(), name))?)
 }
 
 async fn explained(
-    snapshot: &Snapshot<'_>,
+    resolver: &Resolver,
     query: &Query,
     condition: &Predicate,
     demands: &Demands,
@@ -298,7 +293,7 @@ async fn explained(
         steps.push(Step { by: "live files of the product", files });
     }
     for (by, demands) in demands::steps(demands) {
-        let files = snapshot.candidates(&demands).await?.len();
+        let files = resolver.files(&demands).await?.files.len();
         steps.push(Step { by, files: i64::try_from(files).unwrap_or(i64::MAX) });
     }
     steps.push(Step {
@@ -306,14 +301,18 @@ async fn explained(
         files: i64::try_from(judged.len()).unwrap_or(i64::MAX),
     });
     let (cataloged, others): (Vec<&Judged>, Vec<&Judged>) =
-        judged.iter().partition(|judged| judged.file.in_catalog);
+        judged.iter().partition(|judged| judged.file.has_cells);
     let ids: Vec<i64> = cataloged.iter().map(|judged| judged.file.file_id).collect();
     let at_most = |some: &[&Judged]| some.iter().map(|judged| judged.rows_at_most).sum::<i64>();
-    let rows = snapshot.estimate(&ids, demands).await?.min(at_most(&cataloged)) + at_most(&others);
+    let z = Interval::<f64>::of(condition, "z");
+    let zwarn_zero = demands::zwarn_zero(Interval::<i64>::of(condition, "zwarn"));
+    let spectypes = demands.spectypes.as_deref();
+    let rows = resolver.estimate(&ids, spectypes, zwarn_zero, z.ends()).await?;
+    let rows = rows.min(at_most(&cataloged) as f64) + at_most(&others) as f64;
     let share = query.cone.map_or(1.0, |cone| cone::share_of_tiles(&cone, judged.len()));
     Ok(Explained {
         condition: condition.to_string(),
         steps,
-        rows_estimated: (rows as f64 * share).ceil() as i64,
+        rows_estimated: (rows * share).round() as i64,
     })
 }

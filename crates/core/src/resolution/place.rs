@@ -8,6 +8,8 @@ use crate::layout::Lake;
 use crate::registry::resolve::PlaceRow;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 use uuid::Uuid;
 
 /// Every lake of the installation, as seen from here.
@@ -21,9 +23,30 @@ struct Place {
     base: Option<String>,
 }
 
+/// How long what was found is believed: disks are mounted more rarely than questions are asked.
+const TRUST: Duration = Duration::from_secs(1);
+
+/// What was found last, and of which lakes.
+static FOUND: Mutex<Option<(String, Instant, Arc<Places>)>> = Mutex::new(None);
+
 impl Places {
+    /// Looks which lakes can be reached; they are given as the registry tells them.
+    pub(super) fn reachable(lakes: &str) -> Arc<Self> {
+        let mut found = FOUND.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((of, at, places)) = &*found
+            && of == lakes
+            && at.elapsed() < TRUST
+        {
+            return places.clone();
+        }
+        // what the server itself has made can be read; else nothing can be reached
+        let places = Arc::new(Self::look(serde_json::from_str(lakes).unwrap_or_default()));
+        *found = Some((lakes.to_owned(), Instant::now(), places.clone()));
+        places
+    }
+
     /// Looks which lakes can be reached.
-    pub(super) fn look(rows: Vec<PlaceRow>) -> Self {
+    fn look(rows: Vec<PlaceRow>) -> Self {
         let lakes = rows.into_iter().map(|row| {
             let base = base(&row);
             (row.lake_id, Place { root: row.root.into(), base })
@@ -44,19 +67,26 @@ impl Places {
 }
 
 fn base(row: &PlaceRow) -> Option<String> {
+    let remote = |prefix: &&String| prefix.contains("://") && !prefix.starts_with("file://");
+    folder(row).or_else(|| row.uri_prefixes.iter().find(remote).map(|prefix| full(row, prefix)))
+}
+
+/// The folder by which a lake can be reached from here.
+pub(crate) fn folder(row: &PlaceRow) -> Option<String> {
     let root = row.root.trim_end_matches('/');
     if is_lake(Path::new(root), row.lake_id) {
         return Some(root.to_owned());
     }
-    let full = |prefix: &String| format!("{}{root}", prefix.trim_end_matches('/'));
-    let folder = |prefix: &String| {
-        let folder = full(prefix);
+    let mounted = |prefix: &String| {
+        let folder = full(row, prefix);
         let folder = folder.strip_prefix("file://").unwrap_or(&folder).to_owned();
         is_lake(Path::new(&folder), row.lake_id).then_some(folder)
     };
-    let remote = |prefix: &&String| prefix.contains("://") && !prefix.starts_with("file://");
-    let mounted = row.uri_prefixes.iter().find_map(folder);
-    mounted.or_else(|| row.uri_prefixes.iter().find(remote).map(full))
+    row.uri_prefixes.iter().find_map(mounted)
+}
+
+fn full(row: &PlaceRow, prefix: &str) -> String {
+    format!("{}{}", prefix.trim_end_matches('/'), row.root.trim_end_matches('/'))
 }
 
 fn is_lake(folder: &Path, lake_id: Uuid) -> bool {

@@ -5,6 +5,7 @@ use crate::footer::{Column, Footer, Kind, Schemas};
 use crate::guard::guard;
 use crate::layout::{self, DATASET};
 use crate::metadata::{self, Parent};
+use crate::registry::promoted;
 use crate::tile::{FileName, Tile};
 use crate::{order, sky};
 use std::fs::File;
@@ -140,6 +141,18 @@ impl Found {
     pub(super) fn texts(&self, name: &str) -> (Option<&str>, Option<&str>) {
         let ends = self.slot(name, Kind::Text).map(|slot| &self.footer.bounds.texts[slot]);
         ends.map_or((None, None), |ends| (ends.min.as_deref(), ends.max.as_deref()))
+    }
+
+    /// The bounds that most questions are about, packed; of our own files only, which hold no NaN.
+    pub(super) fn promoted(&self) -> Option<Vec<u8>> {
+        if !self.footer.is_ours() {
+            return None;
+        }
+        let mut slots = [0; promoted::COLUMNS.len()];
+        for (slot, (name, kind)) in slots.iter_mut().zip(promoted::COLUMNS) {
+            *slot = self.slot(name, kind)?;
+        }
+        promoted::pack(&self.footer, slots)
     }
 
     fn slot(&self, name: &str, kind: Kind) -> Option<usize> {

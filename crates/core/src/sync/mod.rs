@@ -22,7 +22,7 @@ mod walk;
 use crate::layout::Lake;
 use crate::quarantine::{self, Record};
 use crate::registry::{self, Changes, Commit, End, LakeRow, LakeSession, OutcomeRow, Registry};
-use crate::{VERSION, publish};
+use crate::{VERSION, hats, publish};
 pub use derived::{Derived, Landed, publish_derived};
 use difference::{Difference, Gone};
 pub use direct::{Bundle, Ended, Shard, Site, publish};
@@ -112,6 +112,8 @@ pub struct Report {
     pub unread: Vec<String>,
     /// Live files with which something is wrong.
     pub faults: Vec<Fault>,
+    /// Products whose HATS catalog changed.
+    pub hats: Vec<String>,
     /// How long it took.
     pub seconds: f64,
 }
@@ -145,9 +147,12 @@ pub enum Error {
     /// The registry refused.
     #[error(transparent)]
     Registry(#[from] registry::Error),
+    /// The registry is up to date, the products' HATS catalogs are not.
+    #[error(transparent)]
+    Hats(#[from] hats::Error),
 }
 
-/// Brings the registry up to date with a lake.
+/// Brings the registry up to date with a lake, and the lake's HATS catalogs with the registry.
 ///
 /// # Errors
 /// [`Error`]; the registry is then as it was before.
@@ -188,6 +193,9 @@ pub async fn run(
     }
     let faults = session.faults().await?;
     report.faults = faults.into_iter().map(|(path, fault)| Fault { path, fault }).collect();
+    if !options.dry_run {
+        report.hats = hats::refresh(registry, lake).await?;
+    }
     report.seconds = start.elapsed().as_secs_f64();
     Ok(report)
 }

@@ -174,12 +174,14 @@ impl<'a> Registrar<'a> {
         let schema_id = self.schema_id(&footer.schema).await?;
         let making_id = self.making_id(&found.making).await?;
         let content = footer.value(metadata::CONTENT).filter(|_| footer.is_ours());
+        let promoted = found.promoted();
         let content = ReadRow {
             num_rows: footer.bounds.num_rows,
             num_row_groups: i32::try_from(footer.num_row_groups).unwrap_or(i32::MAX),
             schema_id,
             making_id,
             in_catalog: self.is_wanted(seen.product()),
+            is_ours: footer.is_ours(),
             z: found.floats("z"),
             deltachi2: found.floats("deltachi2"),
             zwarn: found.ints("zwarn"),
@@ -190,6 +192,7 @@ impl<'a> Registrar<'a> {
             footer_hash: &footer.hash,
             content: content.filter(|c| c.parse::<Content>().is_ok()),
             order_hash: found.order_hash.as_deref(),
+            promoted: promoted.as_deref(),
         };
         rows.file(&self.file(seen, Some(found), file_id, Ok(content)));
         Ok(())

@@ -70,7 +70,8 @@ fn file_set(schema: &Schema) -> Value {
         "@id": files_of(schema),
         "name": files_of(schema),
         "description": format!("Parquet files of the product {}", schema.product),
-        "encodingFormat": "application/vnd.apache.parquet",
+        // the registered type, and the one that mlcroissant reads
+        "encodingFormat": ["application/vnd.apache.parquet", "application/x-parquet"],
         "includes": format!("{}/**/*.parquet", schema.product),
     })
 }

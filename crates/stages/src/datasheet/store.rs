@@ -2,9 +2,10 @@
 
 use super::{Error, SHEET};
 use bifrost_core::layout::Lake;
+use bifrost_core::whole;
 use std::fs::{self, File};
-use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::PathBuf;
 
 const LOCK: &str = "datasheet.lock";
 const DRAFT: &str = "datasheet.draft";
@@ -33,12 +34,14 @@ pub(super) fn read(lake: &Lake, name: &str) -> Result<Option<Vec<u8>>, Error> {
 /// Writes a file into the lake's root by rename, if its content is not that already.
 pub(super) fn write_if_changed(lake: &Lake, name: &str, bytes: &[u8]) -> Result<bool, Error> {
     let path = lake.root().join(name);
-    if fs::read(&path).is_ok_and(|there| there == bytes) {
-        return Ok(false);
-    }
-    let draft = lake.private(DRAFT);
-    replace(&path, &draft, bytes).map_err(|source| Error::Io { action: "write", path, source })?;
-    Ok(true)
+    let write = || {
+        let is_changed = whole::write_if_changed(&path, &lake.private(DRAFT), bytes)?;
+        if is_changed {
+            whole::flush_folder(lake.root())?;
+        }
+        Ok(is_changed)
+    };
+    write().map_err(|source| Error::Io { action: "write", path: path.clone(), source })
 }
 
 /// Keeps an old sheet beside the new one, under a name of its content.
@@ -48,15 +51,4 @@ pub(super) fn keep(lake: &Lake, sheet: &[u8]) -> Result<PathBuf, Error> {
     let name = format!("{stem}.kept-{}.md", &hash.as_str()[..8]);
     write_if_changed(lake, &name, sheet)?;
     Ok(lake.root().join(name))
-}
-
-fn replace(path: &Path, draft: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = File::create(draft)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    fs::rename(draft, path)?;
-    match path.parent() {
-        Some(folder) => File::open(folder)?.sync_all(),
-        None => Ok(()),
-    }
 }

@@ -8,7 +8,7 @@ mod listed;
 use super::archive::{self, Production};
 use super::spell::{self, UNKNOWN, known};
 use super::{Access, sky_map};
-use bifrost_core::layout::SPECTRA;
+use bifrost_core::layout::{SPECTRA, partition_of};
 use bifrost_core::registry::facts::{
     ClassRow, CommitRow, Facts, LakeRow, ProductRow, RedshiftRow, Survey, TargetRow, TileRow,
 };
@@ -18,6 +18,7 @@ use chrono::{DateTime, Utc};
 use listed::{MakingView, Named, OutcomeView, SchemaView, WrongView};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use uuid::Uuid;
 
 /// A node that was silent for so long before the sheet was made is pointed out.
@@ -62,7 +63,9 @@ pub(super) struct View<'a> {
     acknowledgement: &'static str,
     access: &'a Access,
     glob: String,
+    catalog: String,
     unreadable: Vec<String>,
+    broken_pixels: BTreeSet<(u8, u64)>,
     drift: bool,
     rust_example: &'static str,
 }
@@ -202,6 +205,8 @@ impl<'a> View<'a> {
             acknowledgement: archive::ACKNOWLEDGEMENT.trim_end(),
             access,
             glob: format!("{root}/{SPECTRA}/dataset/*/*/*/*.parquet"),
+            catalog: format!("{root}/{SPECTRA}"),
+            broken_pixels: broken_pixels(&listed::unreadable(facts, root), root),
             unreadable: listed::unreadable(facts, root),
             drift: facts.schemas.iter().filter(|s| s.product == SPECTRA).count() > 1,
             rust_example: include_str!("../../../core/examples/read_lake.rs"),
@@ -336,6 +341,13 @@ fn surveys(tiles: &[TileRow]) -> Vec<SurveyView> {
             }
         };
     surveys.into_iter().map(view).collect()
+}
+
+/// Pixels of `spectra` in which there is a file that cannot be read.
+fn broken_pixels(unreadable: &[String], root: &str) -> BTreeSet<(u8, u64)> {
+    let folder = Path::new(root).join(SPECTRA);
+    let inside = |path: &String| Path::new(path).strip_prefix(&folder).ok().and_then(partition_of);
+    unreadable.iter().filter_map(inside).collect()
 }
 
 fn classes(classes: &[ClassRow], redshifts: &[RedshiftRow]) -> Vec<ClassView> {

@@ -10,6 +10,7 @@ use bifrost_core::metadata::{self, MadeBy};
 use bifrost_core::order::Order;
 use bifrost_core::publish::Claim;
 use bifrost_core::tile::{Name, Tile};
+use bifrost_core::votable;
 use bifrost_core::withdraw::Version;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -85,6 +86,7 @@ fn write(recipe: &Recipe<'_>, claim: &Claim, tile: &Tile, input: &Input) -> Resu
     let rows = input.rows(&columns)?;
     let schema = schema(&recipe.about, &rows_schema(&rows), &keys);
     let sorting = input.sorting(&keys);
+    let votable = votable::key_values(recipe.about.product, &schema);
     let mut output = Output::create(claim.draft(), schema, sorting)?;
     let mut order = Order::of(tile);
     let mut count = 0;
@@ -101,14 +103,16 @@ fn write(recipe: &Recipe<'_>, claim: &Claim, tile: &Tile, input: &Input) -> Resu
         let reason = "its input's rows are not in the number or the order that its footer states";
         return Err(Fault::Corrupt(reason.to_owned()));
     }
-    output.finish(vec![
+    let mut about = vec![
         (metadata::VERSION, bifrost_core::VERSION.to_owned()),
         (metadata::PRODUCT, recipe.about.product.to_owned()),
         (metadata::TILE, serde_json::json!(tile).to_string()),
         (metadata::STAGE, serde_json::json!(recipe.made_by()).to_string()),
         (metadata::PARENTS, serde_json::json!([&input.parent]).to_string()),
         (metadata::ORDER, order.hash()),
-    ])?;
+    ];
+    about.extend(votable);
+    output.finish(about)?;
     Ok(count.unsigned_abs())
 }
 

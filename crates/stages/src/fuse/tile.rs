@@ -6,7 +6,7 @@ use super::findings::{Finding, Findings, outcome_of};
 use super::identity::identify;
 use super::inputs::Inputs;
 use super::rows::{self, Scalars};
-use super::schema::SCHEMA;
+use super::schema::{SCHEMA, VOTABLE};
 use super::sources::{Kind, Sources};
 use super::tables::Tables;
 use super::unchanged::{Remembered, is_current};
@@ -22,6 +22,7 @@ use bifrost_core::outcome::Outcome;
 use bifrost_core::publish::{self, Claim, Staging};
 use bifrost_core::quarantine;
 use bifrost_core::tile::{Name, Tile};
+use parquet::errors::ParquetError;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -471,6 +472,9 @@ fn write_fault(fault: &write::Fault, findings: &mut Findings) {
     let outcome = match fault {
         write::Fault::Fits(e) => outcome_of(e),
         write::Fault::Io(_) => Outcome::Disk,
+        write::Fault::Parquet(ParquetError::External(e)) if e.is::<std::io::Error>() => {
+            Outcome::Disk
+        }
         write::Fault::Parquet(_) | write::Fault::Arrow(_) => Outcome::Internal,
     };
     findings.add(outcome, fault.to_string());
@@ -493,7 +497,7 @@ fn provenance(
 ) -> Vec<(&'static str, String)> {
     let files: Vec<&Input> = files.values().collect();
     let made_by = MadeBy { name: STAGE.to_owned(), version: REVISION };
-    vec![
+    let mut about = vec![
         (metadata::VERSION, bifrost_core::VERSION.to_owned()),
         (metadata::PRODUCT, SPECTRA.to_owned()),
         (metadata::TILE, serde_json::json!(tile).to_string()),
@@ -504,5 +508,7 @@ fn provenance(
         (metadata::ORDER, order::hash_of(tile, ids)),
         (metadata::HEADERS, serde_json::json!(inputs.headers()).to_string()),
         (metadata::NOTES, serde_json::json!(findings.notes()).to_string()),
-    ]
+    ];
+    about.extend(VOTABLE.clone());
+    about
 }

@@ -7,7 +7,7 @@ use crate::context::Context;
 use crate::exit::{Exit, TryAgain, Usage};
 use crate::{archive, datasheet};
 use anyhow::Context as _;
-use bifrost_archive::fetch::Fetcher;
+use bifrost_archive::fetch::{Fetcher, is_full_disk};
 use bifrost_archive::key::Production;
 use bifrost_archive::repair::{self, Expected};
 use bifrost_campaign::{End, Error, Report, Stop};
@@ -25,6 +25,8 @@ use tokio::sync::watch;
 
 /// A run ends by itself in its grace; so much later it is cut off.
 const OVERTIME: Duration = Duration::from_secs(2);
+/// How often a disk that is too full for the datasheet is tried again.
+const ROOM_POLL: Duration = Duration::from_secs(5);
 
 /// Arguments of `bifrost run`.
 #[derive(Debug, clap::Args)]
@@ -58,7 +60,7 @@ pub fn run(ctx: &Context, args: &Args) -> anyhow::Result<Exit> {
         return Ok(Exit::Ok);
     }
     let screen = Screen::new(ctx.printer);
-    let caller = archive.caller(screen.fetching(&settings.scratch_folder))?;
+    let caller = archive.caller(screen.fetching())?;
     let folder = settings.scratch_folder.clone();
     let fetcher = Fetcher::new(caller, production, &folder, ctx.settings.fetch.config()?)
         .with_context(|| format!("failed to make the folder {}", folder.display()))?;
@@ -74,11 +76,37 @@ pub fn run(ctx: &Context, args: &Args) -> anyhow::Result<Exit> {
     let report = report?;
     ctx.printer.line(&report, &summary(&report))?;
     if report.end != End::Stopped {
-        let synced = sync_lake(ctx, &registry, &lake);
-        ctx.block_on(in_time(stop, Duration::ZERO, synced))?;
-        datasheet::refresh(ctx, &registry, &lake)?;
+        tell_the_lake(ctx, &registry, &lake, &stop)?;
     }
     end(&report)
+}
+
+/// Failures go into the registry too, and all of it into the datasheet; a full disk is waited for.
+fn tell_the_lake(
+    ctx: &Context,
+    registry: &Registry,
+    lake: &Lake,
+    stop: &watch::Receiver<Stop>,
+) -> anyhow::Result<()> {
+    loop {
+        let synced = sync_lake(ctx, registry, lake);
+        let told = ctx
+            .block_on(in_time(stop.clone(), Duration::ZERO, synced))
+            .and_then(|()| datasheet::refresh(ctx, registry, lake));
+        match told {
+            Err(e) if is_for_want_of_room(&e) => tracing::warn!("no room for the datasheet: {e:#}"),
+            told => return told,
+        }
+        let pause = async {
+            tokio::time::sleep(ROOM_POLL).await;
+            anyhow::Ok(())
+        };
+        ctx.block_on(in_time(stop.clone(), Duration::ZERO, pause))?;
+    }
+}
+
+fn is_for_want_of_room(error: &anyhow::Error) -> bool {
+    error.chain().filter_map(|e| e.downcast_ref::<std::io::Error>()).any(is_full_disk)
 }
 
 /// A node or a lake that is in use now may be free later.

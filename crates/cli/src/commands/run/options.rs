@@ -168,7 +168,6 @@ pub(super) fn settings(
         scratch_folder: ctx.settings.fetch.folder(ctx)?,
         production,
         keep_fits: options.keep_fits.unwrap_or(false),
-        keep_free_bytes: ctx.settings.fetch.config()?.keep_free_bytes,
         waits: !options.no_wait.unwrap_or(false),
         grace: seconds("--grace", options.grace, 30.0)?,
         retry: Retry {

@@ -4,12 +4,12 @@ use crate::printer::{Printer, size};
 use crate::progress;
 use bifrost_archive::caller::{Event as Fetching, Tell as TellFetching};
 use bifrost_campaign::plan::Plan;
-use bifrost_campaign::{End, Event, Report, Settings, Tell};
+use bifrost_campaign::{Batch, End, Event, Report, Settings, Tell, clock};
 use bifrost_core::registry::Registry;
 use bifrost_core::registry::campaign::Peer;
 use indicatif::ProgressBar;
 use serde::Serialize;
-use std::path::Path;
+use std::io::IsTerminal;
 use std::sync::Arc;
 
 /// What would be made.
@@ -81,13 +81,11 @@ pub(super) struct Screen {
 
 impl Screen {
     pub(super) fn new(printer: Printer) -> Self {
-        Self { bar: progress::bar(&printer, 0, "tiles"), printer }
+        Self { bar: progress::long_bar(&printer, "tiles"), printer }
     }
 
     pub(super) fn tell(&self) -> Tell {
         let (bar, printer) = (self.bar.clone(), self.printer);
-        let note = move |text: String| bar.suspend(|| printer.note(&text));
-        let bar = self.bar.clone();
         Arc::new(move |event| match event {
             Event::Began(settled, counts) => {
                 bar.set_length((counts.done + counts.left + counts.failed).cast_unsigned());
@@ -105,39 +103,56 @@ impl Screen {
             Event::Tiles(count) => bar.inc(count as u64),
             Event::Batch(batch) => {
                 bar.set_position((batch.tiles_done + batch.tiles_failed).cast_unsigned());
-                bar.set_message(format!("{:.1} MB/s", batch.mb_per_s));
+                bar.set_message(message(&batch));
                 let printed = bar.suspend(|| printer.line(&*batch, &batch.to_string()));
                 if let Err(e) = printed {
                     tracing::info!("{e}");
                 }
             }
-            Event::Room { free: Some(free), need } => note(format!(
-                "paused: no room in the lake: {} are free, the next tile needs {}",
-                bytes(free),
-                bytes(need)
-            )),
-            Event::Room { free: None, .. } => note("there is room again: going on".to_owned()),
             Event::Waiting { others, waiting } => {
-                bar.set_message(format!("waiting: {others} of other nodes, {waiting} to retry"));
+                bar.set_message(format!(", waiting: {others} of other nodes, {waiting} to retry"));
                 tracing::debug!(others, waiting, "waiting");
             }
         })
     }
 
-    pub(super) fn fetching(&self, folder: &Path) -> TellFetching {
-        let (bar, printer, folder) = (self.bar.clone(), self.printer, folder.to_owned());
+    pub(super) fn fetching(&self) -> TellFetching {
+        let (bar, printer) = (self.bar.clone(), self.printer);
         let note = move |text: String| bar.suspend(|| printer.note(&text));
+        let is_watched = std::io::stderr().is_terminal();
         Arc::new(move |event| match event {
-            Fetching::NoRoom { free_bytes, need_bytes } => note(format!(
-                "paused: no room in {}: {} may be used, the next file needs {}",
-                folder.display(),
-                bytes(free_bytes),
-                bytes(need_bytes)
-            )),
-            Fetching::RoomAgain => note("there is room again: going on".to_owned()),
+            Fetching::NoRoom { folder, free_bytes, need_bytes } => {
+                let text = format!(
+                    "paused: no room in {}: {} may be used, the next file needs {}",
+                    folder.display(),
+                    bytes(free_bytes),
+                    bytes(need_bytes)
+                );
+                match is_watched {
+                    true => note(text),
+                    false => tracing::warn!(free_bytes, need_bytes, "{text}"),
+                }
+            }
+            Fetching::RoomAgain { folder } => {
+                let text = format!("there is room again in {}: going on", folder.display());
+                match is_watched {
+                    true => note(text),
+                    false => tracing::info!("{text}"),
+                }
+            }
             Fetching::Bytes(_) | Fetching::Again { .. } => {}
         })
     }
+}
+
+/// What the bar says of the last batch.
+fn message(batch: &Batch) -> String {
+    let failed = match batch.tiles_failed {
+        0 => String::new(),
+        failed => format!(", {failed} failed"),
+    };
+    let left = batch.eta_s.map(|eta| format!(", {} left", clock(eta))).unwrap_or_default();
+    format!("{failed}, {:.1} MB/s{left}", batch.mb_per_s)
 }
 
 fn bytes(count: u64) -> String {

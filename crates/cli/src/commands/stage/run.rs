@@ -8,12 +8,14 @@ use crate::exit::{Exit, TryAgain, Usage};
 use crate::{datasheet, progress};
 use anyhow::Context as _;
 use bifrost_campaign::Stop;
+use bifrost_core::hats::{self, Follower};
 use bifrost_core::layout::Lake;
+use bifrost_core::outcome::Outcome;
 use bifrost_core::publish::Running;
 use bifrost_core::registry::Registry;
 use bifrost_core::registry::campaign::Retry;
 use bifrost_core::registry::stages::{RunEnding, StageAttempt, Step};
-use bifrost_core::sync::{Derived, Landed, Site, publish_derived};
+use bifrost_core::sync::{self, Derived, Landed, Site, publish_derived};
 use bifrost_core::tile::{Name, Tile};
 use bifrost_stages::derive::{self, Job, Publisher, Renaming, Settings, plan};
 use bifrost_stages::stage::{About, FromProduct};
@@ -133,7 +135,7 @@ impl Run<'_> {
                 self.make_registered(&plan, registry, &is_stopping)?
             }
             Some(_) => derive::Report::default(),
-            None => self.make(&plan, &mut Renaming(&self.lake), &is_stopping)?,
+            None => self.make_unregistered(&plan, &is_stopping)?,
         };
         let report = Report::new(&self.about, &plan, made, start.elapsed().as_secs_f64());
         self.ctx.printer.data(&report, Report::show)?;
@@ -230,6 +232,19 @@ impl Run<'_> {
         made
     }
 
+    fn make_unregistered(
+        &self,
+        plan: &Plan,
+        is_stopping: &(dyn Fn() -> bool + Sync),
+    ) -> anyhow::Result<derive::Report> {
+        let made = self.make(plan, &mut Renaming(&self.lake), is_stopping)?;
+        let is_new =
+            |e: &&derive::Ending| matches!(e.outcome, Some(Outcome::Converted | Outcome::Empty));
+        let pixels: Vec<_> = made.tiles.iter().filter(is_new).map(|e| e.tile.pixel).collect();
+        hats::look_at(&self.lake, &self.step.product, &pixels)?;
+        Ok(made)
+    }
+
     fn make_registered(
         &self,
         plan: &Plan,
@@ -248,7 +263,8 @@ impl Run<'_> {
         };
         let tiles = plan.jobs.len();
         ctx.block_on(registry.begin_stage_run(run_id, lake_id, &site.node, &self.step, tiles))?;
-        let mut publisher = Registering { ctx, site, product: self.about.product(), run_id };
+        let (product, catalogs) = (self.about.product(), Follower::default());
+        let mut publisher = Registering { ctx, site, product, run_id, catalogs };
         let made = self.make(plan, &mut publisher, is_stopping)?;
         let ending = if made.left == 0 { RunEnding::Complete } else { RunEnding::Stopped };
         ctx.block_on(registry.end_stage_run(run_id, ending))?;
@@ -262,14 +278,19 @@ struct Registering<'a> {
     site: Site,
     product: Name,
     run_id: Uuid,
+    catalogs: Follower,
 }
 
 impl Publisher for Registering<'_> {
     type Error = anyhow::Error;
 
     fn publish(&mut self, made: &[Derived]) -> anyhow::Result<Vec<Landed>> {
-        let publishing = publish_derived(&self.site, &self.product, self.run_id, made);
-        Ok(self.ctx.block_on(publishing)?)
+        let Self { ctx, site, product, run_id, catalogs } = self;
+        Ok(ctx.block_on(async {
+            let landed = publish_derived(site, product, *run_id, made).await?;
+            catalogs.follow(&site.registry, &site.lake).await;
+            Ok::<_, sync::Error>(landed)
+        })?)
     }
 
     fn note(&mut self, attempts: &[StageAttempt]) -> anyhow::Result<()> {

@@ -196,4 +196,15 @@ impl Registry {
         let row = self.client().await?.query_opt(sql, &asked).await;
         row.map(|row| row.is_some()).map_err(doing("look whether it was told"))
     }
+
+    /// An event could not be told after all: whoever looks next may tell it.
+    ///
+    /// # Errors
+    /// [`Error::Unreachable`], [`Error::Statement`].
+    pub async fn was_not_told(&self, release: &Name, event: &str, node: &str) -> Result<(), Error> {
+        let sql = include_str!("../../../../../sql/campaign_untell.sql");
+        let asked: [&(dyn postgres_types::ToSql + Sync); 3] = [&release.as_str(), &event, &node];
+        let ended = self.client().await?.execute(sql, &asked).await;
+        ended.map(drop).map_err(doing("note that it was not told"))
+    }
 }

@@ -155,6 +155,7 @@ struct Chunk {
 struct Sent {
     rows: i64,
     facts: Rows,
+    cells: Rows,
     classes: Rows,
     failures: Failures,
     /// Those that were sent as primary, where the registry could not be asked.
@@ -221,6 +222,7 @@ impl Slice<'_> {
                 self.commit.demote_rows(&beaten.iter().map(row).collect::<Vec<_>>()).await?;
             }
             self.commit.copy(Table::Facts, sent.facts).await?;
+            self.commit.copy(Table::Cells, sent.cells).await?;
             self.commit.copy(Table::Classes, sent.classes).await?;
             Ok((sent.rows, sent.failures))
         };
@@ -236,6 +238,7 @@ impl Sent {
             stream.send(file.rows).await?;
             let (facts, classes) = file.tally.finish();
             self.facts.facts(file.file_id, &facts);
+            self.cells.cells(file.file_id, &classes);
             classes.iter().for_each(|class| self.classes.class(file.file_id, class));
         }
         Ok(())

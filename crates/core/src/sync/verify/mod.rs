@@ -12,10 +12,10 @@ mod rows;
 
 use super::difference::Difference;
 use super::{Error, Options, Progress, Step, run_blocking, settle};
-use crate::VERSION;
 use crate::footer::Schemas;
 use crate::layout::Lake;
 use crate::registry::{Changes, End, KnownRow, LakeSession, Registry};
+use crate::{VERSION, hats};
 use file::Checked;
 use rayon::prelude::*;
 use serde::Serialize;
@@ -150,6 +150,9 @@ pub async fn run(
             );
             report.find(Kind::Duplicate, two.path, what);
         }
+    }
+    if !report.commits.is_empty() {
+        hats::refresh(registry, lake).await?;
     }
     report.findings.sort_by(|a, b| (&a.path, a.kind).cmp(&(&b.path, b.kind)));
     report.seconds = start.elapsed().as_secs_f64();

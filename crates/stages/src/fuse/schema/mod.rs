@@ -4,7 +4,8 @@ mod spectrum;
 mod target;
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use bifrost_core::metadata;
+use bifrost_core::layout::SPECTRA;
+use bifrost_core::{metadata, votable};
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
 
@@ -196,6 +197,10 @@ pub static COLUMNS: LazyLock<Vec<Column>> = LazyLock::new(columns);
 /// The Arrow schema of the product.
 pub static SCHEMA: LazyLock<SchemaRef> =
     LazyLock::new(|| Arc::new(Schema::new(COLUMNS.iter().map(Column::field).collect::<Vec<_>>())));
+
+/// What astronomers' programs read of the columns, for the footer.
+pub static VOTABLE: LazyLock<[(&str, String); 2]> =
+    LazyLock::new(|| votable::key_values(SPECTRA, &SCHEMA));
 
 type Row = (&'static str, Kind, Origin, &'static str, &'static str, &'static str);
 

@@ -188,9 +188,9 @@ const FITTED: [(&str, &str, &str, &str); 12] = [
     ),
     ("SIGMA", "Angstrom", "spect.line.width", "Gaussian width in the observed frame"),
     ("SIGMA_IVAR", "Angstrom**-2", "stat.weight;spect.line.width", "inverse variance of the width"),
-    ("CONT", FLUX_UNIT, "spect.continuum", "continuum at the line"),
+    ("CONT", FLUX_UNIT, "phot.flux.density;spect.continuum", "continuum at the line"),
     ("CONT_IVAR", IVAR_UNIT, "stat.weight;spect.continuum", "inverse variance of the continuum"),
-    ("SHARE", "", "arith.ratio;spect.line", "share of the stronger line of a doublet"),
+    ("SHARE", "", "phot.flux;arith.ratio", "share of the stronger line of a doublet"),
     (
         "SHARE_IVAR",
         "",

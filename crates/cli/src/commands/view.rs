@@ -1,0 +1,58 @@
+//! `bifrost view`: the HATS catalogs of several lakes as one, by links.
+
+use crate::context::Context;
+use crate::exit::{Exit, Usage};
+use crate::printer;
+use bifrost_core::hats::view::{self, Refused, Report};
+use bifrost_core::layout::Lake;
+use std::path::PathBuf;
+
+/// Arguments of `bifrost view`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Folder of the view; made if it is not there, brought up to date if it is one
+    dir: PathBuf,
+    /// Lakes that it shows [default: all that the registry knows and that can be reached from here]
+    #[arg(value_name = "LAKE")]
+    lakes: Vec<PathBuf>,
+}
+
+pub fn run(ctx: &Context, args: &Args) -> anyhow::Result<Exit> {
+    let (lakes, away) = if args.lakes.is_empty() {
+        let registry = ctx.registry_to_read()?;
+        ctx.block_on(view::reachable(&registry))?
+    } else {
+        let open = |folder: &PathBuf| Lake::open(folder);
+        (args.lakes.iter().map(open).collect::<Result<_, _>>()?, Vec::new())
+    };
+    let mut report = view::make(&args.dir, &lakes).map_err(|refused| match refused {
+        Refused::InUse(_) | Refused::IsLake(_) => anyhow::Error::from(Usage(refused.to_string())),
+        Refused::Hats(error) => error.into(),
+    })?;
+    report.missing.splice(0..0, away);
+    ctx.printer.data(&report, show)?;
+    Ok(match (report.products.is_empty(), report.missing.is_empty()) {
+        (_, false) => Exit::Quarantined,
+        (true, true) => Exit::NothingMatched,
+        (false, true) => Exit::Ok,
+    })
+}
+
+fn show(report: &Report) -> String {
+    let head = ["product", "lakes", "pixels", "rows", "size", "links made", "links removed"];
+    let mut table = printer::table(&head, &[1, 2, 3, 4, 5, 6]);
+    for merged in &report.products {
+        table.add_row([
+            merged.product.clone(),
+            merged.lakes.to_string(),
+            merged.pixels.to_string(),
+            merged.rows.to_string(),
+            printer::size(i64::try_from(merged.size_bytes).unwrap_or(i64::MAX)),
+            merged.links_made.to_string(),
+            merged.links_removed.to_string(),
+        ]);
+    }
+    let mut lines = vec![table.to_string()];
+    lines.extend(report.missing.iter().map(|what| format!("missing: {what}")));
+    lines.join("\n")
+}

@@ -1,0 +1,167 @@
+//! Joint occupancy: which combinations of class, quality and redshift a file holds.
+//!
+//! A cell is one such combination, as a number that an inverted index can find. Redshift comes in
+//! two widths, so that a long interval is a few cells: the [bins](crate::redshift) of 0.05, and
+//! eight of them together. A question demands cells; a file that has none of them holds no match.
+//! The numbers are those of `file_cells.cells`, explained in the migration that makes it.
+
+use crate::predicate::needs::Interval;
+use crate::redshift::{FIRST_BIN, LAST_BIN, bin};
+
+/// Bins of 0.05 in a wide one.
+const WIDTH: i16 = 8;
+const WIDE: i16 = 160;
+const NO_REDSHIFT: i16 = 255;
+const STEP: i16 = 256;
+const CLASSES: [&str; 3] = ["GALAXY", "QSO", "STAR"];
+
+/// What is told apart besides redshift.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Kind(i16);
+
+impl Kind {
+    fn of(spectype: Option<&str>, zwarn_zero: bool) -> Self {
+        let place = CLASSES.iter().position(|class| Some(*class) == spectype);
+        let class = place.map_or(CLASSES.len() as i16, |place| place as i16);
+        Self(2 * class + i16::from(zwarn_zero))
+    }
+
+    fn cell(self, within: i16) -> i16 {
+        STEP * self.0 + within
+    }
+}
+
+/// Objects of one class and quality in a file.
+#[derive(Debug, Clone, Copy)]
+pub struct Class<'a> {
+    /// Their spectral type.
+    pub spectype: Option<&'a str>,
+    /// Whether these are the ones with zwarn = 0.
+    pub zwarn_zero: bool,
+    /// Redshift bins that hold some.
+    pub z_bins: &'a [i16],
+    /// Whether some have no redshift.
+    pub has_no_redshift: bool,
+}
+
+/// The cells of a file that holds such objects, ascending.
+#[must_use]
+pub fn cells<'a>(classes: impl IntoIterator<Item = Class<'a>>) -> Vec<i16> {
+    let mut cells = Vec::new();
+    for class in classes {
+        let kind = Kind::of(class.spectype, class.zwarn_zero);
+        for bin in class.z_bins {
+            let place = (*bin).clamp(FIRST_BIN, LAST_BIN) - FIRST_BIN;
+            cells.extend([kind.cell(place), kind.cell(WIDE + place / WIDTH)]);
+        }
+        cells.extend(class.has_no_redshift.then(|| kind.cell(NO_REDSHIFT)));
+    }
+    cells.sort_unstable();
+    cells.dedup();
+    cells
+}
+
+/// Cells of which a file with a matching row has at least one; `None` where every file may.
+#[must_use]
+pub fn demanded(
+    spectypes: Option<&[String]>,
+    zwarn_zero: Option<bool>,
+    z: Interval<f64>,
+) -> Option<Vec<i16>> {
+    let bounded = z.ends() != (None, None);
+    if spectypes.is_none() && zwarn_zero.is_none() && !bounded {
+        return None;
+    }
+    let mut kinds: Vec<Kind> = Vec::new();
+    let qualities = zwarn_zero.map_or(vec![false, true], |one| vec![one]);
+    for good in qualities {
+        match spectypes {
+            Some(some) => kinds.extend(some.iter().map(|class| Kind::of(Some(class), good))),
+            None => {
+                kinds.extend(CLASSES.iter().map(|class| Kind::of(Some(class), good)));
+                kinds.push(Kind::of(None, good));
+            }
+        }
+    }
+    kinds.sort_unstable();
+    kinds.dedup();
+    let mut within = match (bin(z.first), bin(z.last)) {
+        (Some(first), Some(last)) => spans(first - FIRST_BIN, last - FIRST_BIN),
+        _ => spans(0, LAST_BIN - FIRST_BIN),
+    };
+    within.extend((!bounded).then_some(NO_REDSHIFT));
+    Some(kinds.iter().flat_map(|kind| within.iter().map(|place| kind.cell(*place))).collect())
+}
+
+/// Wide bins where all of one are asked for, narrow ones at the ends.
+fn spans(first: i16, last: i16) -> Vec<i16> {
+    let (mut spans, mut place) = (Vec::new(), first);
+    let end = LAST_BIN - FIRST_BIN;
+    while place <= last {
+        let wide_last = (place + WIDTH - 1).min(end);
+        if place % WIDTH == 0 && wide_last <= last {
+            spans.push(WIDE + place / WIDTH);
+            place = wide_last + 1;
+        } else {
+            spans.push(place);
+            place += 1;
+        }
+    }
+    spans
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand::{RngExt, SeedableRng};
+    use rand_chacha::ChaCha8Rng;
+
+    #[test]
+    fn a_file_with_a_match_has_a_demanded_cell() {
+        let mut random = ChaCha8Rng::seed_from_u64(6);
+        let names = [Some("GALAXY"), Some("QSO"), Some("STAR"), Some("WD"), None];
+        let (mut met, mut missed) = (0, 0);
+        for _ in 0..20_000 {
+            let spectype = names[random.random_range(0..names.len())];
+            let zwarn_zero = random.random();
+            let z = random.random_bool(0.9).then(|| random.random_range(-0.5..8.0));
+            let z_bins: Vec<i16> = z.and_then(bin).into_iter().collect();
+            let class =
+                Class { spectype, zwarn_zero, z_bins: &z_bins, has_no_redshift: z.is_none() };
+            let held = cells([class]);
+            let ends: [f64; 2] = [random.random_range(-1.0..9.0), random.random_range(-1.0..9.0)];
+            let mut asked = Interval { first: ends[0].min(ends[1]), last: ends[0].max(ends[1]) };
+            if random.random_bool(0.3) {
+                asked.last = f64::INFINITY;
+            }
+            if random.random_bool(0.3) {
+                asked.first = f64::NEG_INFINITY;
+            }
+            let classes: Option<Vec<String>> = random.random_bool(0.6).then(|| {
+                names.iter().flatten().filter(|_| random.random()).map(|n| (*n).into()).collect()
+            });
+            let quality = random.random_bool(0.5).then(|| random.random());
+            let is_unbounded = asked.ends() == (None, None);
+            let matches = z.map_or(is_unbounded, |z| asked.first <= z && z <= asked.last)
+                && quality.is_none_or(|quality: bool| quality == zwarn_zero)
+                && classes.as_ref().is_none_or(|classes| {
+                    spectype.is_some_and(|name| classes.iter().any(|class| class == name))
+                });
+            let demanded = demanded(classes.as_deref(), quality, asked);
+            let has = demanded.is_none_or(|cells| cells.iter().any(|cell| held.contains(cell)));
+            assert!(has || !matches, "{class:?} {asked:?} {classes:?} {quality:?}");
+            met += usize::from(matches);
+            missed += usize::from(!has);
+        }
+        assert!(met > 2000 && missed > 5000, "{met} {missed}");
+    }
+
+    #[test]
+    fn a_long_interval_is_few_cells() {
+        let z = Interval { first: 2.5, last: f64::INFINITY };
+        let asked = demanded(Some(&["QSO".into()]), Some(true), z).expect("cells");
+        assert!(asked.len() < 20, "{asked:?}");
+        assert!(asked.iter().all(|cell| cell / STEP == 3));
+        assert_eq!(demanded(None, None, Interval { first: f64::NEG_INFINITY, ..z }), None);
+    }
+}

@@ -1,2 +1,0 @@
--- The commit that an answer is as of; 0 before the first.
-SELECT coalesce(max(commit_id), 0) FROM commits

@@ -1,2 +1,0 @@
-SELECT l.lake_id, l.root, n.uri_prefixes
-FROM lakes l JOIN nodes n USING (node)

@@ -1,0 +1,1 @@
+COPY file_cells (file_id, cells) FROM STDIN (FORMAT binary)

@@ -1,0 +1,1 @@
+DELETE FROM file_cells WHERE file_id = ANY ($1)
