@@ -224,6 +224,19 @@ impl Resolver {
         Ok(numbers.first().copied().unwrap_or_default())
     }
 
+    /// Every lake.
+    pub(crate) async fn places(&self) -> Result<Vec<PlaceRow>, Error> {
+        let sql = include_str!("../../../../sql/resolve_places.sql");
+        let read = |row: &Row| {
+            Ok(PlaceRow {
+                lake_id: row.try_get(0)?,
+                root: row.try_get(1)?,
+                uri_prefixes: row.try_get(2)?,
+            })
+        };
+        self.each(sql, &[], read).await
+    }
+
     /// How many files of a product are live; `None` for more than 100,000.
     pub(crate) async fn product_files(&self, product: &str) -> Result<Option<i64>, Error> {
         let sql = include_str!("../../../../sql/resolve_product_files.sql");
