@@ -191,6 +191,7 @@ fn changed_vanished_and_returned_files_are_noticed() {
     assert_whole(&place);
     let missing = "SELECT path FROM file_registry WHERE state = 'missing'";
     assert!(files[2].ends_with(place.sql(missing)));
+    fs::create_dir_all(files[2].parent().expect("a folder")).expect("made");
     fs::rename(&away, &files[2]).expect("moved back");
     assert_eq!(sync(&place)["files_added"], 1);
     assert_eq!(place.sql(missing), "", "what came back is not missing");

@@ -15,8 +15,8 @@ const MIGRATIONS: [(&str, &str); 8] = [
     ("V3__archive", include_str!("../../../../migrations/V3__archive.sql")),
     ("V4__campaign", include_str!("../../../../migrations/V4__campaign.sql")),
     ("V5__stages", include_str!("../../../../migrations/V5__stages.sql")),
-    ("V6__hats", include_str!("../../../../migrations/V6__hats.sql")),
-    ("V7__occupancy", include_str!("../../../../migrations/V7__occupancy.sql")),
+    ("V6__occupancy", include_str!("../../../../migrations/V6__occupancy.sql")),
+    ("V7__hats", include_str!("../../../../migrations/V7__hats.sql")),
     ("V8__life", include_str!("../../../../migrations/V8__life.sql")),
 ];
 

@@ -261,6 +261,9 @@ mod tests {
 
     const PIXEL: u64 = 12712;
 
+    /// `_healpix_29`, ra, dec, TARGETID.
+    type Row = (i64, f64, f64, i64);
+
     fn tile() -> Tile {
         let name = |n| Name::new(n).expect("a name");
         let pixel = Pixel::new(PIXEL as i64).expect("a pixel");
@@ -268,7 +271,7 @@ mod tests {
     }
 
     /// Rows at the centres of cells of the pixel, with what is changed about them.
-    fn wrong(change: impl FnOnce(&mut Vec<(i64, f64, f64, i64)>)) -> Vec<String> {
+    fn wrong(change: impl FnOnce(&mut Vec<Row>)) -> Vec<String> {
         let mut rows: Vec<_> = (0..8u64)
             .map(|i| {
                 let (ra, dec) = sky::centre(9, PIXEL * 64 + i * 8);
@@ -276,10 +279,10 @@ mod tests {
             })
             .collect();
         change(&mut rows);
-        let reals = |pick: fn(&(i64, f64, f64, i64)) -> f64| -> ArrayRef {
+        let reals = |pick: fn(&Row) -> f64| -> ArrayRef {
             Arc::new(Float64Array::from_iter_values(rows.iter().map(pick)))
         };
-        let ints = |pick: fn(&(i64, f64, f64, i64)) -> i64| -> ArrayRef {
+        let ints = |pick: fn(&Row) -> i64| -> ArrayRef {
             Arc::new(Int64Array::from_iter_values(rows.iter().map(pick)))
         };
         let batch = RecordBatch::try_from_iter([
@@ -312,7 +315,7 @@ mod tests {
 
     #[test]
     fn each_kind_of_wrong_row_is_told() {
-        let told = |what: &str, change: fn(&mut Vec<(i64, f64, f64, i64)>)| {
+        let told = |what: &str, change: fn(&mut Vec<Row>)| {
             let wrong = wrong(change);
             assert!(wrong.iter().any(|w| w.contains(what)), "{what}: {wrong:?}");
         };
