@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from archive_server import server
-from catalogs import check
+from catalogs import check as check_catalog
 from conftest import Place, new_place
 
 SOAK = bool(os.environ.get("BIFROST_SOAK"))
@@ -76,9 +76,9 @@ def test_a_campaign_fetches_makes_and_publishes_and_a_second_finds_nothing(place
     files = place.sql("SELECT count(*), sum(num_rows) FROM files")[0]
     assert files[0] == archive.tiles
     assert place.sql("SELECT count(*) FROM catalog")[0][0] == files[1]
-    assert not list(place.lake.rglob("*.fits")), "what was fetched is deleted once it is published"
+    assert not list(place.lake.rglob("coadd-*.fits")), "what was fetched is deleted once it is published"
     assert (place.lake / "DATA_README.md").exists()
-    assert len(check(place.lake / "spectra")) == files[1]
+    assert len(check_catalog(place.lake / "spectra")) == files[1]
     again = lines(place.run("run", "--archive", archive.url, "--json"))
     assert [(e["event"], e["batches"]) for e in again] == [("end", 0)]
     status = place.json("status")
@@ -115,7 +115,7 @@ def test_what_fails_is_explained_told_apart_and_tried_again(place, archive):
     assert place.sql("SELECT count(*) FROM tile_outcomes") == [(0,)]
     ends = place.sql("SELECT ended FROM attempts WHERE tile = 'iron-main-dark-10001' ORDER BY attempt_id")
     assert [end for (end,) in ends] == ["corrupt", "converted"]
-    assert list(place.lake.rglob("*.fits")), "they were to be kept"
+    assert list(place.lake.rglob("coadd-*.fits")), "they were to be kept"
 
 
 def test_a_run_that_is_told_to_stop_gives_its_leases_back(place, archive):

@@ -104,7 +104,7 @@ def check(node, archive):
     assert sorted(p for p, _ in live) == sorted(map(str, node.lake.rglob("spectra/**/*.parquet")))
     for left in ("campaign_intents", "campaign_leases WHERE token IS NOT NULL"):
         assert node.sql(f"SELECT count(*) FROM {left}") == [(0,)], left
-    assert not list(node.folder.rglob("*.part")) and not list(node.disk.rglob("*.fits"))
+    assert not list(node.folder.rglob("*.part")) and not list(node.disk.rglob("coadd-*.fits"))
     assert not list((node.lake / ".bifrost" / "staging").rglob("*.parquet"))
 
 

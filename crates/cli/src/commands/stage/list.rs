@@ -50,13 +50,25 @@ pub(super) fn run(ctx: &Context, args: &Args) -> anyhow::Result<Exit> {
     let asked = Options { no_registry: args.no_registry, ..Options::default() };
     let without = asked.or(&ctx.settings.stage).no_registry.unwrap_or(false);
     let is_there = ctx.settings.database_url.is_some() || ctx.lake().is_ok();
-    let registry = if without || !is_there { None } else { Some(ctx.registry_to_read()?) };
+    let registry = if without || !is_there { None } else { begun(ctx.registry_to_read())? };
     let mut stages = Vec::new();
     for about in stage::all() {
         stages.push(ctx.block_on(Stage::of(&about, registry.as_ref()))?);
     }
     ctx.printer.data(&List { version: 1, stages }, List::show)?;
     Ok(Exit::Ok)
+}
+
+/// A registry without tables has seen no lake yet: there is nothing to count.
+fn begun(opened: anyhow::Result<Registry>) -> anyhow::Result<Option<Registry>> {
+    use bifrost_core::registry::Error::SchemaTooOld;
+    match opened {
+        Ok(registry) => Ok(Some(registry)),
+        Err(error) => match error.downcast_ref() {
+            Some(SchemaTooOld { found: None }) => Ok(None),
+            _ => Err(error),
+        },
+    }
 }
 
 impl Stage {
