@@ -311,14 +311,15 @@ fn borrowed(paths: &[String]) -> Vec<&str> {
 }
 
 fn new_marks(items: &[Item], action: Action) -> Vec<NewMark<'_>> {
-    let mark = |item: &'_ Item| (item.kind.name(), item.version);
+    let is_moved = action == Action::Note;
     let chosen = items.iter().filter(|item| item.action == action);
-    chosen
-        .map(|item| {
-            let (kind, version) = mark(item);
-            NewMark { path: &item.path, kind, version, is_moved: action == Action::Note }
-        })
-        .collect()
+    let new = chosen.map(|Item { path, kind, version, .. }| NewMark {
+        path,
+        kind: kind.name(),
+        version: *version,
+        is_moved,
+    });
+    new.collect()
 }
 
 /// Notes that something was done.
