@@ -7,7 +7,7 @@ live AS (
     SELECT f.* FROM made JOIN file_registry f USING (release, survey, program, healpix)
     WHERE f.state = 'live' AND f.product = $2 AND f.lake_id <> $1),
 missed AS (
-    UPDATE file_registry f SET state = 'replaced'
+    UPDATE file_registry f SET state = 'superseded'
     FROM made m
     WHERE f.state = 'missing' AND f.product = $2 AND f.lake_id <> $1
       AND (f.release, f.survey, f.program, f.healpix) = (m.release, m.survey, m.program, m.healpix)

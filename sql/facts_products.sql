@@ -11,6 +11,6 @@ SELECT product,
        coalesce(sum(size_bytes) FILTER (WHERE state = 'live'), 0)::int8 AS size_bytes,
        coalesce(max(size_bytes) FILTER (WHERE state = 'live'), 0)::int8 AS largest_bytes
 FROM file_registry
-WHERE state <> 'replaced'
+WHERE state IN ('live', 'quarantined', 'missing')
 GROUP BY product, lake_id
 ORDER BY product, lake_id

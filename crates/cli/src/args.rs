@@ -89,6 +89,10 @@ pub enum Command {
     Nodes(commands::nodes::Args),
     /// Bring the registry and the datasheet up to date with the lake
     Sync(commands::sync::Args),
+    /// Hold the registry against the disk, and the files against what they should be
+    Verify(commands::verify::Args),
+    /// Say what of the lake's private folder nobody needs any more, and take it away step by step
+    Gc(commands::gc::Args),
     /// Show the HATS catalogs of several lakes as one
     View(commands::view::Args),
     /// Say which files and row groups answer a question

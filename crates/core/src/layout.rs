@@ -9,6 +9,7 @@
 //! LAKE/.bifrost/replaced/      predecessors of files that were made again
 //! LAKE/.bifrost/quarantine/    one JSON a tile that could not be made: why, and what to do
 //! LAKE/.bifrost/digests/       one JSON a tile whose files were touched, but are the same
+//! LAKE/.bifrost/gc/            what gc is about to unlink
 //! LAKE/.bifrost/scratch/       the archive's files, until the tile is published
 //! LAKE/.bifrost/run.lock       held by the process that runs a campaign here
 //! LAKE/.bifrost/stage-S.lock   held by the process that runs stage S here

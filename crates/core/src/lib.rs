@@ -10,6 +10,7 @@
 pub mod bounds;
 pub mod cluster;
 pub mod footer;
+pub mod gc;
 pub mod guard;
 pub mod hats;
 pub mod layout;
@@ -17,6 +18,7 @@ pub mod metadata;
 pub mod occupancy;
 pub mod order;
 pub mod outcome;
+pub mod patience;
 pub mod predicate;
 pub mod publish;
 pub mod quarantine;

@@ -3,6 +3,7 @@
 //! `up`, `down` and `status` look after the lake's private Postgres; where `--database-url` names
 //! a server, that one is somebody else's to start and stop.
 
+use crate::commands::backup;
 use crate::context::Context;
 use crate::exit::Exit;
 use anyhow::Context as _;
@@ -30,6 +31,18 @@ enum Command {
     Status,
     /// Make the registry's tables, or bring them up to date
     Migrate,
+    /// Write the whole database into a file (pg_dump's custom format)
+    Backup {
+        /// The file; none may be there yet
+        file: PathBuf,
+    },
+    /// Put a backup into an empty database
+    Restore {
+        /// The backup
+        file: PathBuf,
+    },
+    /// Make the registry anew from the lakes alone
+    Rebuild(backup::Rebuild),
     /// Open psql on the registry's database
     Psql {
         /// What to pass to psql
@@ -44,6 +57,9 @@ pub fn run(ctx: &Context, args: &Args) -> anyhow::Result<Exit> {
         Command::Down => down(ctx),
         Command::Status => status(ctx),
         Command::Migrate => migrate(ctx),
+        Command::Backup { file } => backup::backup(ctx, file),
+        Command::Restore { file } => backup::restore(ctx, file),
+        Command::Rebuild(args) => backup::rebuild(ctx, args),
         Command::Psql { args } => psql(ctx, args),
     }
 }

@@ -1,10 +1,12 @@
 //! One file a command.
 
+pub mod backup;
 pub mod bench;
 pub mod convert;
 pub mod db;
 pub mod failures;
 pub mod fetch;
+pub mod gc;
 pub mod inventory;
 pub mod mock;
 pub mod nodes;
@@ -14,6 +16,7 @@ pub mod run;
 pub mod stage;
 pub mod status;
 pub mod sync;
+pub mod verify;
 pub mod view;
 
 use crate::args::Command;
@@ -34,6 +37,8 @@ pub fn run(ctx: &Context, command: Command) -> anyhow::Result<Exit> {
         Command::Failures(args) => failures::run(ctx, &args),
         Command::Nodes(args) => nodes::run(ctx, &args),
         Command::Sync(args) => sync::run(ctx, &args),
+        Command::Verify(args) => verify::run(ctx, &args),
+        Command::Gc(args) => gc::run(ctx, &args),
         Command::View(args) => view::run(ctx, &args),
         Command::Resolve(args) => resolve::run(ctx, &args),
         Command::Read(args) => read::run(ctx, &args),

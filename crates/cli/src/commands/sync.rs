@@ -4,6 +4,7 @@ use crate::context::Context;
 use crate::exit::{Exit, Usage};
 use crate::{datasheet, printer, progress};
 use bifrost_core::layout::{Lake, SPECTRA};
+use bifrost_core::patience::{OF_A_COMMAND, patiently};
 use bifrost_core::sync::{self, Progress, Report, Step};
 use indicatif::ProgressBar;
 use serde::Deserialize;
@@ -49,6 +50,11 @@ impl Options {
         }
     }
 
+    /// Whether the datasheet is left as it is.
+    pub fn leaves_datasheet(&self) -> bool {
+        self.no_datasheet.unwrap_or(false)
+    }
+
     /// Products whose rows make up the catalog.
     pub fn products(&self) -> Option<Vec<String>> {
         let products = || self.catalog.clone().unwrap_or_else(|| vec![SPECTRA.to_owned()]);
@@ -60,7 +66,7 @@ pub fn run(ctx: &Context, args: &Args) -> anyhow::Result<Exit> {
     let options = args.options.clone().or(&ctx.settings.sync);
     let lake = lake(ctx)?;
     let registry = ctx.registry()?;
-    let sheet_wanted = !args.dry_run && !options.no_datasheet.unwrap_or(false);
+    let sheet_wanted = !args.dry_run && !options.leaves_datasheet();
     let asked = sync::Options {
         node: ctx.node(&lake),
         catalog: options.products(),
@@ -68,7 +74,8 @@ pub fn run(ctx: &Context, args: &Args) -> anyhow::Result<Exit> {
         dry_run: args.dry_run,
     };
     let bars = Bars::new(ctx.printer);
-    let report = ctx.block_on(sync::run(&registry, &lake, &asked, bars.progress()))?;
+    let synced = patiently(OF_A_COMMAND, || sync::run(&registry, &lake, &asked, bars.progress()));
+    let report = ctx.block_on(synced)?;
     bars.clear();
     ctx.printer.data(&report, summary)?;
     if sheet_wanted {
@@ -90,18 +97,18 @@ fn lake(ctx: &Context) -> anyhow::Result<Lake> {
 
 /// Progress bars, drawn once there is something to draw.
 #[derive(Clone)]
-struct Bars {
+pub struct Bars {
     printer: printer::Printer,
     files: Arc<OnceLock<ProgressBar>>,
     rows: Arc<OnceLock<ProgressBar>>,
 }
 
 impl Bars {
-    fn new(printer: printer::Printer) -> Self {
+    pub fn new(printer: printer::Printer) -> Self {
         Self { printer, files: Arc::default(), rows: Arc::default() }
     }
 
-    fn progress(&self) -> Progress {
+    pub fn progress(&self) -> Progress {
         let bars = self.clone();
         Arc::new(move |step| {
             let (bar, things, done, total) = match step {
@@ -114,7 +121,7 @@ impl Bars {
         })
     }
 
-    fn clear(&self) {
+    pub fn clear(&self) {
         [&self.files, &self.rows]
             .iter()
             .filter_map(|bar| bar.get())

@@ -21,7 +21,7 @@ mod tuning;
 use crate::layout::Lake;
 use owner::Owner;
 use programs::Programs;
-pub use programs::psql;
+pub use programs::{client, psql};
 use std::fs::File;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
@@ -68,6 +68,16 @@ pub enum Error {
     NoPrograms {
         /// Where it was looked for.
         looked_in: Vec<PathBuf>,
+    },
+    /// A program that is not there, or too old for the server.
+    #[error(
+        "no {name} of version {at_least} or later is installed, and the server is of version {at_least}: install one (Debian, Ubuntu: `apt install postgresql-client-{at_least}`), or name its folder with --postgres-bin"
+    )]
+    NoClient {
+        /// Its name.
+        name: String,
+        /// Major version of the server.
+        at_least: i32,
     },
     /// Only other major versions than the one that made the cluster are installed.
     #[error("the cluster in {} was made by Postgres {made_by}, and only version {} is installed: install postgresql-{made_by}, or name its folder with --postgres-bin", folder.display(), .installed.join(", "))]

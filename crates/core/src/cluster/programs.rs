@@ -73,6 +73,23 @@ pub fn psql(around: &Surroundings) -> PathBuf {
     programs.find(|program| program.is_file()).unwrap_or_else(|| "psql".into())
 }
 
+/// A client program (`pg_dump`) of the server's major version, else of the next later one: an older
+/// one refuses the server.
+///
+/// # Errors
+/// [`Error::NoClient`].
+pub fn client(around: &Surroundings, name: &str, at_least: i32) -> Result<PathBuf, Error> {
+    let versioned = |folder: PathBuf| {
+        let program = folder.join(name);
+        let said = program.is_file().then(|| Command::new(&program).arg("--version").output())?;
+        let major = major(std::str::from_utf8(&said.ok()?.stdout).ok()?)?;
+        (i64::from(major) >= i64::from(at_least)).then_some((major, program))
+    };
+    let found = folders(around).into_iter().filter_map(versioned).min_by_key(|(major, _)| *major);
+    let missing = || Error::NoClient { name: name.to_owned(), at_least };
+    found.map(|(_, program)| program).ok_or_else(missing)
+}
+
 fn folders(around: &Surroundings) -> Vec<PathBuf> {
     if let Some(only) = &around.programs {
         return vec![only.clone()];

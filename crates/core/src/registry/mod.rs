@@ -11,12 +11,14 @@ mod copy;
 pub mod facts;
 mod hats;
 mod lakes;
+mod life;
 mod migrate;
 pub(crate) mod promoted;
 pub(crate) mod resolve;
 mod rows;
 pub mod stages;
 mod template;
+mod verify;
 
 pub use archive::{ArchiveCount, ArchiveFile, Complete, InventoryChanges, LearntFile};
 pub use commits::Changes;
@@ -24,8 +26,11 @@ pub(crate) use commits::{Commit, ContestedRow, End, RowStream, Table};
 pub use connect::{Registry, psql_variables};
 pub(crate) use copy::Rows;
 pub(crate) use lakes::{CurrentRow, LakeRow, LakeSession, OutcomeRow};
+pub use life::Lost;
+pub(crate) use life::{MarkRow, NewMark, Step as GcStep};
 pub use migrate::LATEST;
 pub(crate) use rows::{ClassRow, FactsRow, FileRow, Label, ReadRow};
+pub(crate) use verify::KnownRow;
 
 /// Why the registry could not do what was asked.
 #[derive(Debug, thiserror::Error)]

@@ -302,7 +302,7 @@ impl<'a> Update<'a> {
         let mut removed = 0;
         let ids: Vec<i64> = overtaken.iter().map(|file| file.file_id).collect();
         if !ids.is_empty() {
-            commit.remove_files(&ids, &vec!["replaced"; ids.len()]).await?;
+            commit.remove_files(&ids, &vec!["superseded"; ids.len()]).await?;
             commit.delete_bounds(&ids).await?;
             let cataloged: Vec<i64> =
                 overtaken.iter().filter(|f| f.in_catalog).map(|f| f.file_id).collect();

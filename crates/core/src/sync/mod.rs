@@ -18,6 +18,7 @@ mod register;
 mod settle;
 #[cfg(feature = "simulate")]
 pub mod simulated;
+pub mod verify;
 mod walk;
 
 use crate::layout::Lake;

@@ -1,0 +1,1 @@
+SELECT lake_id, node, root FROM lakes ORDER BY node, root
