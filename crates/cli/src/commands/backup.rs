@@ -163,6 +163,7 @@ pub fn rebuild(ctx: &Context, args: &Rebuild) -> anyhow::Result<Exit> {
             catalog: ctx.settings.sync.products(),
             uri_prefixes: None,
             dry_run: false,
+            key: None,
         };
         let synced = sync::run(&registry, lake, &options, Arc::new(|_| {}));
         reports.push(ctx.block_on(synced)?);

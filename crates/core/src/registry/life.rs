@@ -179,11 +179,13 @@ impl Registry {
     pub async fn discard(&self) -> Result<(), Error> {
         let lock = include_str!("../../../../sql/sync_lock_commits.sql");
         let sql = include_str!("../../../../sql/rebuild_discard.sql");
+        let identity = include_str!("../../../../sql/rebuild_identity.sql");
         let mut client = self.client().await?;
         let done = async {
             let transaction = client.transaction().await?;
             transaction.query_one(lock, &[]).await?;
             transaction.batch_execute(sql).await?;
+            transaction.batch_execute(identity).await?;
             transaction.commit().await
         };
         done.await.map_err(doing("forget what was registered"))
