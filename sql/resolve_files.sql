@@ -35,7 +35,7 @@ FROM (
     SELECT f.*, NULL
     FROM file_cells x
     JOIN file_registry f USING (file_id)
-    WHERE $17 = 'cells' AND x.cells && $16::int2[] AND f.state = 'live'
+    WHERE $17 = 'cells' AND x.cells && $16::int2[] AND f.state = 'live' AND f.has_cells
     UNION ALL
     -- where the catalog knows the objects, with their rows
     SELECT f.*, o.located

@@ -1,7 +1,8 @@
 -- resolve_files.sql as of a commit ($17): the same columns, and of files that are live no longer how
 -- to find them. Few ask this, so it is written to be read, and planned for its parameters.
 --
--- What was not known then must not narrow: cells and objects count where the catalog held the file.
+-- What was not known then must not narrow: cells and objects count where the catalog held the file,
+-- and Bifrost wrote it.
 WITH located AS (
     SELECT c.file_id, array_agg(c.row_index) AS located
     FROM unnest($16::int8[]) AS wanted (target_id) JOIN catalog_rows c USING (target_id)
@@ -44,4 +45,4 @@ WHERE f.num_rows <> 0
   AND ($14::text[] IS NULL OR f.program IS NULL OR f.program = ANY ($14) OR NOT f.is_ours)
   AND ($15::int8[] IS NULL OR f.healpix IS NULL OR f.healpix = ANY ($15) OR NOT f.is_ours)
   AND ($16 IS NULL OR NOT (f.has_cells AND f.was_cataloged) OR f.located IS NOT NULL)
-  AND ($18::int2[] IS NULL OR f.cells IS NULL OR NOT f.was_cataloged OR f.cells && $18)
+  AND ($18::int2[] IS NULL OR f.cells IS NULL OR NOT (f.is_ours AND f.was_cataloged) OR f.cells && $18)

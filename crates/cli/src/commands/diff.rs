@@ -94,7 +94,7 @@ impl Diff {
                     sign.to_owned(),
                     change.product.clone(),
                     both(old, new, |file| file.node.clone()),
-                    both(old, new, |file| file.path.clone()),
+                    path(old, new),
                     from_to(old.map(|file| file.rows), new.map(|file| file.rows)),
                 ]);
             }
@@ -129,6 +129,20 @@ fn both(
     match (old.map(&of), new.map(&of)) {
         (Some(old), Some(new)) if old != new => format!("{old} → {new}"),
         (one, other) => other.or(one).unwrap_or_default(),
+    }
+}
+
+/// The path; of another file in the same folder, its name.
+fn path(old: Option<&PairVersion>, new: Option<&PairVersion>) -> String {
+    let parts = |file: &PairVersion| {
+        let (folder, name) = file.path.rsplit_once('/')?;
+        Some((folder.to_owned(), name.to_owned()))
+    };
+    match (old.and_then(parts), new.and_then(parts)) {
+        (Some((folder, old)), Some((same, new))) if folder == same && old != new => {
+            format!("{folder}/{old} → {new}")
+        }
+        _ => both(old, new, |file| file.path.clone()),
     }
 }
 

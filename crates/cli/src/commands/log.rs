@@ -48,10 +48,16 @@ fn show(log: &Log) -> String {
             commit.by.clone().unwrap_or_default(),
             files(&commit.changes),
             format!("{:+}", commit.changes.rows_added - commit.changes.rows_removed),
-            commit.key.clone(),
+            named(&commit.key),
         ]);
     }
     table.to_string()
+}
+
+/// A key that somebody chose; those that were made up are of interest to programs.
+fn named(key: &str) -> String {
+    let is_made_up = uuid::Uuid::parse_str(key).is_ok();
+    if is_made_up { String::new() } else { key.to_owned() }
 }
 
 fn files(changes: &Changes) -> String {
