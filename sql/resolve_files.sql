@@ -27,7 +27,7 @@ FROM (
       AND (f.healpix = ANY (:healpixes::int8[]) OR f.healpix IS NULL)  --? tile
     -- joint occupancy: some object has the class, the quality and the redshift at once
     SELECT f.*, NULL::int4[] AS located FROM file_cells x JOIN file_registry f USING (file_id)  --? cells
-    WHERE x.cells && :cells::int2[] AND f.state = 'live'  --? cells
+    WHERE x.cells && :cells::int2[] AND f.state = 'live' AND f.has_cells  --? cells
     -- where the catalog knows the objects, with their rows
     SELECT f.*, o.located  --? objects
     FROM (SELECT c.file_id, array_agg(c.row_index) AS located  --? objects

@@ -1,1 +1,4 @@
-UPDATE file_registry SET in_catalog = $2 WHERE file_id = ANY ($1)
+UPDATE file_registry
+SET in_catalog = $2,
+    cataloged_commit = CASE WHEN $2 AND added_commit < $3 THEN $3 ELSE cataloged_commit END
+WHERE file_id = ANY ($1)

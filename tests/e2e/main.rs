@@ -9,3 +9,4 @@ mod statements;
 mod support;
 mod sync;
 mod tidy;
+mod time;

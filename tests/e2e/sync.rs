@@ -16,17 +16,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// A repeatable source of choices.
-struct Dice(u64);
+pub struct Dice(pub u64);
 
 impl Dice {
-    fn roll(&mut self, sides: u64) -> u64 {
+    pub fn roll(&mut self, sides: u64) -> u64 {
         self.0 = self.0.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
         (self.0 >> 33) % sides
     }
 }
 
 /// Rows of a tile: few objects, so that they are shared.
-fn rows(dice: &mut Dice, count: usize) -> RecordBatch {
+pub fn rows(dice: &mut Dice, count: usize) -> RecordBatch {
     let mut each = |sides| -> Vec<i64> { (0..count).map(|_| dice.roll(sides) as i64).collect() };
     let ids = each(40).into_iter().map(|n| if n == 0 { -7 } else { 39_627_000_000_000_000 + n });
     let ids = Int64Array::from_iter_values(ids);
@@ -49,7 +49,7 @@ fn rows(dice: &mut Dice, count: usize) -> RecordBatch {
 }
 
 /// Where a tile's file lies in a lake.
-fn tile(lake: &Path, pixel: u32, rows: usize) -> PathBuf {
+pub fn tile(lake: &Path, pixel: u32, rows: usize) -> PathBuf {
     let folder = format!("spectra/dataset/Norder=6/Dir={}/Npix={pixel}", pixel / 10_000 * 10_000);
     lake.join(folder).join(format!("iron-main-dark-{pixel}_{rows}.parquet"))
 }
@@ -65,7 +65,7 @@ fn write_with(path: &Path, batch: &RecordBatch, properties: WriterProperties) {
     fs::rename(&draft, path).expect("renamed");
 }
 
-fn write(path: &Path, batch: &RecordBatch) {
+pub fn write(path: &Path, batch: &RecordBatch) {
     let properties = WriterProperties::builder().set_max_row_group_row_count(Some(16));
     write_with(path, batch, properties.build());
 }

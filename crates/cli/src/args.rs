@@ -95,10 +95,16 @@ pub enum Command {
     Gc(commands::gc::Args),
     /// Show the HATS catalogs of several lakes as one
     View(commands::view::Args),
+    /// List the registry's commits, newest first
+    Log(commands::log::Args),
+    /// Say which files were added, replaced and removed from one commit to another
+    Diff(commands::diff::Args),
     /// Say which files and row groups answer a question
     Resolve(commands::resolve::Args),
     /// Read the rows that answer a question
     Read(commands::read::Args),
+    /// Say whether a saved snapshot still holds, or let go of its files
+    Replay(commands::replay::Args),
 }
 
 #[cfg(test)]

@@ -4,11 +4,11 @@
 //!
 //! ```text
 //! ask DATABASE_URL
-//! {"predicate": "z > 2.5", "cone": "150,2,1", "target_ids": [1, 2], "product": "spectra", "columns": ["target_id"]}
+//! {"predicate": "z > 2.5", "cone": "150,2,1", "target_ids": [1, 2], "product": "spectra", "columns": ["target_id"], "as_of": 7}
 //! ```
 //!
-//! Without `columns` the question is only resolved. `{"ping": true}` asks nothing: what remains is
-//! the way to the server.
+//! Without `columns` the question is only resolved, without `as_of` it is about now. `{"ping": true}`
+//! asks nothing: what remains is the way to the server.
 
 use arrow::json::LineDelimitedWriter;
 use bifrost_core::predicate::Predicate;
@@ -31,6 +31,7 @@ struct Question {
     target_ids: Option<Vec<i64>>,
     product: Option<String>,
     columns: Option<Vec<String>>,
+    as_of: Option<i64>,
 }
 
 // one question at a time: no second thread has to be woken
@@ -61,6 +62,7 @@ async fn answer(registry: &Registry, question: &Question) -> Result<Value, Box<d
         cone: question.cone.as_deref().map(str::parse).transpose()?,
         target_ids: question.target_ids.clone(),
         product: question.product.clone(),
+        as_of: question.as_of,
     };
     let detail = match question.detail.as_deref() {
         Some("files") => Detail::Files,

@@ -169,6 +169,7 @@ pub fn rebuild(ctx: &Context, args: &Rebuild) -> anyhow::Result<Exit> {
             catalog: ctx.settings.sync.products(),
             uri_prefixes: None,
             dry_run: false,
+            key: None,
         };
         let synced =
             patiently(OF_A_COMMAND, || sync::run(&registry, lake, &options, Arc::new(|_| {})));

@@ -4,13 +4,16 @@ pub mod backup;
 pub mod bench;
 pub mod convert;
 pub mod db;
+pub mod diff;
 pub mod failures;
 pub mod fetch;
 pub mod gc;
 pub mod inventory;
+pub mod log;
 pub mod mock;
 pub mod nodes;
 pub mod read;
+pub mod replay;
 pub mod resolve;
 pub mod run;
 pub mod stage;
@@ -40,7 +43,10 @@ pub fn run(ctx: &Context, command: Command) -> anyhow::Result<Exit> {
         Command::Verify(args) => verify::run(ctx, &args),
         Command::Gc(args) => gc::run(ctx, &args),
         Command::View(args) => view::run(ctx, &args),
+        Command::Log(args) => log::run(ctx, &args),
+        Command::Diff(args) => diff::run(ctx, &args),
         Command::Resolve(args) => resolve::run(ctx, &args),
         Command::Read(args) => read::run(ctx, &args),
+        Command::Replay(args) => replay::run(ctx, &args),
     }
 }

@@ -1,12 +1,15 @@
 //! `bifrost read`: the rows that answer a question.
 
+use super::replay;
 use super::resolve::{Selectors, resolve, usage};
 use crate::context::Context;
 use crate::exit::{Exit, Usage};
+use crate::history::AsOf;
 use crate::rows::{Format, Sink};
 use bifrost_core::predicate::column;
 use bifrost_core::read::{self, COLUMNS_ALL, Options};
-use bifrost_core::resolution::{Detail, Query};
+use bifrost_core::resolution::{Detail, Query, Resolution};
+use bifrost_core::snapshot::{self, Saved};
 use std::path::PathBuf;
 
 /// Columns that a table shows unless others are asked for.
@@ -29,6 +32,11 @@ const TABLE_COLUMNS: [&str; 11] = [
 pub struct Args {
     #[command(flatten)]
     selectors: Selectors,
+    #[command(flatten)]
+    as_of: AsOf,
+    /// Read what a snapshot names, of its own question
+    #[arg(long, value_name = "FILE", group = "question", conflicts_with_all = ["predicate", "cone", "target_id", "product", "as_of"])]
+    snapshot: Option<PathBuf>,
     /// Columns to deliver, in this order [default: all; a table shows identity, position and
     /// redshift, and '*' shows all]
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
@@ -46,7 +54,6 @@ pub struct Args {
 
 /// Runs the command.
 pub fn run(ctx: &Context, args: &Args) -> anyhow::Result<Exit> {
-    let query = args.selectors.query()?;
     let format = match args.format {
         Format::Table if ctx.printer.json => Format::Json,
         format => format,
@@ -54,7 +61,7 @@ pub fn run(ctx: &Context, args: &Args) -> anyhow::Result<Exit> {
     if format == Format::Parquet && args.output.is_none() {
         return Err(Usage("Parquet goes to a file: give -o FILE".into()).into());
     }
-    let answer = resolve(ctx, &query, Detail::Files)?;
+    let (query, answer) = asked(ctx, args)?;
     let options =
         Options { columns: args.columns.clone(), limit: args.limit, ..Options::default() };
     let mut reading = read::read(&answer, &query, &options).map_err(failed)?;
@@ -66,6 +73,18 @@ pub fn run(ctx: &Context, args: &Args) -> anyhow::Result<Exit> {
     let rows = write(reading, format, args.output.as_deref())?;
     ctx.printer.note(&format!("{rows} rows; {} files were read", answer.files.len()));
     Ok(if rows == 0 { Exit::NothingMatched } else { Exit::Ok })
+}
+
+/// The question and where its answer lies.
+fn asked(ctx: &Context, args: &Args) -> anyhow::Result<(Query, Resolution)> {
+    if let Some(path) = &args.snapshot {
+        let saved = Saved::read(path).map_err(replay::failed)?;
+        let registry = ctx.registry_to_read()?;
+        return ctx.block_on(snapshot::answer(&registry, &saved)).map_err(replay::failed);
+    }
+    let query = Query { as_of: args.as_of.commit(ctx)?, ..args.selectors.query()? };
+    let answer = resolve(ctx, &query, Detail::Files)?;
+    Ok((query, answer))
 }
 
 /// Writes all rows and counts them; without rows nothing is written, and no file made.

@@ -1,13 +1,17 @@
 //! `bifrost resolve`: which files and row groups answer a question.
 
+use super::replay;
 use crate::context::Context;
 use crate::exit::{Exit, Usage};
+use crate::history::AsOf;
 use crate::printer::{Printer, size, table};
 use bifrost_core::predicate::Predicate;
 use bifrost_core::resolution::{self, Detail, Explained, Query, Resolution, ResolvedFile};
 use bifrost_core::sky::Cone;
+use bifrost_core::snapshot;
 use clap::ValueEnum;
 use std::fmt::Display;
+use std::path::{Path, PathBuf};
 
 /// What is asked: the same for `resolve` and `read`.
 #[derive(Debug, Clone, clap::Args)]
@@ -37,6 +41,7 @@ impl Selectors {
             cone: cone.map_err(usage)?,
             target_ids: self.target_id.clone(),
             product: self.product.clone(),
+            as_of: None,
         })
     }
 }
@@ -71,6 +76,11 @@ enum Format {
 pub struct Args {
     #[command(flatten)]
     selectors: Selectors,
+    #[command(flatten)]
+    as_of: AsOf,
+    /// Save the answer as a snapshot that can be cited and replayed, and keep its files from gc
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["format", "explain"])]
+    save: Option<PathBuf>,
     /// How to write the answer
     #[arg(long, value_enum, default_value = "table")]
     format: Format,
@@ -81,7 +91,10 @@ pub struct Args {
 
 /// Runs the command.
 pub fn run(ctx: &Context, args: &Args) -> anyhow::Result<Exit> {
-    let query = args.selectors.query()?;
+    let query = Query { as_of: args.as_of.commit(ctx)?, ..args.selectors.query()? };
+    if let Some(path) = &args.save {
+        return save(ctx, &query, path);
+    }
     let detail = if args.explain { Detail::Explained } else { Detail::Counted };
     let answer = resolve(ctx, &query, detail)?;
     let printer = Printer { json: ctx.printer.json || args.format == Format::Json, ..ctx.printer };
@@ -97,6 +110,29 @@ pub fn run(ctx: &Context, args: &Args) -> anyhow::Result<Exit> {
     }
     note_unreachable(&printer, &answer);
     Ok(if answer.files.is_empty() { Exit::NothingMatched } else { Exit::Ok })
+}
+
+fn save(ctx: &Context, query: &Query, path: &Path) -> anyhow::Result<Exit> {
+    let saved = match ctx.block_on(snapshot::save(&ctx.registry()?, query, path)) {
+        Err(snapshot::Error::Empty) => {
+            ctx.printer.note(&snapshot::Error::Empty.to_string());
+            return Ok(Exit::NothingMatched);
+        }
+        saved => saved.map_err(replay::failed)?,
+    };
+    ctx.printer.data(&saved, |saved| {
+        let files = &saved.snapshot.files;
+        let bytes = files.iter().map(|file| file.size_bytes).sum();
+        let (count, commit) = (files.len(), saved.snapshot.commit);
+        format!("{}\n{count} files, {}, as of commit {commit}", saved.id, size(bytes))
+    })?;
+    let unread = saved.snapshot.files.iter().filter(|file| file.sha256.is_none()).count();
+    if unread > 0 {
+        ctx.printer.note(&format!(
+            "{unread} files cannot be read from here: the snapshot has no SHA-256 of them"
+        ));
+    }
+    Ok(Exit::Ok)
 }
 
 fn paths(answer: &Resolution) -> String {
@@ -166,7 +202,13 @@ fn explanation(explained: &Explained) -> String {
 
 /// Names files that cannot be opened from here.
 pub fn note_unreachable(printer: &Printer, answer: &Resolution) {
-    let lost: Vec<&ResolvedFile> = answer.files.iter().filter(|file| file.uri.is_none()).collect();
+    let gone = |file: &ResolvedFile| {
+        let why = file.lost.as_ref()?;
+        Some(format!("{}:{}: {why}", file.node, file.path.display()))
+    };
+    answer.files.iter().filter_map(gone).for_each(|line| printer.note(&line));
+    let is_out_of_reach = |file: &&ResolvedFile| file.uri.is_none() && file.lost.is_none();
+    let lost: Vec<&ResolvedFile> = answer.files.iter().filter(is_out_of_reach).collect();
     if lost.is_empty() {
         return;
     }

@@ -2,7 +2,9 @@
 
 use crate::context::Context;
 use crate::exit::Exit;
+use crate::history::AsOf;
 use crate::{archive, printer};
+use bifrost_core::registry::Held;
 use bifrost_core::registry::campaign::{Counts, NodeRow, Rate};
 use serde::Serialize;
 use std::fmt::Write;
@@ -14,10 +16,20 @@ const LATE_S: f64 = 3600.0;
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Print Prometheus' text format
-    #[arg(long)]
+    #[arg(long, conflicts_with = "as_of")]
     metrics: bool,
     #[command(flatten)]
+    as_of: AsOf,
+    #[command(flatten)]
     archive: archive::Options,
+}
+
+/// What the registry held as of a commit.
+#[derive(Debug, Serialize)]
+struct Then {
+    version: u32,
+    commit: i64,
+    held: Vec<Held>,
 }
 
 /// How the campaign stands. Rates are of the last hour, or since the first of its tries began.
@@ -45,6 +57,9 @@ struct Node {
 }
 
 pub fn run(ctx: &Context, args: &Args) -> anyhow::Result<Exit> {
+    if let Some(commit) = args.as_of.commit(ctx)? {
+        return then(ctx, commit);
+    }
     let release = args.archive.clone().or(&ctx.settings.archive).production()?.release().clone();
     let registry = ctx.registry_to_read()?;
     // one after the other: a second connection costs more than these take
@@ -60,6 +75,26 @@ pub fn run(ctx: &Context, args: &Args) -> anyhow::Result<Exit> {
     }
     let known = status.tiles.done + status.tiles.left + status.tiles.failed;
     Ok(if known == 0 { Exit::NothingMatched } else { Exit::Ok })
+}
+
+/// The ledger of the campaign only knows now; the registry knows what there was.
+fn then(ctx: &Context, commit: i64) -> anyhow::Result<Exit> {
+    let held = ctx.block_on(ctx.registry_to_read()?.held(commit))?;
+    let then = Then { version: 1, commit, held };
+    ctx.printer.data(&then, |then| {
+        let mut table = printer::table(&["product", "node", "files", "rows", "size"], &[2, 3, 4]);
+        for held in &then.held {
+            table.add_row([
+                held.product.clone(),
+                held.node.clone(),
+                held.files.to_string(),
+                held.rows.to_string(),
+                printer::size(held.size_bytes),
+            ]);
+        }
+        format!("as of commit {commit}\n{table}")
+    })?;
+    Ok(if then.held.is_empty() { Exit::NothingMatched } else { Exit::Ok })
 }
 
 impl Status {

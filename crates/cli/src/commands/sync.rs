@@ -16,6 +16,9 @@ pub struct Args {
     /// Say what would be done, and write nothing
     #[arg(long)]
     dry_run: bool,
+    /// Idempotency key: where the lake has a commit of this key, do nothing
+    #[arg(long, value_name = "KEY")]
+    key: Option<String>,
     #[command(flatten)]
     options: Options,
 }
@@ -72,12 +75,16 @@ pub fn run(ctx: &Context, args: &Args) -> anyhow::Result<Exit> {
         catalog: options.products(),
         uri_prefixes: options.uri_prefix,
         dry_run: args.dry_run,
+        key: args.key.clone(),
     };
     let bars = Bars::new(ctx.printer);
     let synced = patiently(OF_A_COMMAND, || sync::run(&registry, &lake, &asked, bars.progress()));
     let report = ctx.block_on(synced)?;
     bars.clear();
     ctx.printer.data(&report, summary)?;
+    if report.repeats.is_some() {
+        return Ok(Exit::Ok);
+    }
     if sheet_wanted {
         datasheet::refresh(ctx, &registry, &lake)?;
     }
@@ -130,6 +137,9 @@ impl Bars {
 }
 
 fn summary(report: &Report) -> String {
+    if let Some(commit) = report.repeats {
+        return format!("nothing was done: commit {commit} has this key");
+    }
     let changes = &report.changes;
     let mut lines = Vec::new();
     let head = match (report.commit, report.dry_run) {

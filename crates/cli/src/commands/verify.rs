@@ -33,6 +33,7 @@ pub fn run(ctx: &Context, args: &Args) -> anyhow::Result<Exit> {
         catalog: ctx.settings.sync.products(),
         uri_prefixes: None,
         dry_run: false,
+        key: None,
     };
     let now = || SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
     let request = Request {

@@ -83,7 +83,7 @@ pub enum Refused {
 /// # Errors
 /// Those of reaching the registry and of reading it.
 pub async fn reachable(registry: &Registry) -> Result<(Vec<Lake>, Vec<String>), registry::Error> {
-    let rows = registry.resolver().await?.places().await?;
+    let rows = registry.resolver(None).await?.places().await?;
     let (mut lakes, mut missing) = (Vec::new(), Vec::new());
     for row in rows {
         match place::folder(&row).and_then(|folder| Lake::open(folder.as_ref()).ok()) {

@@ -18,7 +18,7 @@ pub use schema::COLUMNS_ALL;
 
 use crate::guard::guard;
 use crate::predicate;
-use crate::resolution::{Query, Resolution};
+use crate::resolution::{Query, Resolution, ResolvedFile};
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use schema::Shape;
@@ -74,6 +74,9 @@ pub enum Error {
         .0.len(), named(.0)
     )]
     Unreachable(Vec<String>),
+    /// Versions that are gone.
+    #[error("{} files as of then cannot be given any more: {}", .0.len(), .0.join("; "))]
+    Lost(Vec<String>),
     /// The file went away after it was resolved.
     #[error("{} is gone since it was registered: run `bifrost sync` and ask again", .0.display())]
     Vanished(PathBuf),
@@ -110,7 +113,7 @@ pub enum Error {
     },
     /// A thread ended without saying why.
     #[error("failed to read {}: its reader ended early; this is a fault of the program", .0.display())]
-    Lost(PathBuf),
+    Ended(PathBuf),
 }
 
 impl Error {
@@ -191,6 +194,14 @@ pub fn read(resolution: &Resolution, query: &Query, options: &Options) -> Result
 }
 
 fn sources(resolution: &Resolution) -> Result<Vec<Source>, Error> {
+    let lost = |file: &ResolvedFile| {
+        let why = file.lost.as_ref()?;
+        Some(format!("{}:{}: {why}", file.node, file.path.display()))
+    };
+    let lost: Vec<String> = resolution.files.iter().filter_map(lost).collect();
+    if !lost.is_empty() {
+        return Err(Error::Lost(lost));
+    }
     let mut unreachable = Vec::new();
     let mut sources = Vec::new();
     for file in &resolution.files {
@@ -279,7 +290,7 @@ impl Iterator for Reading {
                     return Some(Err(error));
                 }
                 Err(_) => {
-                    let error = Error::Lost(path.clone());
+                    let error = Error::Ended(path.clone());
                     self.stop();
                     return Some(Err(error));
                 }

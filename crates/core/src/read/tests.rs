@@ -65,6 +65,8 @@ fn resolved(paths: &[&Path]) -> Resolution {
             size_bytes: metadata.size() as i64,
             schema_id: None,
             mtime_ns: metadata.mtime() * 1_000_000_000 + metadata.mtime_nsec(),
+            ended_commit: None,
+            lost: None,
         }
     });
     Resolution { version: 1, commit: 1, files: files.collect(), pruned: Pruned::default() }

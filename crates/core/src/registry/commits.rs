@@ -192,14 +192,14 @@ impl<'a> Commit<'a> {
         done.map(drop).map_err(doing("take files out"))
     }
 
-    /// Forgets the bounds of files that are no longer live.
+    /// Puts the bounds of files that are no longer live where only questions about then look.
     pub(crate) async fn delete_bounds(&self, file_ids: &[i64]) -> Result<(), Error> {
         let sql = include_str!("../../../../sql/sync_delete_bounds.sql");
         let done = self.transaction.execute(sql, &[&file_ids]).await;
         done.map(drop).map_err(doing("take bounds out"))
     }
 
-    /// Forgets the counts of files that are no longer in the catalog.
+    /// Forgets the counts of files that are no longer in the catalog, all but which objects occur.
     pub(crate) async fn delete_facts(&self, file_ids: &[i64]) -> Result<(), Error> {
         let cells = include_str!("../../../../sql/sync_delete_cells.sql");
         let classes = include_str!("../../../../sql/sync_delete_classes.sql");
@@ -328,14 +328,14 @@ impl<'a> Commit<'a> {
     /// Marks whether the catalog holds the rows of files.
     pub(crate) async fn mark_cataloged(&self, ids: &[i64], whether: bool) -> Result<(), Error> {
         let sql = include_str!("../../../../sql/sync_mark_cataloged.sql");
-        let done = self.transaction.execute(sql, &[&ids, &whether]).await;
+        let done = self.transaction.execute(sql, &[&ids, &whether, &self.number]).await;
         done.map(drop).map_err(doing("mark cataloged files"))
     }
 
     /// Sets a registered file aside: its rows cannot be read.
     pub(crate) async fn quarantine(&self, file_id: i64, reason: &str) -> Result<(), Error> {
         let sql = include_str!("../../../../sql/sync_quarantine_file.sql");
-        let done = self.transaction.execute(sql, &[&file_id, &reason]).await;
+        let done = self.transaction.execute(sql, &[&file_id, &reason, &self.number]).await;
         done.map(drop).map_err(doing("set a file aside"))
     }
 
@@ -405,7 +405,7 @@ impl<'a> Commit<'a> {
         let lake = include_str!("../../../../sql/sync_finish_lake.sql");
         let moved = include_str!("../../../../sql/sync_move_lake.sql");
         let done = async {
-            let counts: [&(dyn ToSql + Sync); 15] = [
+            let counts: [&(dyn ToSql + Sync); 17] = [
                 &self.number,
                 &self.lake_id,
                 &end.node,
@@ -421,6 +421,8 @@ impl<'a> Commit<'a> {
                 &c.bytes_removed,
                 &c.catalog_added,
                 &c.catalog_removed,
+                &end.action,
+                &end.key,
             ];
             self.transaction.execute(commit, &counts).await?;
             let (listing, catalog) = (end.listing_digest, end.catalog_digest);
@@ -442,6 +444,10 @@ pub(crate) struct End<'a> {
     pub(crate) node: &'a str,
     pub(crate) root: &'a str,
     pub(crate) program: &'a str,
+    /// What it was for: see the column.
+    pub(crate) action: &'a str,
+    /// Under which a repetition is none; one is made up where there is none.
+    pub(crate) key: Option<&'a str>,
     pub(crate) has_moved: bool,
     pub(crate) changes: Changes,
     pub(crate) listing_digest: Option<&'a [u8]>,

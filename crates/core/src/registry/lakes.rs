@@ -139,6 +139,14 @@ impl LakeSession {
         done.map(drop).map_err(doing("note that the lake is unchanged"))
     }
 
+    /// The lake's commit that has this key.
+    pub(crate) async fn commit_of_key(&self, key: &str) -> Result<Option<i64>, Error> {
+        let sql = include_str!("../../../../sql/sync_commit_of_key.sql");
+        let row = self.client.query_opt(sql, &[&self.lake_id, &key]).await;
+        row.and_then(|row| row.map(|r| r.try_get(0)).transpose())
+            .map_err(doing("look a commit up by its key"))
+    }
+
     /// Begins a commit: waits until no other is under way in the whole registry.
     pub(crate) async fn begin_commit(&mut self) -> Result<Commit<'_>, Error> {
         Commit::begin(&mut self.client, self.lake_id).await

@@ -194,12 +194,14 @@ impl Registry {
         let lakes = include_str!("../../../../sql/rebuild_lock_lakes.sql");
         let commits = include_str!("../../../../sql/sync_lock_commits.sql");
         let sql = include_str!("../../../../sql/rebuild_discard.sql");
+        let identity = include_str!("../../../../sql/rebuild_identity.sql");
         let mut client = self.client().await?;
         let done = async {
             let transaction = client.transaction().await?;
             transaction.query_one(lakes, &[]).await?;
             transaction.query_one(commits, &[]).await?;
             transaction.batch_execute(sql).await?;
+            transaction.batch_execute(identity).await?;
             transaction.commit().await
         };
         done.await.map_err(doing("forget what was registered"))

@@ -9,7 +9,7 @@ use refinery::{Migration, Runner};
 pub const LATEST: i32 = MIGRATIONS.len() as i32;
 
 /// Every migration in order: the version is the position, from 1.
-const MIGRATIONS: [(&str, &str); 8] = [
+const MIGRATIONS: [(&str, &str); 9] = [
     ("V1__registry", include_str!("../../../../migrations/V1__registry.sql")),
     ("V2__views", include_str!("../../../../migrations/V2__views.sql")),
     ("V3__archive", include_str!("../../../../migrations/V3__archive.sql")),
@@ -18,6 +18,7 @@ const MIGRATIONS: [(&str, &str); 8] = [
     ("V6__occupancy", include_str!("../../../../migrations/V6__occupancy.sql")),
     ("V7__hats", include_str!("../../../../migrations/V7__hats.sql")),
     ("V8__life", include_str!("../../../../migrations/V8__life.sql")),
+    ("V9__time", include_str!("../../../../migrations/V9__time.sql")),
 ];
 
 impl Registry {

@@ -16,8 +16,10 @@ mod migrate;
 pub(crate) mod promoted;
 pub(crate) mod resolve;
 mod rows;
+mod snapshots;
 pub mod stages;
 mod template;
+pub(crate) mod time;
 mod verify;
 
 pub use archive::{ArchiveCount, ArchiveFile, Complete, InventoryChanges, LearntFile};
@@ -30,6 +32,8 @@ pub use life::Lost;
 pub(crate) use life::{MarkRow, NewMark, Step as GcStep};
 pub use migrate::LATEST;
 pub(crate) use rows::{ClassRow, FactsRow, FileRow, Label, ReadRow};
+pub(crate) use snapshots::VersionRow;
+pub use time::{CommitRow, Held, Pair, Version as PairVersion};
 pub(crate) use verify::KnownRow;
 
 /// Why the registry could not do what was asked.

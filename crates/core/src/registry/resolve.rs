@@ -2,6 +2,7 @@
 //! files that it named.
 
 use super::template::{self, Assembled};
+use super::time::PastRow;
 use super::{Error, Registry, doing};
 use crate::bounds::{Bounds, Value};
 use deadpool_postgres::Client;
@@ -39,6 +40,8 @@ pub(crate) struct CandidateRow {
     pub(crate) promoted: Option<Vec<u8>>,
     /// Rows in which the catalog knows the wanted objects, where it was asked.
     pub(crate) located: Option<Vec<i32>>,
+    /// Of a version that is live no longer.
+    pub(crate) past: Option<PastRow>,
 }
 
 impl CandidateRow {
@@ -243,9 +246,14 @@ impl Memory {
 }
 
 impl Registry {
-    /// A connection for one resolution.
-    pub(crate) async fn resolver(&self) -> Result<Resolver, Error> {
-        Ok(Resolver { client: self.reader().await?, memory: self.memory.clone() })
+    /// A connection for one resolution, as of now or of a commit.
+    pub(crate) async fn resolver(&self, as_of: Option<i64>) -> Result<Resolver, Error> {
+        // settings of readers are made for the statement about now
+        let client = match as_of {
+            None => self.reader().await?,
+            Some(_) => self.client().await?,
+        };
+        Ok(Resolver { client, memory: self.memory.clone(), as_of })
     }
 }
 
@@ -254,6 +262,7 @@ impl Registry {
 pub(crate) struct Resolver {
     client: Client,
     memory: Arc<Memory>,
+    as_of: Option<i64>,
 }
 
 impl Resolver {
@@ -295,23 +304,35 @@ impl Resolver {
 
     /// How many files of a product are live; `None` for more than 100,000.
     pub(crate) async fn product_files(&self, product: &str) -> Result<Option<i64>, Error> {
-        let sql = include_str!("../../../../sql/resolve_product_files.sql");
-        let counted = self.number(sql, &[&product]).await?;
+        let now = include_str!("../../../../sql/resolve_product_files.sql");
+        let then = include_str!("../../../../sql/time_product_files.sql");
+        let counted = match &self.as_of {
+            None => self.number(now, &[&product]).await?,
+            Some(commit) => self.number(then, &[&product, commit]).await?,
+        };
         Ok((counted <= 100_000).then_some(counted))
     }
 
     /// Every product that has live files.
     pub(crate) async fn products(&self) -> Result<Vec<String>, Error> {
-        let sql = include_str!("../../../../sql/resolve_products.sql");
-        self.each(sql, &[], |row| row.try_get(0)).await
+        let now = include_str!("../../../../sql/resolve_products.sql");
+        let then = include_str!("../../../../sql/time_products.sql");
+        match &self.as_of {
+            None => self.each(now, &[], |row| row.try_get(0)).await,
+            Some(commit) => self.each(then, &[commit], |row| row.try_get(0)).await,
+        }
     }
 
     /// Schemas of a product's live files.
     pub(crate) async fn product_schemas(&self, product: &str) -> Result<Vec<i32>, Error> {
-        let sql = include_str!("../../../../sql/resolve_product_schemas.sql");
-        let ids: Vec<i32> = self.each(sql, &[&product], |row| row.try_get(0)).await?;
-        self.memory.products().insert(product.to_owned(), ids.clone());
-        Ok(ids)
+        let now = include_str!("../../../../sql/resolve_product_schemas.sql");
+        let then = include_str!("../../../../sql/time_product_schemas.sql");
+        let Some(commit) = &self.as_of else {
+            let ids: Vec<i32> = self.each(now, &[&product], |row| row.try_get(0)).await?;
+            self.memory.products().insert(product.to_owned(), ids.clone());
+            return Ok(ids);
+        };
+        self.each(then, &[&product, commit], |row| row.try_get(0)).await
     }
 
     /// The columns that a product had when somebody last asked; `None` where nobody has.
@@ -342,9 +363,16 @@ impl Resolver {
 
     /// Files that may hold matching rows, in no order.
     pub(crate) async fn files(&self, asked: &Demands) -> Result<Answer, Error> {
-        let template = include_str!("../../../../sql/resolve_files.sql");
+        let (now, then) = (
+            include_str!("../../../../sql/resolve_files.sql"),
+            include_str!("../../../../sql/time_files.sql"),
+        );
+        let template = if self.as_of.is_none() { now } else { then };
         let Assembled { sql, params } =
-            template::assemble(template, &asked.words(), |name| asked.value(name));
+            template::assemble(template, &asked.words(), |name| match (name, &self.as_of) {
+                ("commit", Some(commit)) => Some(commit),
+                _ => asked.value(name),
+            });
         let mut answer = Answer::default();
         let rows = self.rows(&sql, &params).await?;
         answer.files.reserve(rows.len());
@@ -360,7 +388,9 @@ impl Resolver {
         files: &[i64],
         slices: &Slices,
     ) -> Result<Vec<BoundsRow>, Error> {
-        self.bounds(include_str!("../../../../sql/resolve_file_bounds.sql"), files, slices).await
+        let now = include_str!("../../../../sql/resolve_file_bounds.sql");
+        let then = include_str!("../../../../sql/time_file_bounds.sql");
+        self.bounds(if self.as_of.is_none() { now } else { then }, files, slices).await
     }
 
     /// Bounds of the row groups of files of one schema that have several, by file and group.
@@ -369,7 +399,9 @@ impl Resolver {
         files: &[i64],
         slices: &Slices,
     ) -> Result<Vec<BoundsRow>, Error> {
-        self.bounds(include_str!("../../../../sql/resolve_group_bounds.sql"), files, slices).await
+        let now = include_str!("../../../../sql/resolve_group_bounds.sql");
+        let then = include_str!("../../../../sql/time_group_bounds.sql");
+        self.bounds(if self.as_of.is_none() { now } else { then }, files, slices).await
     }
 
     async fn bounds(
@@ -438,6 +470,7 @@ impl Answer {
             path: row.try_get(9)?,
             promoted: row.try_get(10)?,
             located: row.try_get(11)?,
+            past: if row.len() > 12 { PastRow::of(row)? } else { None },
         });
         Ok(())
     }

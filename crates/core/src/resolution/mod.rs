@@ -8,6 +8,7 @@
 mod cone;
 mod demands;
 mod judge;
+pub(crate) mod past;
 pub(crate) mod place;
 
 use crate::predicate::needs::Interval;
@@ -15,7 +16,9 @@ use crate::predicate::{self, Predicate, column, literal::List};
 use crate::registry::resolve::{CandidateRow, Columns, Demands, Resolver};
 use crate::registry::{self, Registry};
 use crate::sky::Cone;
+use crate::withdraw::Version;
 use judge::{Judged, Judges};
+use past::Whereabouts;
 use serde::Serialize;
 use std::path::PathBuf;
 
@@ -30,6 +33,8 @@ pub struct Query {
     pub target_ids: Option<Vec<i64>>,
     /// Product; [`crate::layout::SPECTRA`] by default.
     pub product: Option<String>,
+    /// As of which commit; now by default.
+    pub as_of: Option<i64>,
 }
 
 impl Query {
@@ -92,6 +97,12 @@ pub struct ResolvedFile {
     /// When it was last modified, nanoseconds since 1970.
     #[serde(skip)]
     pub mtime_ns: i64,
+    /// The commit that took it out, where that has happened since.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ended_commit: Option<i64>,
+    /// Why it cannot be read any more, and what to do; `uri` is `None` then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lost: Option<String>,
 }
 
 /// How much is told besides the files.
@@ -182,7 +193,7 @@ pub async fn resolve(
     query: &Query,
     detail: Detail,
 ) -> Result<Resolution, Error> {
-    let resolver = registry.resolver().await?;
+    let resolver = registry.resolver(query.as_of).await?;
     let condition = query.condition();
     let cover = query.cone.map(|cone| cone.ranges());
     let demands = demands::of(query, &condition, cover.as_deref());
@@ -209,20 +220,26 @@ pub async fn resolve(
         pruned.explained = Some(explained.await?);
     }
     let places = place::Places::reachable(&answer.places);
+    let mut whereabouts = Whereabouts::default();
     let files: Vec<ResolvedFile> = judged
         .iter()
         .map(|judged| {
             pruned.row_groups_in_files += judged.row_groups_in_file;
             pruned.row_groups += judged.row_groups.len();
             pruned.rows_at_most += judged.rows_at_most;
-            resolved(judged, query.product(), &places)
+            resolved(judged, query.product(), &places, &mut whereabouts)
         })
         .collect();
     pruned.files = files.len();
     Ok(Resolution { version: 1, commit: answer.commit, files, pruned })
 }
 
-fn resolved(judged: &Judged, product: &str, places: &place::Places) -> ResolvedFile {
+fn resolved(
+    judged: &Judged,
+    product: &str,
+    places: &place::Places,
+    whereabouts: &mut Whereabouts,
+) -> ResolvedFile {
     let CandidateRow {
         file_id,
         lake_id,
@@ -232,9 +249,19 @@ fn resolved(judged: &Judged, product: &str, places: &place::Places) -> ResolvedF
         size_bytes,
         schema_id,
         mtime_ns,
+        past,
         ..
     } = judged.file;
-    let (path, uri) = places.of(*lake_id, path);
+    let relative = path;
+    let (path, mut uri) = places.of(*lake_id, path);
+    let mut lost = None;
+    if let Some(past) = past {
+        let version = Version { size_bytes: *size_bytes, mtime_ns: *mtime_ns, inode: past.inode };
+        let folder = places.folder_of(*lake_id);
+        let found = folder.and_then(|folder| whereabouts.find(folder, relative, version));
+        lost = (folder.is_some() && found.is_none()).then(|| past::why_lost(past));
+        uri = found.map(|found| found.display().to_string());
+    }
     ResolvedFile {
         file_id: *file_id,
         node: node.clone(),
@@ -246,6 +273,8 @@ fn resolved(judged: &Judged, product: &str, places: &place::Places) -> ResolvedF
         size_bytes: *size_bytes,
         schema_id: *schema_id,
         mtime_ns: *mtime_ns,
+        ended_commit: past.as_ref().map(|past| past.ended_commit),
+        lost,
     }
 }
 

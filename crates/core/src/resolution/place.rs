@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use uuid::Uuid;
 
 /// Every lake of the installation, as seen from here.
-pub(super) struct Places {
+pub(crate) struct Places {
     lakes: HashMap<Uuid, Place>,
 }
 
@@ -31,7 +31,7 @@ static FOUND: Mutex<Option<(String, Instant, Arc<Places>)>> = Mutex::new(None);
 
 impl Places {
     /// Looks which lakes can be reached; they are given as the registry tells them.
-    pub(super) fn reachable(lakes: &str) -> Arc<Self> {
+    pub(crate) fn reachable(lakes: &str) -> Arc<Self> {
         let mut found = FOUND.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((of, at, places)) = &*found
             && of == lakes
@@ -46,7 +46,7 @@ impl Places {
     }
 
     /// Looks which lakes can be reached.
-    fn look(rows: Vec<PlaceRow>) -> Self {
+    pub(crate) fn look(rows: Vec<PlaceRow>) -> Self {
         let lakes = rows.into_iter().map(|row| {
             let base = base(&row);
             (row.lake_id, Place { root: row.root.into(), base })
@@ -54,8 +54,14 @@ impl Places {
         Self { lakes: lakes.collect() }
     }
 
+    /// The folder by which a lake can be reached from here.
+    pub(crate) fn folder_of(&self, lake_id: Uuid) -> Option<&Path> {
+        let base = self.lakes.get(&lake_id)?.base.as_deref();
+        base.filter(|base| !base.contains("://")).map(Path::new)
+    }
+
     /// Absolute path of a file on its node, and what opens it from here.
-    pub(super) fn of(&self, lake_id: Uuid, path: &str) -> (PathBuf, Option<String>) {
+    pub(crate) fn of(&self, lake_id: Uuid, path: &str) -> (PathBuf, Option<String>) {
         match self.lakes.get(&lake_id) {
             Some(place) => {
                 let uri = place.base.as_ref().map(|base| format!("{base}/{path}"));

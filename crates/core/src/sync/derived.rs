@@ -66,7 +66,7 @@ pub async fn publish_derived(
     let mut session = site.registry.lock_lake(site.lake.identity().lake_id).await?;
     session.see_node(&site.node, None).await?;
     let options = site.options();
-    let update = Update::at(site, &options, &session).await?;
+    let update = Update::at(site, &options, &session, "stage").await?;
     let commit = session.begin_publication(site.patience).await?;
     let inputs: Vec<_> = made.iter().map(|m| (m.input.to_string_lossy(), m.version)).collect();
     let inputs: Vec<(&str, Version)> = inputs.iter().map(|(path, v)| (&**path, *v)).collect();

@@ -224,7 +224,7 @@ pub(super) async fn register(
 ) -> Result<Option<Vec<AttemptEnd>>, Error> {
     let began = Instant::now();
     let options = site.options();
-    let update = Update::at(site, &options, session).await?;
+    let update = Update::at(site, &options, session, "run").await?;
     let commit = session.begin_publication(site.patience).await?;
     if !commit.lock_lease(lease.token, lease.may_be_lapsed).await? {
         return Ok(None);
@@ -255,6 +255,7 @@ impl Site {
             catalog: self.catalog.clone(),
             uri_prefixes: None,
             dry_run: false,
+            key: None,
         }
     }
 }
@@ -265,13 +266,14 @@ impl<'a> Update<'a> {
         site: &'a Site,
         options: &'a Options,
         session: &LakeSession,
+        action: &'static str,
     ) -> Result<Self, Error> {
         let known = session.lake().await?;
         let root = site.lake.root().to_string_lossy();
         let has_moved = known.as_ref().is_some_and(|k| k.node != site.node || k.root != root);
         let progress: Progress = Arc::new(|_| {});
         let digests = Digests::unknown(options);
-        Ok(Self { lake: &site.lake, options, progress, known, digests, has_moved })
+        Ok(Self { lake: &site.lake, options, progress, known, digests, has_moved, action })
     }
 
     /// Makes the registry agree with the pixel's folder, and takes out what other lakes have of the

@@ -51,6 +51,8 @@ pub struct Options {
     pub uri_prefixes: Option<Vec<String>>,
     /// Say what would be done, and do nothing.
     pub dry_run: bool,
+    /// Idempotency key: where the lake has a commit of this key, nothing is done.
+    pub key: Option<String>,
 }
 
 /// How far a sync is.
@@ -91,6 +93,9 @@ pub struct Report {
     pub version: u32,
     /// Number of the commit; none where nothing changed.
     pub commit: Option<i64>,
+    /// The commit that has the key already: nothing was done.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub repeats: Option<i64>,
     /// The lake.
     pub lake_id: uuid::Uuid,
     /// The node.
@@ -167,6 +172,12 @@ pub async fn run(
     let start = Instant::now();
     let lake_id = lake.identity().lake_id;
     let mut session = registry.lock_lake(lake_id).await?;
+    if let Some(key) = &options.key
+        && let Some(commit) = session.commit_of_key(key).await?
+    {
+        let (node, repeats) = (options.node.clone(), Some(commit));
+        return Ok(Report { version: 1, lake_id, node, repeats, ..Report::default() });
+    }
     if !options.dry_run {
         settle::settle_idle(&mut session, registry, lake, options).await?;
     }
@@ -190,7 +201,8 @@ pub async fn run(
     let has_moved = known.as_ref().is_some_and(|k| k.node != options.node || k.root != root);
     let is_same = known.as_ref().is_some_and(|k| digests.agree(k)) && !has_moved;
     if !is_same {
-        let update = Update { lake, options, progress, known, digests, has_moved };
+        let action = "sync";
+        let update = Update { lake, options, progress, known, digests, has_moved, action };
         update.compare(&mut session, listing, &mut report).await?;
     }
     let faults = session.faults().await?;
@@ -265,6 +277,8 @@ struct Update<'a> {
     known: Option<LakeRow>,
     digests: Digests,
     has_moved: bool,
+    /// What it is for, as commits tell it.
+    action: &'static str,
 }
 
 impl Update<'_> {
@@ -377,6 +391,8 @@ impl Update<'_> {
             node: &self.options.node,
             root: &root,
             program: &format!("bifrost {VERSION}"),
+            action: self.action,
+            key: self.options.key.as_deref(),
             has_moved: self.has_moved,
             changes,
             listing_digest: listing,

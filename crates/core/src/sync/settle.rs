@@ -190,6 +190,8 @@ pub async fn forget(
             node,
             root: &root,
             program: &format!("bifrost {VERSION}"),
+            action: "forget",
+            key: None,
             has_moved: false,
             changes,
             listing_digest: None,

@@ -89,7 +89,9 @@ pub async fn fill(
     let end = End {
         node: &identity.node,
         root: &root,
-        program: &format!("bifrost {VERSION}, simulated"),
+        program: &format!("bifrost {VERSION}"),
+        action: "simulate",
+        key: None,
         has_moved: false,
         changes,
         listing_digest: None,

@@ -222,6 +222,7 @@ pub async fn sync_lake(ctx: &Context, registry: &Registry, lake: &Lake) -> anyho
         catalog: ctx.settings.sync.products(),
         uri_prefixes: None,
         dry_run: false,
+        key: None,
     };
     Ok(sync::run(registry, lake, &options, Arc::new(|_| {})).await.map(drop)?)
 }

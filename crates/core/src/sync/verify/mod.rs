@@ -325,6 +325,8 @@ async fn quarantine(
         node,
         root,
         program: &format!("bifrost {VERSION}"),
+        action: "verify",
+        key: None,
         has_moved: false,
         changes,
         listing_digest: None,

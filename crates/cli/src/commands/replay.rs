@@ -1,0 +1,83 @@
+//! `bifrost replay`: does a saved snapshot still hold?
+
+use super::resolve::usage;
+use crate::context::Context;
+use crate::exit::Exit;
+use bifrost_core::snapshot::{self, Finding, Report, Saved};
+use std::path::{Path, PathBuf};
+
+/// Arguments of `bifrost replay`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The snapshot; with --forget also its name, where the file is lost
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// Read every file, and compare its SHA-256
+    #[arg(long)]
+    deep: bool,
+    /// Let go of its files: gc may take those that were replaced
+    #[arg(long, conflicts_with = "deep")]
+    forget: bool,
+}
+
+#[derive(Debug, serde::Serialize)]
+struct Forgotten {
+    version: u32,
+    name: String,
+    files: u64,
+}
+
+pub fn run(ctx: &Context, args: &Args) -> anyhow::Result<Exit> {
+    if args.forget {
+        return forget(ctx, &args.file);
+    }
+    let saved = Saved::read(&args.file).map_err(failed)?;
+    let registry = ctx.registry_to_read()?;
+    let report = ctx.block_on(snapshot::replay(&registry, saved, args.deep)).map_err(failed)?;
+    ctx.printer.data(&report, show)?;
+    Ok(if report.findings.is_empty() { Exit::Ok } else { Exit::Quarantined })
+}
+
+fn forget(ctx: &Context, file: &Path) -> anyhow::Result<Exit> {
+    let name = match file.is_file() {
+        true => Saved::read(file).map_err(failed)?.snapshot.name,
+        false => file.display().to_string(),
+    };
+    let files = ctx.block_on(ctx.registry()?.unpin(&name))?;
+    ctx.printer.data(&Forgotten { version: 1, name, files }, |forgotten| {
+        format!("{} files are no longer kept for {}", forgotten.files, forgotten.name)
+    })?;
+    Ok(if files == 0 { Exit::NothingMatched } else { Exit::Ok })
+}
+
+fn show(report: &Report) -> String {
+    let line = |finding: &Finding| {
+        let path = finding.path.as_ref().map_or(String::new(), |path| format!("{path}: "));
+        format!("{path}{}", finding.what)
+    };
+    let mut lines: Vec<String> = report.findings.iter().map(line).collect();
+    let Report { id, name, commit, files, .. } = report;
+    let whole = if report.findings.is_empty() { "it holds" } else { "it does not hold" };
+    let mut head = format!("{id}\n{files} files as of commit {commit}: {whole}");
+    let moved = format!("{} of them were replaced since and lie in .bifrost", report.moved);
+    let read = format!("{} were read, and have the bytes that they had", report.files_read);
+    let more =
+        format!("the registry can no longer rule out {} others, as it could then", report.more);
+    let loose = format!("only {} are kept for {name}: gc may take the others", report.pinned);
+    let is_read = report.files_read > 0 && report.findings.is_empty();
+    let is_loose = report.findings.is_empty() && report.pinned < *files as i64;
+    for (text, is_so) in
+        [(moved, report.moved > 0), (read, is_read), (more, report.more > 0), (loose, is_loose)]
+    {
+        if is_so {
+            head = format!("{head}; {text}");
+        }
+    }
+    lines.push(head);
+    lines.join("\n")
+}
+
+/// Turns a fault of the question into exit code 2.
+pub fn failed(error: snapshot::Error) -> anyhow::Error {
+    if error.is_usage() { usage(error).into() } else { error.into() }
+}

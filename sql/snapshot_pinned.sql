@@ -1,0 +1,1 @@
+SELECT count(*) FROM snapshot_pins WHERE snapshot = $1
