@@ -42,8 +42,9 @@ def relative(place, path):
 
 
 def contents(place):
-    """Digest and time of everything in the lake but the datasheet and what is private."""
-    files = [path for path in (place.lake / "spectra").rglob("*") if path.is_file()]
+    """Digest and time of the lake's data: what describes them (datasheet, HATS) names the commit."""
+    files = [path for path in (place.lake / "spectra" / "dataset").rglob("*.parquet") if path.is_file()]
+    assert files
     return {path: (hashlib.sha256(path.read_bytes()).digest(), path.stat().st_mtime_ns) for path in files}
 
 
@@ -177,7 +178,13 @@ def test_what_only_reading_shows_is_found_and_quarantined(lake):
 
 def test_every_bit_of_a_file_is_verified(lake):
     """Wherever a bit flips, it is found: in pages, in the footer, in its length, in the magic."""
-    path = spectra(lake)["dark-10000"]
+    lake.run("stage", "run", "snr")
+    derived = next((lake.lake / "snr").rglob("*dark-10000_*.parquet"))
+    for path in (spectra(lake)["dark-10000"], derived):
+        flip_all_over(lake, path)
+
+
+def flip_all_over(lake, path):
     whole = path.read_bytes()
     dice = random.Random(3)
     size = len(whole)
@@ -281,6 +288,20 @@ def test_a_file_that_is_pinned_late_comes_back(remade):
     assert actions(remade.json("gc", "--grace", "0s", "--apply", "unlink")) == ["return"]
     assert replaced(remade) == before and moved(remade) == []
     assert actions(remade.json("gc", "--grace", "0s", "--apply", "unlink")) == ["keep"]
+
+
+def test_a_file_of_whose_end_the_registry_was_not_told_stays(lake):
+    """It is pinned as the live version that the registry believes it to be."""
+    with psycopg.connect(lake.database_url) as connection:
+        connection.execute("INSERT INTO snapshot_pins SELECT 'paper', file_id FROM file_registry")
+    lake.run("convert", lake.folder / "archive", "--where", "zwarn = 0")
+    before = replaced(lake)
+    assert len(before) == 6
+    for _ in range(3):
+        assert actions(lake.json("gc", "--grace", "0s", "--apply", "unlink")) == ["sync"]
+    lake.run("sync")
+    assert actions(lake.json("gc", "--grace", "0s", "--apply", "unlink")) == ["keep"]
+    assert replaced(lake) == before
 
 
 def test_notes_and_leftovers_go_too_and_what_is_needed_stays(lake):

@@ -4,6 +4,7 @@ BIFROST_BIN names the program.
 """
 
 import os
+import random
 import shutil
 import subprocess
 import threading
@@ -203,7 +204,9 @@ def test_a_writer_does_the_programs_work_and_no_more(people):
         assert is_refused(writer, "UPDATE refinery_schema_history SET version = 0")
     own = ["--database-url", url]
     people.run("convert", people.folder / "archive", "--force")
-    assert people.json("sync", *own)["files_changed"] == 6
+    # a file whose number of rows is another has another name
+    synced = people.json("sync", *own)
+    assert synced["files_changed"] + synced["files_added"] == 6
     next((people.lake / "spectra").rglob("*.parquet")).unlink()
     assert people.json("sync", *own)["files_missing"] == 1
     people.run("stage", "run", "snr", *own)
@@ -233,6 +236,22 @@ class Watcher(threading.Thread):
                 if self.seen and new and min(new) < max(self.seen):
                     self.late.append(sorted(new))
                 self.seen = now
+
+
+class Cutter(threading.Thread):
+    """Cuts the program's connections all the time."""
+
+    def __init__(self, url):
+        super().__init__()
+        self.url, self.stopped, self.cut = url, threading.Event(), 0
+        self.dice = random.Random(7)
+
+    def run(self):
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            while not self.stopped.wait(self.dice.uniform(0.02, 0.4)):
+                query = ("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
+                         " WHERE application_name = 'bifrost' AND datname = current_database()")
+                self.cut += connection.execute(query).fetchone()[0]
 
 
 def objects(first, program):
@@ -314,3 +333,74 @@ def test_sixteen_syncs_at_once_lose_nothing(hub):
     for name, lake in [*lakes.items(), ("alpha", common)]:
         report = hub.json("verify", "--lake", lake, "--node", name, "--database-url", url)
         assert report["findings"] == []
+
+
+def test_syncs_whose_connections_are_cut_end_in_the_old_or_the_new_state(hub):
+    """Whoever ends the server's processes all the time: what is registered is always one whole state."""
+    url = hub.database_url
+    shared = hub.folder / "shared"
+    lakes = {name: hub.folder / name for name in ("alpha", "beta", "gamma")}
+    (shared / "dataset").mkdir(parents=True)
+    for lake in lakes.values():
+        lake.mkdir()
+        (lake / "tables").symlink_to(shared / "dataset")
+
+    def put(turn):
+        for number in range(4):
+            draft = hub.folder / "draft"
+            pq.write_table(objects(10 * number + turn, "dark"), draft)
+            draft.rename(shared / "dataset" / f"{number}.parquet")
+        about = [path.stat() for path in (shared / "dataset").glob("*.parquet")]
+        return sorted((a.st_size, a.st_mtime_ns) for a in about)
+
+    def registered():
+        """What each lake holds, in one look."""
+        rows = hub.sql("SELECT lake_id, size_bytes, mtime_ns FROM file_registry WHERE removed_commit IS NULL")
+        found = {}
+        for lake_id, *version in rows:
+            found.setdefault(lake_id, []).append(tuple(version))
+        return [sorted(files) for files in found.values()]
+
+    def start(name):
+        return subprocess.Popen(
+            [os.environ["BIFROST_BIN"], "sync", "--no-datasheet", "--catalog", "tables", "--json", "--lake",
+             str(lakes[name]), "--node", name, "--database-url", url],
+            env=hub.environment, cwd=hub.folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+    hub.run("db", "migrate")
+    whole = [put(0)]
+    watcher, cutter = Watcher(url), Cutter(url)
+    watcher.start()
+    cutter.start()
+    ended = Counter()
+    try:
+        for turn in range(1, 4 if not os.environ.get("BIFROST_SOAK") else 40):
+            running = [start(name) for name in lakes for _ in range(2)]
+            while any(process.poll() is None for process in running):
+                for files in registered():
+                    assert files in whole
+            for process in running:
+                said = process.communicate()
+                # 75: it was cut off again and again
+                assert process.returncode in (0, 75), said
+                ended[process.returncode] += 1
+            whole.append(put(turn))
+    finally:
+        cutter.stopped.set()
+        cutter.join()
+        watcher.stopped.set()
+        watcher.join()
+    assert cutter.cut > 10 and ended[0] > 0
+    assert watcher.late == []
+    for name, lake in lakes.items():
+        hub.run("sync", "--no-datasheet", "--catalog", "tables", "--lake", lake, "--node", name,
+                "--database-url", url)
+    assert registered() == [whole[-1]] * 3
+    rows = sum(pq.read_metadata(path).num_rows for path in (shared / "dataset").glob("*.parquet"))
+    assert hub.sql("SELECT count(*) FROM catalog") == [(3 * rows,)]
+    assert hub.sql("SELECT count(*) FROM (SELECT FROM catalog GROUP BY target_id"
+                   " HAVING count(*) FILTER (WHERE is_primary) <> 1) AS x") == [(0,)]
+    balance = hub.sql("SELECT sum(rows_added - rows_removed), sum(catalog_added - catalog_removed) FROM commits")
+    assert balance == [(3 * rows, 3 * rows)]
+    assert hub.json("sync", "--no-datasheet", "--catalog", "tables", "--lake", lakes["alpha"], "--node", "alpha",
+                    "--database-url", url)["commit"] is None

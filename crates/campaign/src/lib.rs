@@ -8,7 +8,6 @@
 //!   pixel    fetch -> make -> publish and register, one leased pixel
 //!   scratch  how many bytes of the archive's files may be here at once
 //!   batch    what is said of every few tiles
-//!   patience a registry that went away is waited for
 //! notices    people are told: webhook, command
 //! ```
 //!
@@ -18,7 +17,6 @@
 mod batch;
 mod beat;
 pub mod notices;
-mod patience;
 mod pixel;
 pub mod plan;
 mod run;

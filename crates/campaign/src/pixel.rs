@@ -1,12 +1,12 @@
 //! One leased pixel: its tiles are fetched and made side by side, and published together.
 
 use crate::beat::Held;
-use crate::patience::patiently;
 use crate::scratch::{self, Scratch};
 use crate::settings::{Settings, Tell};
 use bifrost_archive::fetch::{Ending as Fetch, Fetched, Fetcher, How, Job, Room, is_full_disk};
 use bifrost_core::guard::guard;
 use bifrost_core::outcome::Outcome;
+use bifrost_core::patience::{MayPass, patiently};
 use bifrost_core::publish::{self, Staging};
 use bifrost_core::quarantine::{self, Record};
 use bifrost_core::registry::campaign::{AttemptEnd, Ending, Lease, LeasedTile, Measured};
@@ -333,7 +333,7 @@ impl Shop {
             match patiently(patience, || sync::publish(&self.site, bundle)).await {
                 Ok(Ended::Published(ends)) => return Ok(Some(ends)),
                 Ok(Ended::Fenced) => break None,
-                Err(e) if crate::patience::MayPass::may_pass(&e) => return Err(e),
+                Err(e) if MayPass::may_pass(&e) => return Err(e),
                 // what is in place stays there until there is room for the rest
                 Err(e) if wants_room(&e) => {
                     tracing::info!("publishing waits: {e}");

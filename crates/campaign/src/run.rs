@@ -3,7 +3,6 @@
 use crate::batch::{Batch, Tally};
 use crate::beat::{Heart, Held, disk_of};
 use crate::notices::Teller;
-use crate::patience::patiently;
 use crate::pixel::{PixelEnd, Shop};
 use crate::plan::Plan;
 use crate::scratch::{self, Scratch};
@@ -11,6 +10,7 @@ use crate::settings::{End, Error, Event, Report, Settings, Stop, Tell};
 use bifrost_archive::fetch::Fetcher;
 use bifrost_core::hats::Follower;
 use bifrost_core::layout::Lake;
+use bifrost_core::patience::patiently;
 use bifrost_core::publish::{RUN, Running, Staging};
 use bifrost_core::quarantine;
 use bifrost_core::registry::Registry;

@@ -7,6 +7,7 @@ use crate::progress::BesideTheBar;
 use crate::settings::Settings;
 use bifrost_core::cluster::Cluster;
 use bifrost_core::layout::Lake;
+use bifrost_core::patience::{OF_A_COMMAND, patiently};
 use bifrost_core::registry::Registry;
 use std::io::IsTerminal;
 use std::path::Path;
@@ -38,7 +39,7 @@ impl Context {
     /// The registry for commands that write: its tables are made or brought up to date.
     pub fn registry(&self) -> anyhow::Result<Registry> {
         let registry = self.connected()?;
-        self.block_on(registry.migrate())?;
+        self.block_on(patiently(OF_A_COMMAND, || registry.migrate()))?;
         Ok(registry)
     }
 
@@ -48,7 +49,7 @@ impl Context {
             return self.registry();
         }
         let registry = self.connected()?;
-        self.block_on(registry.check_schema())?;
+        self.block_on(patiently(OF_A_COMMAND, || registry.check_schema()))?;
         Ok(registry)
     }
 

@@ -19,6 +19,7 @@ pub mod metadata;
 pub mod occupancy;
 pub mod order;
 pub mod outcome;
+pub mod patience;
 pub mod predicate;
 pub mod publish;
 pub mod quarantine;

@@ -6,6 +6,7 @@ use crate::exit::{Exit, Usage};
 use anyhow::{Context as _, bail};
 use bifrost_core::cluster;
 use bifrost_core::layout::Lake;
+use bifrost_core::patience::{OF_A_COMMAND, patiently};
 use bifrost_core::registry::{Lost, Registry, psql_variables};
 use bifrost_core::sync;
 use bifrost_stages::datasheet::as_of;
@@ -91,7 +92,12 @@ pub fn restore(ctx: &Context, file: &Path) -> anyhow::Result<Exit> {
     carry_out(restore.arg("--dbname").arg(database).arg(file))?;
     ctx.block_on(async {
         registry.migrate().await?;
-        registry.grant().await
+        registry.grant().await?;
+        // the lake may remember commits that came after the backup
+        match ctx.lake().ok().as_ref().and_then(as_of) {
+            Some(last) => registry.number_after(last).await,
+            None => Ok(()),
+        }
     })?;
     ctx.printer.note("restored; bifrost sync, on each node, takes up what has changed since");
     Ok(Exit::Ok)
@@ -165,7 +171,8 @@ pub fn rebuild(ctx: &Context, args: &Rebuild) -> anyhow::Result<Exit> {
             dry_run: false,
             key: None,
         };
-        let synced = sync::run(&registry, lake, &options, Arc::new(|_| {}));
+        let synced =
+            patiently(OF_A_COMMAND, || sync::run(&registry, lake, &options, Arc::new(|_| {})));
         reports.push(ctx.block_on(synced)?);
     }
     if !ctx.settings.sync.leaves_datasheet() {

@@ -106,6 +106,7 @@ fn told(action: Action, done: bool, items: &[&Item]) -> String {
             names.dedup();
             return format!("kept by snapshot {}", names.join(", "));
         }
+        Action::Sync => return "stays until a sync: the registry believes it is live".to_owned(),
         Action::Return => ("brought back", "to be brought back: a snapshot names it"),
         Action::Note => ("found moved", "found moved"),
         Action::Finish => ("found unlinked", "found unlinked"),

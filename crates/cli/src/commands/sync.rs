@@ -4,6 +4,7 @@ use crate::context::Context;
 use crate::exit::{Exit, Usage};
 use crate::{datasheet, printer, progress};
 use bifrost_core::layout::{Lake, SPECTRA};
+use bifrost_core::patience::{OF_A_COMMAND, patiently};
 use bifrost_core::sync::{self, Progress, Report, Step};
 use indicatif::ProgressBar;
 use serde::Deserialize;
@@ -77,7 +78,8 @@ pub fn run(ctx: &Context, args: &Args) -> anyhow::Result<Exit> {
         key: args.key.clone(),
     };
     let bars = Bars::new(ctx.printer);
-    let report = ctx.block_on(sync::run(&registry, &lake, &asked, bars.progress()))?;
+    let synced = patiently(OF_A_COMMAND, || sync::run(&registry, &lake, &asked, bars.progress()));
+    let report = ctx.block_on(synced)?;
     bars.clear();
     ctx.printer.data(&report, summary)?;
     if report.repeats.is_some() {

@@ -52,6 +52,8 @@ pub enum Action {
     Unlink,
     /// It stays: a snapshot names it.
     Keep,
+    /// It stays: the registry believes that it is in the lake, until a sync.
+    Sync,
     /// It goes back to where it lay: a snapshot names it.
     Return,
     /// It was renamed by a run that died: that is noted.
@@ -135,7 +137,7 @@ pub async fn run(
     let (here, there) = (scan::candidates(lake, &kept)?, scan::moved(lake)?);
     let marks = session.gc_marks(grace.as_secs_f64()).await?;
     let mut items = plan(lake, &session, here, there, marks).await?;
-    if consent != Consent::Nothing {
+    if consent != Consent::Nothing && !items.is_empty() {
         apply(lake, &mut session, consent, &mut items).await?;
     }
     let lake_id = lake.identity().lake_id;
@@ -152,11 +154,16 @@ async fn plan(
 ) -> Result<Vec<Item>, Error> {
     let mut marks: HashMap<String, MarkRow> =
         marks.into_iter().map(|mark| (mark.path.clone(), mark)).collect();
-    let mut files: BTreeMap<String, (Kind, Version)> = there.clone();
-    files.extend(here.clone());
+    // what was moved comes before another file that has its old place since
+    let mut files: BTreeMap<String, (Kind, Version)> = here.clone();
+    files.extend(there.clone());
     files.extend(marks.values().map(|m| (m.path.clone(), (Kind::named(&m.kind), m.version))));
+    if files.is_empty() {
+        return Ok(Vec::new());
+    }
     let versions: Vec<Version> = files.values().map(|(_, version)| *version).collect();
     let mut pins = session.pins(versions.iter().copied()).await?;
+    let believed = session.believed(versions.iter().copied()).await?;
     let mut items = Vec::new();
     for (place, (path, (kind, version))) in files.into_iter().enumerate() {
         let mark = marks.remove(&path);
@@ -167,7 +174,13 @@ async fn plan(
             false => Version::of(&lake.private(&path))? == Some(version),
         };
         let is_there = there.get(&path).is_some_and(|(_, v)| *v == version);
-        let state = State { is_candidate, is_here, is_there, is_pinned: snapshot.is_some() };
+        let state = State {
+            is_candidate,
+            is_here,
+            is_there,
+            is_pinned: snapshot.is_some(),
+            is_believed: believed.contains(&place),
+        };
         let due_at = mark.as_ref().map(|m| m.due_at);
         let action = state.action(mark.as_ref());
         let size_bytes = version.size_bytes;
@@ -186,12 +199,15 @@ struct State {
     /// Whether it lies in the folder of what was moved.
     is_there: bool,
     is_pinned: bool,
+    /// Whether the registry believes that it is in the lake.
+    is_believed: bool,
 }
 
 impl State {
     fn action(self, mark: Option<&MarkRow>) -> Action {
         let Some(mark) = mark else {
             return match self {
+                Self { is_believed: true, .. } => Action::Sync,
                 Self { is_pinned: true, is_there: true, .. } => Action::Return,
                 Self { is_pinned: true, .. } => Action::Keep,
                 // a registry that was made anew knows nothing of it
@@ -202,6 +218,7 @@ impl State {
         match mark.step {
             GcStep::Unlinking if self.is_there => Action::Unlink,
             GcStep::Unlinking => Action::Finish,
+            _ if self.is_believed && (self.is_here || self.is_there) => Action::Sync,
             _ if self.is_there && self.is_pinned => Action::Return,
             GcStep::Moved if self.is_there && mark.is_due => Action::Unlink,
             GcStep::Moved if self.is_there => Action::Wait,
@@ -294,14 +311,15 @@ fn borrowed(paths: &[String]) -> Vec<&str> {
 }
 
 fn new_marks(items: &[Item], action: Action) -> Vec<NewMark<'_>> {
-    let mark = |item: &'_ Item| (item.kind.name(), item.version);
+    let is_moved = action == Action::Note;
     let chosen = items.iter().filter(|item| item.action == action);
-    chosen
-        .map(|item| {
-            let (kind, version) = mark(item);
-            NewMark { path: &item.path, kind, version, is_moved: action == Action::Note }
-        })
-        .collect()
+    let new = chosen.map(|Item { path, kind, version, .. }| NewMark {
+        path,
+        kind: kind.name(),
+        version: *version,
+        is_moved,
+    });
+    new.collect()
 }
 
 /// Notes that something was done.
@@ -359,17 +377,21 @@ mod tests {
         let flags = [false, true];
         let steps = [GcStep::Marked, GcStep::Moved, GcStep::Unlinking];
         for (is_here, is_there) in [(false, false), (true, false), (false, true)] {
-            for is_pinned in flags {
-                let state = State { is_candidate: is_here, is_here, is_there, is_pinned };
+            for (is_pinned, is_believed) in
+                [(false, false), (true, false), (false, true), (true, true)]
+            {
+                let is_candidate = is_here;
+                let state = State { is_candidate, is_here, is_there, is_pinned, is_believed };
+                let stays = is_pinned || is_believed;
                 let unmarked = state.action(None);
                 assert!(unmarked != Action::Unlink && unmarked != Action::Move);
                 for step in steps {
                     for is_due in flags {
                         let action = state.action(Some(&mark(step, is_due)));
                         let decided = step == GcStep::Unlinking;
-                        let may = decided || (step == GcStep::Moved && is_due && !is_pinned);
+                        let may = decided || (step == GcStep::Moved && is_due && !stays);
                         assert_eq!(action == Action::Unlink, may && is_there, "{state:?} {step:?}");
-                        let may = step == GcStep::Marked && is_due && !is_pinned && is_here;
+                        let may = step == GcStep::Marked && is_due && !stays && is_here;
                         assert_eq!(action == Action::Move, may, "{state:?} {step:?}");
                     }
                 }

@@ -6,7 +6,7 @@ use super::{Error, Registry, doing};
 use crate::withdraw::Version;
 use chrono::{DateTime, Utc};
 use postgres_types::ToSql;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use tokio_postgres::Row;
 use uuid::Uuid;
 
@@ -95,6 +95,20 @@ impl LakeSession {
         rows.and_then(|rows| rows.iter().map(pin).collect()).map_err(doing("look for pins"))
     }
 
+    /// The places of those versions that the registry believes to be in the lake.
+    pub(crate) async fn believed(
+        &self,
+        versions: impl Iterator<Item = Version> + Clone,
+    ) -> Result<HashSet<usize>, Error> {
+        let sql = include_str!("../../../../sql/gc_believed.sql");
+        let v = Versions::of(versions);
+        let rows = self.client.query(sql, &[&self.lake_id, &v.sizes, &v.times, &v.inodes]).await;
+        let place =
+            |row: &Row| Ok(usize::try_from(row.try_get::<_, i64>(0)? - 1).unwrap_or_default());
+        rows.and_then(|rows| rows.iter().map(place).collect())
+            .map_err(doing("look for files that are believed to be there"))
+    }
+
     /// Marks files.
     pub(crate) async fn gc_mark(&self, marks: &[NewMark<'_>]) -> Result<(), Error> {
         let sql = include_str!("../../../../sql/gc_mark.sql");
@@ -177,13 +191,15 @@ impl Registry {
     /// # Errors
     /// [`Error::Unreachable`], [`Error::Statement`].
     pub async fn discard(&self) -> Result<(), Error> {
-        let lock = include_str!("../../../../sql/sync_lock_commits.sql");
+        let lakes = include_str!("../../../../sql/rebuild_lock_lakes.sql");
+        let commits = include_str!("../../../../sql/sync_lock_commits.sql");
         let sql = include_str!("../../../../sql/rebuild_discard.sql");
         let identity = include_str!("../../../../sql/rebuild_identity.sql");
         let mut client = self.client().await?;
         let done = async {
             let transaction = client.transaction().await?;
-            transaction.query_one(lock, &[]).await?;
+            transaction.query_one(lakes, &[]).await?;
+            transaction.query_one(commits, &[]).await?;
             transaction.batch_execute(sql).await?;
             transaction.batch_execute(identity).await?;
             transaction.commit().await
@@ -196,9 +212,16 @@ impl Registry {
     /// # Errors
     /// [`Error::Unreachable`], [`Error::Statement`].
     pub async fn number_after(&self, commit: i64) -> Result<(), Error> {
+        let lock = include_str!("../../../../sql/sync_lock_commits.sql");
         let sql = include_str!("../../../../sql/rebuild_number.sql");
-        let done = self.client().await?.query_one(sql, &[&commit]).await;
-        done.map(drop).map_err(doing("number commits"))
+        let mut client = self.client().await?;
+        let done = async {
+            let transaction = client.transaction().await?;
+            transaction.query_one(lock, &[]).await?;
+            transaction.query_one(sql, &[&commit]).await?;
+            transaction.commit().await
+        };
+        done.await.map_err(doing("number commits"))
     }
 
     /// Whether nothing at all is in the database.

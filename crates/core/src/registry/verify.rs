@@ -39,7 +39,7 @@ pub(crate) struct CondemnedRow {
 }
 
 impl Registry {
-    /// The files that are believed to be in a lake.
+    /// The files that are live in a lake.
     pub(crate) async fn verify_ids(&self, lake_id: Uuid) -> Result<Vec<i64>, Error> {
         let sql = include_str!("../../../../sql/verify_ids.sql");
         let rows = self.client().await?.query(sql, &[&lake_id]).await;

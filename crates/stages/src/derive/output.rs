@@ -61,9 +61,9 @@ impl Output {
     /// Writes the footer with `about` in it, and the content's checksum.
     pub(super) fn finish(mut self, about: Vec<(&str, String)>) -> Result<(), Fault> {
         self.writer.flush().map_err(Fault::writing)?;
-        let file = self.writer.inner_mut();
-        file.flush().map_err(|e| Fault::Disk(e.to_string()))?;
-        let content = file.content().to_string();
+        // the writer has a buffer of its own: what lies there must be in the checksum, too
+        self.writer.sync().map_err(|e| Fault::Disk(e.to_string()))?;
+        let content = self.writer.inner_mut().content().to_string();
         for (key, value) in about.into_iter().chain([(metadata::CONTENT, content)]) {
             self.writer.append_key_value_metadata(KeyValue::new(key.to_owned(), value));
         }

@@ -142,6 +142,27 @@ fn rows_keep_their_order_and_keys_across_batches_and_row_groups() {
 }
 
 #[test]
+fn the_checksum_covers_all_rows() {
+    let bench = Bench::new();
+    let ids: Vec<i64> = (0..1000).collect();
+    bench.put(5, &ids, true);
+    bench.run(&Told(1, twice));
+    let (_, path) = bench.made(5);
+    let bytes = fs::read(&path).expect("read");
+    let builder = ParquetRecordBatchReaderBuilder::try_new(File::open(&path).expect("a file"));
+    let parquet = builder.expect("Parquet").metadata().clone();
+    let keys = parquet.file_metadata().key_value_metadata().expect("keys");
+    let stated = keys.iter().find(|pair| pair.key == metadata::CONTENT).expect("a checksum");
+    let stated: metadata::Content =
+        stated.value.as_deref().and_then(|text| text.parse().ok()).expect("understood");
+    let chunks = parquet.row_groups().iter().flat_map(|group| group.columns());
+    let end = chunks.map(|chunk| chunk.byte_range()).map(|(start, length)| start + length).max();
+    assert!(Some(stated.length) >= end, "{stated} of rows up to {end:?}");
+    let covered = &bytes[..stated.length as usize];
+    assert_eq!(stated.blake3, *blake3::hash(covered).as_bytes());
+}
+
+#[test]
 fn only_what_is_stale_is_made_again() {
     let bench = Bench::new();
     bench.put(1, &[3, 1, 2], true);

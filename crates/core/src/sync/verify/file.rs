@@ -1,7 +1,7 @@
 //! One file, read from its first byte to its last and held against what was registered of it.
 
 use super::rows::{Expected, Rows, columns_of};
-use crate::footer::{Footer, Schemas};
+use crate::footer::{self, Footer, Schemas};
 use crate::guard::guard;
 use crate::layout::{self, DATASET};
 use crate::metadata::{self, Content};
@@ -13,13 +13,12 @@ use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use std::fmt::Display;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Read, Seek};
 use std::ops::Range;
 use std::path::Path;
 
 /// Rows looked at at a time: of a few columns, and of all, where rows may hold long arrays.
 const BATCH_ROWS: [usize; 2] = [8192, 128];
-const BUFFER_BYTES: usize = 1 << 20;
 
 /// What came of reading a file.
 #[derive(Debug)]
@@ -27,6 +26,8 @@ pub(super) enum Checked {
     Sound,
     /// This is wrong with it.
     Damaged(String),
+    /// It could not be read, for this reason: another time it may.
+    Unread(String),
     /// It is not there, or not what was registered: a comparison tells.
     Other,
 }
@@ -45,8 +46,26 @@ pub(super) fn check(root: &Path, known: &KnownRow, schemas: &Schemas) -> Checked
     match read {
         Ok(Ok(wrong)) if wrong.is_empty() => Checked::Sound,
         Ok(Ok(wrong)) => Checked::Damaged(wrong.join("; ")),
-        Ok(Err(e)) => Checked::Damaged(e),
+        Ok(Err(Fault::Damaged(what))) => Checked::Damaged(what),
+        Ok(Err(Fault::Unread(e))) => Checked::Unread(format!("it cannot be read: {e}")),
         Err(panicked) => Checked::Damaged(panicked.to_string()),
+    }
+}
+
+/// Why no more can be told of a file.
+enum Fault {
+    /// It is not what it should be.
+    Damaged(String),
+    /// The system refused, which says nothing about the file.
+    Unread(io::Error),
+}
+
+impl From<footer::Error> for Fault {
+    fn from(error: footer::Error) -> Self {
+        match error {
+            footer::Error::Io(e) => Self::Unread(e),
+            damage => Self::Damaged(damage.to_string()),
+        }
     }
 }
 
@@ -55,10 +74,10 @@ fn undecodable(e: impl Display) -> String {
 }
 
 /// What is wrong with it; an error where no more can be told.
-fn read(path: &Path, known: &KnownRow, schemas: &Schemas) -> Result<Vec<String>, String> {
-    let file = File::open(path).map_err(|e| format!("it cannot be opened: {e}"))?;
+fn read(path: &Path, known: &KnownRow, schemas: &Schemas) -> Result<Vec<String>, Fault> {
+    let file = File::open(path).map_err(Fault::Unread)?;
     let size_bytes = u64::try_from(known.version.size_bytes).unwrap_or(0);
-    let footer = Footer::read(&file, size_bytes, schemas).map_err(|e| e.to_string())?;
+    let footer = Footer::read(&file, size_bytes, schemas)?;
     let mut wrong = against_registered(&footer, known);
     let stated = footer.value(metadata::CONTENT).filter(|_| footer.is_ours());
     let stated: Option<Content> = stated.and_then(|text| text.parse().ok());
@@ -68,11 +87,15 @@ fn read(path: &Path, known: &KnownRow, schemas: &Schemas) -> Result<Vec<String>,
     let (tile, partition) = place_of(known, &footer, &mut wrong);
     let is_ours = footer.is_ours();
     let expected = Expected { tile: tile.as_ref(), partition, is_ours };
-    // where no checksum says that the rest is good, all of it must be decoded
-    let rows = rows(&file, expected, stated.is_none()).map_err(|e| {
-        wrong.push(e);
-        wrong.join("; ")
-    })?;
+    let rows = match rows(&file, expected, stated.map_or(0, |stated| stated.length)) {
+        Ok(rows) => rows,
+        Err(e) => {
+            // the decoder does not tell a disk that fails from a file that is damaged
+            read_through(&file).map_err(Fault::Unread)?;
+            wrong.push(e);
+            return Err(Fault::Damaged(wrong.join("; ")));
+        }
+    };
     wrong.extend(rows.wrong);
     let counts = [
         ("its footer states", Some(footer.bounds.num_rows)),
@@ -101,28 +124,15 @@ fn against_registered(footer: &Footer, known: &KnownRow) -> Vec<String> {
     wrong
 }
 
-fn against_content(file: &File, stated: &Content) -> Result<(), String> {
-    let failed = |e: io::Error| format!("it cannot be read: {e}");
+fn against_content(file: &File, stated: &Content) -> Result<(), Fault> {
     let mut hasher = blake3::Hasher::new();
-    let mut left = stated.length;
-    let mut file = file.try_clone().map_err(failed)?;
-    let mut buffer = vec![0; BUFFER_BYTES];
-    while left > 0 {
-        let want = usize::try_from(left).unwrap_or(usize::MAX).min(BUFFER_BYTES);
-        match file.read(&mut buffer[..want]) {
-            Ok(0) => return Err("it is shorter than its checksum states".to_owned()),
-            Ok(n) => {
-                hasher.update(&buffer[..n]);
-                left -= n as u64;
-            }
-            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-            Err(e) => return Err(failed(e)),
-        }
-    }
-    if *hasher.finalize().as_bytes() == stated.blake3 {
-        Ok(())
+    hasher.update_reader(file.take(stated.length)).map_err(Fault::Unread)?;
+    if hasher.count() < stated.length {
+        Err(Fault::Damaged("it is shorter than its checksum states".to_owned()))
+    } else if *hasher.finalize().as_bytes() != stated.blake3 {
+        Err(Fault::Damaged("its content is not what its checksum states".to_owned()))
     } else {
-        Err("its content is not what its checksum states".to_owned())
+        Ok(())
     }
 }
 
@@ -160,16 +170,29 @@ fn named_rows(known: &KnownRow) -> Option<i64> {
     i64::try_from(named(known)?.rows).ok()
 }
 
+fn read_through(mut file: &File) -> io::Result<()> {
+    file.rewind()?;
+    io::copy(&mut file, &mut io::sink()).map(drop)
+}
+
 struct Found {
     count: u64,
     order: Option<String>,
     wrong: Vec<String>,
 }
 
-fn rows(file: &File, expected: Expected<'_>, all: bool) -> Result<Found, String> {
+/// Looks at the rows of a file whose first bytes, up to `vouched`, are known to be good. What lies
+/// beyond must be decoded, all of it.
+fn rows(file: &File, expected: Expected<'_>, vouched: u64) -> Result<Found, String> {
     let file = file.try_clone().map_err(undecodable)?;
     let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(undecodable)?;
     let columns: Vec<usize> = columns_of(builder.schema()).into_values().collect();
+    let groups = builder.metadata().row_groups().iter();
+    let ends = groups.flat_map(|group| group.columns()).map(|chunk| {
+        let (start, length) = chunk.byte_range();
+        start.saturating_add(length)
+    });
+    let all = ends.max().is_some_and(|end| vouched < end);
     let mask = if all {
         ProjectionMask::all()
     } else {

@@ -14,6 +14,7 @@ use super::difference::Difference;
 use super::{Error, Options, Progress, Step, run_blocking, settle};
 use crate::footer::Schemas;
 use crate::layout::Lake;
+use crate::patience::{OF_A_COMMAND, patiently};
 use crate::registry::{Changes, End, KnownRow, LakeSession, Registry};
 use crate::{VERSION, hats};
 use file::Checked;
@@ -55,7 +56,7 @@ pub enum Kind {
     Damaged,
     /// What it holds is held by another, too.
     Duplicate,
-    /// It could not be looked at.
+    /// It could not be looked at: the system refused.
     Unread,
 }
 
@@ -135,7 +136,8 @@ pub async fn run(
         Report { version: 1, lake_id, node: options.node.clone(), ..Report::default() };
     let differs = compare(registry, lake, &mut report).await?;
     if request.repair && differs {
-        let synced = super::run(registry, lake, options, progress.clone()).await?;
+        let sync = || super::run(registry, lake, options, progress.clone());
+        let synced = patiently(OF_A_COMMAND, sync).await?;
         report.commits.extend(synced.commit);
         for file in synced.quarantined {
             report.find(Kind::Damaged, file.path, file.reason);
@@ -143,7 +145,8 @@ pub async fn run(
     }
     if request.deep {
         look_deep(registry, lake, request, options, &progress, &mut report).await?;
-        for two in registry.duplicates(lake_id, LISTED as i64).await? {
+        let duplicates = patiently(OF_A_COMMAND, || registry.duplicates(lake_id, LISTED as i64));
+        for two in duplicates.await? {
             let what = format!(
                 "{} objects are held more than once (one is {}), by {}",
                 two.objects, two.target_id, two.paths
@@ -207,21 +210,26 @@ async fn look_deep(
     let total = ids.len() as u64;
     let schemas = Arc::new(Schemas::default());
     for (chunk, first) in ids.chunks(CHUNK_FILES).zip((0..).step_by(CHUNK_FILES)) {
-        let known = registry.known_files(chunk).await?;
+        let known = patiently(OF_A_COMMAND, || registry.known_files(chunk)).await?;
         let live = known.into_iter().filter(|known| known.is_live).collect();
         let mut damaged = Vec::new();
         for (known, checked) in check_all(lake, live, first, total, &schemas, progress).await {
-            if !matches!(checked, Checked::Other) {
+            if matches!(checked, Checked::Sound | Checked::Damaged(_)) {
                 report.files_read += 1;
                 report.bytes_read += known.version.size_bytes;
             }
-            if let Checked::Damaged(what) = checked {
-                report.find(Kind::Damaged, &known.path, &what);
-                damaged.push((known, what));
+            match checked {
+                Checked::Sound | Checked::Other => {}
+                Checked::Unread(what) => report.find(Kind::Unread, &known.path, what),
+                Checked::Damaged(what) => {
+                    report.find(Kind::Damaged, &known.path, &what);
+                    damaged.push((known, what));
+                }
             }
         }
         if request.repair && !damaged.is_empty() {
-            report.commits.extend(condemn(registry, lake, options, &damaged).await?);
+            let condemned = patiently(OF_A_COMMAND, || condemn(registry, lake, options, &damaged));
+            report.commits.extend(condemned.await?);
         }
     }
     Ok(())

@@ -1,14 +1,17 @@
 //! A registry that went away is waited for, with growing pauses, for a while.
 
-use bifrost_core::registry::Error;
-use bifrost_core::sync;
+use crate::registry::Error;
+use crate::{hats, sync};
 use std::time::{Duration, Instant};
 
+/// How long a command that somebody waits for tries on.
+pub const OF_A_COMMAND: Duration = Duration::from_secs(30);
 const FIRST: Duration = Duration::from_millis(100);
 const LONGEST: Duration = Duration::from_secs(5);
 
 /// An error that tells whether it may be gone later.
-pub(crate) trait MayPass: std::fmt::Display {
+pub trait MayPass: std::fmt::Display {
+    /// Whether the same thing may work later without anybody's doing.
     fn may_pass(&self) -> bool;
 }
 
@@ -20,12 +23,19 @@ impl MayPass for Error {
 
 impl MayPass for sync::Error {
     fn may_pass(&self) -> bool {
-        matches!(self, Self::Registry(e) if e.is_transient())
+        match self {
+            Self::Registry(e) | Self::Hats(hats::Error::Registry(e)) => e.is_transient(),
+            _ => false,
+        }
     }
 }
 
-/// Tries until it works, fails for good, or has failed for longer than `patience`.
-pub(crate) async fn patiently<T, E: MayPass, F: Future<Output = Result<T, E>>>(
+/// Tries until it works, fails for good, or has failed for longer than `patience`. What is tried
+/// must be such that it may be done twice: the answer to a commit may have been lost.
+///
+/// # Errors
+/// That of the last try.
+pub async fn patiently<T, E: MayPass, F: Future<Output = Result<T, E>>>(
     patience: Duration,
     mut attempt: impl FnMut() -> F,
 ) -> Result<T, E> {
