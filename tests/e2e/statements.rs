@@ -3,6 +3,7 @@
 //! here, not in front of a user. `BIFROST_BLESS=1` writes the file anew.
 
 use crate::support::{Place, repository};
+use bifrost_core::registry::template::assemble;
 use std::fmt::Write;
 use std::path::PathBuf;
 use tokio_postgres::{Client, NoTls};
@@ -17,7 +18,18 @@ async fn statements_take_and_give_what_is_written_down() {
     let connection = tokio::spawn(connection);
     let mut found = String::new();
     for path in statements() {
-        found += &signature(&client, &path).await;
+        let name = path.file_stem().unwrap_or_default().to_string_lossy();
+        let sql = std::fs::read_to_string(&path).expect("a file");
+        match name.as_ref() {
+            "resolve_files" => {
+                for way in WAYS {
+                    let name = format!("{name}, {way}");
+                    found += &signature(&client, &name, &whole(&sql, way)).await;
+                }
+            }
+            "time_files" => found += &signature(&client, &name, &whole(&sql, "")).await,
+            _ => found += &signature(&client, &name, &sql).await,
+        }
     }
     drop(client);
     connection.await.expect("it ends").expect("well");
@@ -36,12 +48,23 @@ fn statements() -> Vec<PathBuf> {
     paths
 }
 
+/// The ways of a question, by one of which its statement is put together.
+const WAYS: [&str; 5] = ["product", "sky", "tile", "cells", "objects"];
+
+/// The statement for a question that goes this way and demands all that there is.
+fn whole(template: &str, way: &str) -> String {
+    let words = template.lines().filter_map(|line| line.split_once("--?"));
+    let demanded: Vec<&str> = words
+        .flat_map(|(_, words)| words.split_whitespace())
+        .filter(|word| *word == way || !WAYS.contains(word))
+        .collect();
+    assemble(template, &demanded, |_| Some(&0)).sql
+}
+
 /// `name(type, …) -> column type, …`
-async fn signature(client: &Client, path: &std::path::Path) -> String {
-    let name = path.file_stem().unwrap_or_default().to_string_lossy();
-    let sql = std::fs::read_to_string(path).expect("a file");
+async fn signature(client: &Client, name: &str, sql: &str) -> String {
     let statement =
-        client.prepare(&sql).await.unwrap_or_else(|e| panic!("{name}: {:?}", e.as_db_error()));
+        client.prepare(sql).await.unwrap_or_else(|e| panic!("{name}: {:?}", e.as_db_error()));
     let parameters: Vec<_> = statement.params().iter().map(ToString::to_string).collect();
     let mut line = format!("{name}({})", parameters.join(", "));
     for (index, column) in statement.columns().iter().enumerate() {

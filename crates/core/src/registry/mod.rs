@@ -18,7 +18,8 @@ pub(crate) mod resolve;
 mod rows;
 mod snapshots;
 pub mod stages;
-mod template;
+#[doc(hidden)]
+pub mod template;
 pub(crate) mod time;
 mod verify;
 

@@ -9,14 +9,17 @@ use tokio_postgres::types::ToSql;
 const MARK: &str = "--?";
 
 /// A statement for one question.
-pub(super) struct Assembled<'a> {
-    pub(super) sql: String,
-    pub(super) params: Vec<&'a (dyn ToSql + Sync)>,
+pub struct Assembled<'a> {
+    /// Its text.
+    pub sql: String,
+    /// Its parameters in order.
+    pub params: Vec<&'a (dyn ToSql + Sync)>,
 }
 
-/// Leaves out lines whose words are all `unless demanded`, and numbers the parameters, which are
+/// Leaves out lines that have words of which none is demanded, and numbers the parameters, which are
 /// written `:name`, in the order in which they come.
-pub(super) fn assemble<'a>(
+#[must_use]
+pub fn assemble<'a>(
     template: &str,
     demanded: &[&str],
     value: impl Fn(&str) -> Option<&'a (dyn ToSql + Sync)>,
