@@ -31,8 +31,8 @@ KINDS = {
     "anything distant, well fitted": (
         "zwarn = 0 AND z > {t}", (7.5, 0.1), "z_max > {t} AND zwarn_min = 0"),
     "galaxies in a shell": (
-        "spectype = 'GALAXY' AND zwarn = 0 AND z BETWEEN {t} AND {t} + 0.1", (1.75, 1.0),
-        "z_max >= {t} AND z_min <= {t} + 0.1 AND zwarn_min = 0 AND spectype_min <= 'GALAXY'"),
+        "spectype = 'GALAXY' AND zwarn = 0 AND z BETWEEN {t} AND {u}", (1.75, 1.0),
+        "z_max >= {t} AND z_min <= {u} AND zwarn_min = 0 AND spectype_min <= 'GALAXY'"),
     "quasars nearby": (
         "spectype = 'QSO' AND zwarn = 0 AND z < {t}", (0.6, 3.0),
         "z_min < {t} AND zwarn_min = 0 AND spectype_min <= 'QSO' AND spectype_max >= 'QSO'"),
@@ -60,12 +60,12 @@ def main():
                 for _ in range(30):
                     middle = (low + high) / 2
                     [(hit,)] = truth.execute(
-                        f"SELECT count(DISTINCT path) FROM rows WHERE {predicate.format(t=middle)}").fetchall()
+                        f"SELECT count(DISTINCT path) FROM rows WHERE {predicate.format(t=middle, u=middle + 0.1)}").fetchall()
                     if hit < share * total:
                         low = middle
                     else:
                         high = middle
-                asked = predicate.format(t=f"{high:.6g}")
+                asked = predicate.format(t=f"{high:.6g}", u=f"{high + 0.1:.6g}")
                 true, rows = truth.execute(
                     f"SELECT array_agg(DISTINCT path), count(*) FROM rows WHERE {asked}").fetchone()
                 answer = library.ask({"predicate": asked, "detail": "explained"})["resolution"]
@@ -73,7 +73,7 @@ def main():
                 assert set(true) <= kept, f"{asked}: missed {set(true) - kept}"
                 [(crude,)] = connection.execute(
                     "SELECT count(*) FROM file_registry WHERE state = 'live' AND product = 'spectra' AND "
-                    + outer.format(t=f"{high:.6g}")).fetchall()
+                    + outer.format(t=f"{high:.6g}", u=f"{high + 0.1:.6g}")).fetchall()
                 estimate = answer["pruned"]["explained"]["rows_estimated"]
                 table += (f"| `{asked}` | {len(true):,} | {100 * len(true) / total:.2f} | {len(kept):,} |"
                           f" {len(kept) / len(true):.2f} | {crude:,} | {rows:,} | {estimate:,} |"

@@ -76,9 +76,20 @@ impl Cone {
     /// Order-29 ranges that cover the cone, sorted and apart from each other: never too little.
     #[must_use]
     pub fn ranges(&self) -> Vec<Range<i64>> {
-        // cells of about a twentieth of the radius, from tile size down to an arc second
+        self.ranges_at(self.order())
+    }
+
+    /// Order of cells of about a twentieth of the radius, from tile size down to an arc second.
+    fn order(&self) -> u8 {
         let wanted = (58.6 / (self.radius_deg / 20.0).max(1e-5)).log2().ceil();
-        self.ranges_at((wanted.max(0.0) as u8).clamp(Pixel::ORDER, 18))
+        (wanted.max(0.0) as u8).clamp(Pixel::ORDER, 18)
+    }
+
+    /// The same by cells of a quarter of a degree at least: fewer ranges, fine enough to tell tiles
+    /// apart.
+    #[must_use]
+    pub fn tile_ranges(&self) -> Vec<Range<i64>> {
+        self.ranges_at(self.order().min(Pixel::ORDER + 2))
     }
 
     /// One order-29 range that covers the cone and as much more as there is between its ends.

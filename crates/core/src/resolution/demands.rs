@@ -5,14 +5,9 @@ use crate::occupancy;
 use crate::predicate::Predicate;
 use crate::predicate::needs::{self, Interval};
 use crate::registry::resolve::Demands;
-use std::ops::Range;
 
-/// The demands of a question whose cone is covered by these ranges; `None` if nothing can fulfil them.
-pub(super) fn of(
-    query: &Query,
-    condition: &Predicate,
-    cover: Option<&[Range<i64>]>,
-) -> Option<Demands> {
+/// The demands of a question; `None` if nothing can fulfil them.
+pub(super) fn of(query: &Query, condition: &Predicate) -> Option<Demands> {
     let float = |name| Interval::<f64>::of(condition, name);
     let int = |name| Interval::<i64>::of(condition, name);
     let texts = |name| needs::texts(condition, name).map(Vec::from_iter);
@@ -24,7 +19,7 @@ pub(super) fn of(
     let spectypes = texts("spectype");
     let demands = Demands {
         product: query.product().to_owned(),
-        sky: cover.map(cone::multirange),
+        sky: query.cone.map(|cone| cone::multirange(&cone.tile_ranges())),
         z: z.ends(),
         deltachi2: deltachi2.ends(),
         zwarn: zwarn.ends(),
@@ -81,7 +76,7 @@ mod tests {
     fn demands(text: &str) -> Option<Demands> {
         let predicate = Predicate::parse(text).expect("a predicate");
         let query = Query { predicate: Some(predicate), ..Query::default() };
-        of(&query, &query.condition(), None)
+        of(&query, &query.condition())
     }
 
     #[test]

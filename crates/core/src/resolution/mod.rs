@@ -196,7 +196,7 @@ pub async fn resolve(
     let resolver = registry.resolver(query.as_of).await?;
     let condition = query.condition();
     let cover = query.cone.map(|cone| cone.ranges());
-    let demands = demands::of(query, &condition, cover.as_deref());
+    let demands = demands::of(query, &condition);
     let mut answer = resolver.files(&demands.clone().unwrap_or_default()).await?;
     if demands.is_none() {
         answer.files.clear();
