@@ -7,6 +7,7 @@
 //! This crate touches no terminal, no environment and no home folder: whatever it needs is passed
 //! to it, so that the command line and the Python package share it unchanged.
 
+mod blocking;
 pub mod bounds;
 pub mod cluster;
 pub mod footer;

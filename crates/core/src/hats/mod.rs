@@ -19,6 +19,7 @@ mod partitions;
 mod skymap;
 pub mod view;
 
+use crate::blocking::run_blocking;
 use crate::layout::{self, DATASET, Lake};
 use crate::publish;
 use crate::registry::{self, Registry};
@@ -115,7 +116,7 @@ pub async fn refresh(registry: &Registry, lake: &Lake) -> Result<Vec<String>, Er
         return Ok(changed);
     }
     let owner = lake.clone();
-    let _lock = blocking(move || lock(&owner)).await?;
+    let _lock = run_blocking(move || lock(&owner)).await?;
     for product in behind(lake, latest)? {
         let known = match Catalog::read(&lake.root().join(&product), lake.identity().lake_id) {
             There::Foreign => continue,
@@ -129,7 +130,7 @@ pub async fn refresh(registry: &Registry, lake: &Lake) -> Result<Vec<String>, Er
         let changes = registry.hats_changes(lake, &product, since).await?;
         let lake = lake.clone();
         let name = product.clone();
-        if blocking(move || apply(&lake, &name, catalog, latest, changes)).await? {
+        if run_blocking(move || apply(&lake, &name, catalog, latest, changes)).await? {
             changed.push(product);
         }
     }
@@ -278,15 +279,4 @@ fn lock(lake: &Lake) -> Result<File, Error> {
         Ok(file)
     };
     lock().map_err(Error::io("lock", &path))
-}
-
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(done) => done,
-        Err(e) => match e.try_into_panic() {
-            Ok(panic) => std::panic::resume_unwind(panic),
-            // blocking tasks are not cancelled once they run, and this one is waited for
-            Err(_) => std::future::pending().await,
-        },
-    }
 }

@@ -11,6 +11,7 @@
 mod replay;
 
 use crate::VERSION;
+use crate::blocking::run_blocking;
 use crate::history::{self, Point, commit_at};
 use crate::predicate::{self, Predicate};
 use crate::registry::{self, Registry, VersionRow};
@@ -323,7 +324,7 @@ impl Draft<'_> {
             saved_at: Utc::now().trunc_subsecs(0),
             saved_by: format!("bifrost {VERSION}"),
             question: Question::of(self.query),
-            files: blocking(move || summed(files, versions)).await?,
+            files: run_blocking(move || summed(files, versions)).await?,
         };
         let saved = Saved { id: snapshot.id(), snapshot };
         write(path, &saved)?;
@@ -378,15 +379,4 @@ fn write(path: &Path, saved: &Saved) -> Result<(), Error> {
     whole::write_if_changed(path, &draft, text.as_bytes()).map_err(Error::io("write", path))?;
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     whole::flush_folder(folder.unwrap_or(Path::new("."))).map_err(Error::io("flush", path))
-}
-
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(done) => done,
-        Err(e) => match e.try_into_panic() {
-            Ok(panic) => std::panic::resume_unwind(panic),
-            // blocking tasks are not cancelled once they run, and this one is waited for
-            Err(_) => std::future::pending().await,
-        },
-    }
 }

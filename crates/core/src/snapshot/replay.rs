@@ -1,6 +1,6 @@
 //! Whether a snapshot still holds: its digest, its files' bytes, and the answer as of its commit.
 
-use super::{Error, File, Saved, blocking};
+use super::{Error, File, Saved, run_blocking};
 use crate::history::{self, Point, commit_at};
 use crate::registry::{Registry, VersionRow};
 use crate::resolution::past::Whereabouts;
@@ -97,7 +97,7 @@ pub async fn replay(registry: &Registry, saved: Saved, deep: bool) -> Result<Rep
     }
     let places = Places::look(registry.resolver(None).await?.places().await?);
     let files = snapshot.files.clone();
-    let checked = blocking(move || check(files, &places, &known, deep)).await?;
+    let checked = run_blocking(move || check(files, &places, &known, deep)).await?;
     report.moved = checked.moved;
     report.files_read = checked.files_read;
     report.findings.extend(checked.findings);

@@ -21,6 +21,7 @@ pub mod simulated;
 pub mod verify;
 mod walk;
 
+use crate::blocking::run_blocking;
 use crate::layout::Lake;
 use crate::quarantine::{self, Record};
 use crate::registry::{self, Changes, Commit, End, LakeRow, LakeSession, OutcomeRow, Registry};
@@ -494,23 +495,5 @@ fn outcome_row(record: &Record) -> OutcomeRow {
         // as exact as Postgres keeps it
         at: chrono::DateTime::from_timestamp_micros(record.at.timestamp_micros())
             .unwrap_or(record.at),
-    }
-}
-
-/// Runs work that keeps a core busy or waits for disks, from now on; a panic in it goes on where
-/// it is awaited.
-fn run_blocking<T: Send + 'static>(
-    work: impl FnOnce() -> T + Send + 'static,
-) -> impl Future<Output = T> {
-    let running = tokio::task::spawn_blocking(work);
-    async {
-        match running.await {
-            Ok(done) => done,
-            Err(e) => match e.try_into_panic() {
-                Ok(panic) => std::panic::resume_unwind(panic),
-                // blocking tasks are not cancelled once they run, and this one is waited for
-                Err(_) => std::future::pending().await,
-            },
-        }
     }
 }
