@@ -127,18 +127,17 @@ impl Opened {
     pub(super) fn row_bytes(&self, group: usize, columns: &[usize]) -> u64 {
         let parquet = self.metadata.metadata();
         let mask = ProjectionMask::roots(parquet.file_metadata().schema_descr(), columns.to_vec());
-        let group = parquet.row_group(group);
-        let leaves =
-            group.columns().iter().enumerate().filter(|(leaf, _)| mask.leaf_included(*leaf));
-        let bytes: i64 = leaves.map(|(_, column)| column.uncompressed_size().max(0)).sum();
+        // a file beside another may have fewer
+        let groups = parquet.row_groups();
+        let Some(group) = groups.get(group).or(groups.last()) else { return 0 };
+        let leaves = group.columns().iter().enumerate();
+        let leaves = leaves.filter(|(leaf, _)| mask.leaf_included(*leaf)).map(|(_, column)| column);
         // encodings make small what is large when decoded: numbers of values tell better
-        let values = group
-            .columns()
-            .iter()
-            .enumerate()
-            .filter(|(leaf, _)| mask.leaf_included(*leaf))
-            .map(|(_, column)| column.num_values().max(0).saturating_mul(8))
-            .fold(0i64, i64::saturating_add);
+        let (bytes, values) = leaves.fold((0i64, 0i64), |(bytes, values), column| {
+            let decoded = column.num_values().max(0).saturating_mul(8);
+            let bytes = bytes.saturating_add(column.uncompressed_size().max(0));
+            (bytes, values.saturating_add(decoded))
+        });
         let rows = u64::try_from(group.num_rows()).unwrap_or_default().max(1);
         u64::try_from(bytes.max(values)).unwrap_or(u64::MAX) / rows
     }
