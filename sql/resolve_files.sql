@@ -3,7 +3,7 @@
 -- snapshot. A bound that is NULL keeps its file.
 --
 -- A line that ends in words behind a question mark is left out unless the question demands one of
--- these; one of product, sky, tile, cells and objects is the way, the index that leads to the files.
+-- these; one of product, sky, tile, cells, objects and files is the way, the index that leads to the files.
 -- What that does not narrow, the conditions below do.
 SELECT NULL::int8 AS file_id, NULL::uuid AS lake_id, NULL::int4 AS schema_id,
        NULL::int8 AS num_rows, NULL::int4 AS num_row_groups,
@@ -36,10 +36,14 @@ FROM (
           GROUP BY c.file_id) AS o  --? objects
     JOIN file_registry f USING (file_id)  --? objects
     WHERE f.state = 'live' AND f.has_cells  --? objects
+    -- files that are known to hold wanted objects
+    SELECT f.*, NULL::int4[] AS located FROM file_registry f  --? files
+    WHERE f.state = 'live' AND f.file_id = ANY (:files::int8[])  --? files
     -- of these cells and objects are not known, and their names may lie
-    UNION ALL  --? tile cells objects
-    SELECT f.*, NULL FROM file_registry f  --? tile cells objects
-    WHERE f.state = 'live' AND NOT f.has_cells AND f.product = :product::text  --? tile cells objects
+    UNION ALL  --? tile cells objects files
+    SELECT f.*, NULL FROM file_registry f  --? tile cells objects files
+    WHERE f.state = 'live' AND NOT f.has_cells AND f.product = :product::text  --? tile cells objects files
+      AND f.file_id <> ALL (:files::int8[])  --? files
       AND NOT f.is_ours  --? tile
 ) AS f
 WHERE f.product = :product::text

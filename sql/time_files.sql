@@ -45,4 +45,5 @@ WHERE f.num_rows <> 0
   AND (:programs::text[] IS NULL OR f.program IS NULL OR f.program = ANY (:programs::text[]) OR NOT f.is_ours)
   AND (:healpixes::int8[] IS NULL OR f.healpix IS NULL OR f.healpix = ANY (:healpixes::int8[]) OR NOT f.is_ours)
   AND (:objects::int8[] IS NULL OR NOT (f.has_cells AND f.was_cataloged) OR f.located IS NOT NULL)
+  AND (:files::int8[] IS NULL OR NOT (f.has_cells AND f.was_cataloged) OR f.file_id = ANY (:files::int8[]))
   AND (:cells::int2[] IS NULL OR f.cells IS NULL OR NOT (f.is_ours AND f.was_cataloged) OR f.cells && :cells::int2[])

@@ -25,6 +25,8 @@ const TEST_ROWS: usize = 8192;
 /// What is done with every file.
 pub(super) struct Plan {
     pub(super) condition: Predicate,
+    /// The same with the wanted objects, for files of which the rows are not known.
+    pub(super) targets: Option<Predicate>,
     pub(super) cone: Option<Cone>,
     pub(super) shape: Shape,
     pub(super) batch_bytes: usize,
@@ -79,7 +81,7 @@ impl Plan {
     ) -> Result<(), Error> {
         let opened = open(source)?;
         let tested =
-            rows::columns_of(&self.condition, self.cone.as_ref(), opened.metadata.schema());
+            rows::columns_of(self.condition(source), self.cone.as_ref(), opened.metadata.schema());
         let wanted = self.shape.columns_of(opened.metadata.schema());
         for &group in &source.row_groups {
             let Some(passed) = self.passed(&opened, source, group, &tested)? else { continue };
@@ -95,6 +97,14 @@ impl Plan {
         Ok(())
     }
 
+    /// What rows of a file are tested by.
+    fn condition(&self, source: &Source) -> &Predicate {
+        match (&source.rows, &self.targets) {
+            (None, Some(with_targets)) => with_targets,
+            _ => &self.condition,
+        }
+    }
+
     /// Rows of a row group that match; `None` if there are none.
     fn passed(
         &self,
@@ -103,16 +113,24 @@ impl Plan {
         group: usize,
         columns: &[usize],
     ) -> Result<Option<RowSelection>, Error> {
-        let reader = opened.reader(group, columns, TEST_ROWS, None, &source.path)?;
+        let located = source.rows.as_deref().map(|rows| opened.located(group, rows));
+        if located.as_ref().is_some_and(|rows| !rows.selects_any()) {
+            return Ok(None);
+        }
+        let reader = opened.reader(group, columns, TEST_ROWS, located.clone(), &source.path)?;
         let schema = arrow::array::RecordBatchReader::schema(&reader);
-        let test = Test::bind(&self.condition, self.cone, &schema)
+        let test = Test::bind(self.condition(source), self.cone, &schema)
             .map_err(|error| Error::Comparison { path: source.path.clone(), source: error })?;
         let mut passed: Vec<BooleanArray> = Vec::new();
         for batch in reader {
             passed.push(test.passes(&batch.map_err(damaged(&source.path))?));
         }
         let any = passed.iter().any(|rows| rows.values().count_set_bits() > 0);
-        Ok(any.then(|| RowSelection::from_filters(&passed)))
+        let passed = any.then(|| RowSelection::from_filters(&passed));
+        Ok(passed.map(|passed| match located {
+            Some(located) => located.and_then(&passed),
+            None => passed,
+        }))
     }
 
     /// Rows that fill a batch, judged by what the footer says of the columns' sizes.
@@ -138,6 +156,18 @@ impl Plan {
 }
 
 impl Opened {
+    /// Those of the file's rows that lie in a row group.
+    fn located(&self, group: usize, rows: &[i32]) -> RowSelection {
+        let count = |group: usize| self.metadata.metadata().row_group(group).num_rows();
+        let start: i64 = (0..group).map(count).sum();
+        let end = start + count(group);
+        let place = |row: i64| rows.partition_point(|known| i64::from(*known) < row);
+        let here = rows.get(place(start)..place(end)).unwrap_or_default();
+        let ranges = here.iter().filter_map(|row| usize::try_from(i64::from(*row) - start).ok());
+        let size = usize::try_from(end - start).unwrap_or_default();
+        RowSelection::from_consecutive_ranges(ranges.map(|row| row..row + 1), size)
+    }
+
     fn reader(
         &self,
         group: usize,

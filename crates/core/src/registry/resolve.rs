@@ -1,11 +1,11 @@
 //! What a resolution asks the registry: one statement, and where that is not enough, more about the
 //! files that it named.
 
+use super::tables::Connection;
 use super::template::{self, Assembled};
 use super::time::PastRow;
 use super::{Error, Registry, doing};
 use crate::bounds::{Bounds, Value};
-use deadpool_postgres::Client;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio_postgres::Row;
@@ -103,12 +103,15 @@ pub(crate) struct Demands {
     pub(crate) cells: Option<Vec<i16>>,
     /// Objects, of which a file must hold one.
     pub(crate) objects: Option<Vec<i64>>,
+    /// Files that hold wanted objects; others count only where the catalog does not tell.
+    pub(crate) files: Option<Vec<i64>>,
 }
 
 impl Demands {
     /// What is demanded, in the words of `sql/resolve_files.sql`: the way first.
     fn words(&self) -> Vec<&'static str> {
         let way = match self {
+            Self { files: Some(_), .. } => "files",
             Self { objects: Some(_), .. } => "objects",
             Self { healpixes: Some(_), .. } => "tile",
             Self { sky: Some(_), .. } => "sky",
@@ -155,6 +158,7 @@ impl Demands {
             "healpixes" => &self.healpixes,
             "cells" => &self.cells,
             "objects" => &self.objects,
+            "files" => &self.files,
             _ => return None,
         })
     }
@@ -253,16 +257,16 @@ impl Registry {
             None => self.reader().await?,
             Some(_) => self.client().await?,
         };
-        Ok(Resolver { client, memory: self.memory.clone(), as_of })
+        Ok(Resolver { client: Connection::Pooled(client), memory: self.memory.clone(), as_of })
     }
 }
 
 /// A connection on which a resolution runs. Versions of files never change, so what is asked about
 /// those of an answer is as of the same commit; of a file that went meanwhile, nothing is known.
 pub(crate) struct Resolver {
-    client: Client,
-    memory: Arc<Memory>,
-    as_of: Option<i64>,
+    pub(super) client: Connection,
+    pub(super) memory: Arc<Memory>,
+    pub(super) as_of: Option<i64>,
 }
 
 impl Resolver {

@@ -24,6 +24,14 @@ pub(super) struct Judged<'a> {
     pub(super) rows_at_most: i64,
 }
 
+impl Judged<'_> {
+    /// No more rows can match than were located.
+    pub(super) fn count_located(&mut self) {
+        let located = self.file.located.as_ref().and_then(|rows| i64::try_from(rows.len()).ok());
+        self.rows_at_most = self.rows_at_most.min(located.unwrap_or(i64::MAX));
+    }
+}
+
 /// The judges of one question: one for each schema among the candidates.
 pub(super) struct Judges<'a> {
     by_schema: BTreeMap<i32, Judge>,

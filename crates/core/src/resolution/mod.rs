@@ -10,9 +10,10 @@ mod demands;
 mod judge;
 pub(crate) mod past;
 pub(crate) mod place;
+pub(crate) mod tables;
 
 use crate::predicate::needs::Interval;
-use crate::predicate::{self, Predicate, column, literal::List};
+use crate::predicate::{self, Predicate, column};
 use crate::registry::resolve::{CandidateRow, Columns, Demands, Resolver};
 use crate::registry::{self, Registry};
 use crate::sky::Cone;
@@ -31,6 +32,8 @@ pub struct Query {
     pub cone: Option<Cone>,
     /// Objects, by TARGETID.
     pub target_ids: Option<Vec<i64>>,
+    /// Objects, by a query of the registry's database that gives one column of TARGETIDs.
+    pub sql: Option<String>,
     /// Product; [`crate::layout::SPECTRA`] by default.
     pub product: Option<String>,
     /// As of which commit; now by default.
@@ -38,14 +41,10 @@ pub struct Query {
 }
 
 impl Query {
-    /// Condition and objects as one predicate; the cone is no part of it.
+    /// Condition and listed objects as one predicate; neither the cone nor the SQL is part of it.
     #[must_use]
     pub fn condition(&self) -> Predicate {
-        let objects = self.target_ids.as_ref().map(|ids| Predicate::In {
-            column: "target_id".into(),
-            list: List::integers(ids.iter().copied()),
-            has_null: false,
-        });
+        let objects = self.target_ids.as_deref().map(tables::one_of);
         match (self.predicate.clone(), objects) {
             (Some(predicate), Some(objects)) => predicate.and(objects),
             (one, other) => one.or(other).unwrap_or(Predicate::Constant(Some(true))),
@@ -70,6 +69,9 @@ pub struct Resolution {
     pub files: Vec<ResolvedFile>,
     /// What was left out.
     pub pruned: Pruned,
+    /// Objects of the question's SQL, where rows of some files can only be told by them.
+    #[serde(skip)]
+    pub targets: Option<Vec<i64>>,
 }
 
 /// A file that may hold matching rows.
@@ -89,6 +91,9 @@ pub struct ResolvedFile {
     pub num_rows: i64,
     /// Row groups that may hold matching rows, from 0.
     pub row_groups: Vec<usize>,
+    /// Rows that hold objects of the question's SQL, from 0, ascending; `None`: not asked, or not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rows: Option<Vec<i32>>,
     /// Size of the whole file.
     pub size_bytes: i64,
     /// Files with the same number have the same columns.
@@ -180,7 +185,10 @@ impl Error {
     /// Whether the question, not the registry, is at fault.
     #[must_use]
     pub fn is_usage(&self) -> bool {
-        !matches!(self, Self::Registry(_))
+        match self {
+            Self::Registry(error) => error.is_usage(),
+            _ => true,
+        }
     }
 }
 
@@ -193,13 +201,20 @@ pub async fn resolve(
     query: &Query,
     detail: Detail,
 ) -> Result<Resolution, Error> {
-    let resolver = registry.resolver(query.as_of).await?;
-    let condition = query.condition();
+    let (resolver, wanted) = tables::ask(registry, query).await?;
+    let mut condition = query.condition();
     let cover = query.cone.map(|cone| cone.ranges());
-    let demands = demands::of(query, &condition);
+    let mut demands = demands::of(query, &condition);
+    if let Some(wanted) = &wanted {
+        demands = demands.map(|demands| wanted.narrow(demands));
+        condition = wanted.condition(&condition);
+    }
     let mut answer = resolver.files(&demands.clone().unwrap_or_default()).await?;
     if demands.is_none() {
         answer.files.clear();
+    }
+    if let Some(wanted) = &wanted {
+        wanted.locate(&mut answer.files);
     }
     let candidates = &answer.files;
     let mut pruned = Pruned { indexed_files: candidates.len(), ..Pruned::default() };
@@ -213,10 +228,14 @@ pub async fn resolve(
         Judges::new(&resolver, candidates, &condition, query.cone, cover.as_deref()).await?;
     check_columns(&resolver, query, &condition, &judges).await?;
     let mut judged = judges.judge(&resolver, candidates).await?;
+    if wanted.is_some() {
+        judged.iter_mut().for_each(Judged::count_located);
+    }
     judged.sort_by(|a, b| a.file.place().cmp(&b.file.place()));
     if detail == Detail::Explained {
         let demands = demands.unwrap_or_default();
-        let explained = explained(&resolver, query, &condition, &demands, &pruned, &judged);
+        let asked = query.condition();
+        let explained = explained(&resolver, query, &asked, &demands, &pruned, &judged);
         pruned.explained = Some(explained.await?);
     }
     let places = place::Places::reachable(&answer.places);
@@ -227,11 +246,14 @@ pub async fn resolve(
             pruned.row_groups_in_files += judged.row_groups_in_file;
             pruned.row_groups += judged.row_groups.len();
             pruned.rows_at_most += judged.rows_at_most;
-            resolved(judged, query.product(), &places, &mut whereabouts)
+            let file = resolved(judged, query.product(), &places, &mut whereabouts);
+            let rows = judged.file.located.clone().filter(|_| wanted.is_some());
+            ResolvedFile { rows, ..file }
         })
         .collect();
     pruned.files = files.len();
-    Ok(Resolution { version: 1, commit: answer.commit, files, pruned })
+    let targets = wanted.and_then(|wanted| wanted.targets);
+    Ok(Resolution { version: 1, commit: answer.commit, files, pruned, targets })
 }
 
 fn resolved(
@@ -270,6 +292,7 @@ fn resolved(
         product: product.to_owned(),
         num_rows: num_rows.unwrap_or_default(),
         row_groups: judged.row_groups.clone(),
+        rows: None,
         size_bytes: *size_bytes,
         schema_id: *schema_id,
         mtime_ns: *mtime_ns,
