@@ -65,6 +65,7 @@ async fn answer(registry: &Registry, question: &Question) -> Result<Value, Box<d
         sql: question.sql.clone(),
         product: question.product.clone(),
         as_of: question.as_of,
+        columns: question.columns.clone(),
     };
     let detail = match question.detail.as_deref() {
         Some("files") => Detail::Files,

@@ -3,8 +3,10 @@
 //! The only module that speaks SQL. Each statement is a file under `/sql` and one function here;
 //! the tables are made by the files under `/migrations`.
 
+mod aligned;
 mod archive;
 pub mod campaign;
+pub(crate) mod candidates;
 mod commits;
 mod connect;
 mod copy;
@@ -12,6 +14,7 @@ pub mod facts;
 mod hats;
 mod lakes;
 mod life;
+pub(crate) mod memory;
 mod migrate;
 pub(crate) mod promoted;
 pub(crate) mod resolve;

@@ -17,10 +17,10 @@ pub(crate) struct PastRow {
 }
 
 impl PastRow {
-    /// From the columns that only `time_files.sql` has.
+    /// From the columns that only answers as of a commit have.
     pub(super) fn of(row: &Row) -> Result<Option<Self>, tokio_postgres::Error> {
-        let Some(ended_commit) = row.try_get(13)? else { return Ok(None) };
-        Ok(Some(Self { inode: row.try_get(12)?, ended_commit, state: row.try_get(14)? }))
+        let Some(ended_commit) = row.try_get("ended_commit")? else { return Ok(None) };
+        Ok(Some(Self { inode: row.try_get("inode")?, ended_commit, state: row.try_get("state")? }))
     }
 }
 
@@ -189,7 +189,7 @@ impl CommitRow {
                 bytes_added: row.try_get(15)?,
                 bytes_removed: row.try_get(16)?,
                 catalog_added: row.try_get(17)?,
-                catalog_removed: row.try_get(18)?,
+                catalog_removed: row.try_get("inode")?,
             },
         })
     }

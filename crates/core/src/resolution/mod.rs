@@ -5,6 +5,7 @@
 //! registry keeps, with the whole predicate (`judge`). Both see one snapshot, so that an answer
 //! is as of one commit.
 
+mod aligned;
 mod cone;
 mod demands;
 mod judge;
@@ -14,13 +15,18 @@ pub(crate) mod tables;
 
 use crate::predicate::needs::Interval;
 use crate::predicate::{self, Predicate, column};
-use crate::registry::resolve::{CandidateRow, Columns, Demands, Resolver};
+use crate::registry::candidates::{Candidate, CandidateRow};
+use crate::registry::resolve::{Columns, Demands, Resolver};
 use crate::registry::{self, Registry};
 use crate::sky::Cone;
 use crate::withdraw::Version;
+use aligned::Sides;
 use judge::{Judged, Judges};
 use past::Whereabouts;
+use place::Places;
 use serde::Serialize;
+use std::collections::HashSet;
+use std::ops::Range;
 use std::path::PathBuf;
 
 /// What is asked. Everything that is given must hold.
@@ -38,6 +44,8 @@ pub struct Query {
     pub product: Option<String>,
     /// As of which commit; now by default.
     pub as_of: Option<i64>,
+    /// Columns that will be read. Those that other products of a tile have are found there, too.
+    pub columns: Option<Vec<String>>,
 }
 
 impl Query {
@@ -91,6 +99,9 @@ pub struct ResolvedFile {
     pub num_rows: i64,
     /// Row groups that may hold matching rows, from 0.
     pub row_groups: Vec<usize>,
+    /// Rows of each of these, where the file has several and it is known.
+    #[serde(skip)]
+    pub spans: Vec<Range<i64>>,
     /// Rows that hold objects of the question's SQL, from 0, ascending; `None`: not asked, or not known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rows: Option<Vec<i32>>,
@@ -108,6 +119,9 @@ pub struct ResolvedFile {
     /// Why it cannot be read any more, and what to do; `uri` is `None` then.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lost: Option<String>,
+    /// Files of other products that the question is about: row n of each is row n of this file.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub aligned: Vec<ResolvedFile>,
 }
 
 /// How much is told besides the files.
@@ -131,6 +145,9 @@ pub struct Pruned {
     pub indexed_files: usize,
     /// Files left by all bounds: those of the answer.
     pub files: usize,
+    /// Files left out because a product that the question is about has none that zips with them.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub unaligned: usize,
     /// Row groups in the files of the answer.
     pub row_groups_in_files: usize,
     /// Row groups of the answer.
@@ -140,6 +157,11 @@ pub struct Pruned {
     /// Step by step, where it was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub explained: Option<Explained>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
+fn is_zero(number: &usize) -> bool {
+    *number == 0
 }
 
 /// What each step left.
@@ -179,6 +201,14 @@ pub enum Error {
         /// Those that there are.
         known: Vec<String>,
     },
+    /// Several other products have a column.
+    #[error("column '{column}' is in the products {}: ask for one of them with --product", products.join(" and "))]
+    Ambiguous {
+        /// The column.
+        column: String,
+        /// The products.
+        products: Vec<String>,
+    },
 }
 
 impl Error {
@@ -194,6 +224,8 @@ impl Error {
 
 /// Answers a question from the registry.
 ///
+/// A column that the product lacks is looked for in the other products of its tiles.
+///
 /// # Errors
 /// [`Error`]; an answer without files is no error.
 pub async fn resolve(
@@ -201,15 +233,33 @@ pub async fn resolve(
     query: &Query,
     detail: Detail,
 ) -> Result<Resolution, Error> {
+    if query.columns.is_none() {
+        match alone(registry, query, detail).await {
+            Err(Error::Predicate(predicate::Error::UnknownColumn { .. })) => {}
+            done => return done,
+        }
+    }
+    let sides = Sides::of(&registry.resolver(query.as_of).await?, query).await?;
+    if sides.is_empty() {
+        return alone(registry, query, detail).await;
+    }
+    aligned::resolve(registry, query, detail, &sides).await
+}
+
+/// Answers a question about one product.
+async fn alone(registry: &Registry, query: &Query, detail: Detail) -> Result<Resolution, Error> {
     let (resolver, wanted) = tables::ask(registry, query).await?;
     let mut condition = query.condition();
     let cover = query.cone.map(|cone| cone.ranges());
     let mut demands = demands::of(query, &condition);
+    let shell = demands::shell(&condition);
     if let Some(wanted) = &wanted {
         demands = demands.map(|demands| wanted.narrow(demands));
         condition = wanted.condition(&condition);
     }
-    let mut answer = resolver.files(&demands.clone().unwrap_or_default()).await?;
+    let asked = demands.clone().unwrap_or_default();
+    let (answer, places) = tokio::join!(resolver.files(&asked), resolver.places());
+    let (mut answer, mut places) = (answer?, Places::reachable(&places?));
     if demands.is_none() {
         answer.files.clear();
     }
@@ -217,6 +267,9 @@ pub async fn resolve(
         wanted.locate(&mut answer.files);
     }
     let candidates = &answer.files;
+    if candidates.iter().any(|candidate| !places.has(candidate.file.lake_id)) {
+        places = Places::reachable(&resolver.places_now().await?);
+    }
     let mut pruned = Pruned { indexed_files: candidates.len(), ..Pruned::default() };
     if candidates.is_empty() && resolver.remembered(query.product()).is_none() {
         check_product(&resolver, query.product()).await?;
@@ -225,29 +278,31 @@ pub async fn resolve(
         pruned.live_files = resolver.product_files(query.product()).await?;
     }
     let judges =
-        Judges::new(&resolver, candidates, &condition, query.cone, cover.as_deref()).await?;
+        Judges::new(&resolver, candidates, &condition, shell, query.cone, cover.as_deref()).await?;
     check_columns(&resolver, query, &condition, &judges).await?;
     let mut judged = judges.judge(&resolver, candidates).await?;
     if wanted.is_some() {
         judged.iter_mut().for_each(Judged::count_located);
     }
-    judged.sort_by(|a, b| a.file.place().cmp(&b.file.place()));
+    judged.sort_by(|a, b| {
+        let node = |judged: &Judged| places.node_of(judged.file().lake_id);
+        let path = a.file().path.cmp(&b.file().path);
+        path.then_with(|| (node(a), a.file().file_id).cmp(&(node(b), b.file().file_id)))
+    });
     if detail == Detail::Explained {
-        let demands = demands.unwrap_or_default();
-        let asked = query.condition();
-        let explained = explained(&resolver, query, &asked, &demands, &pruned, &judged);
-        pruned.explained = Some(explained.await?);
+        let explained =
+            explained(&resolver, query, &query.condition(), &asked, &pruned, &judged).await?;
+        pruned.explained = Some(explained);
     }
-    let places = place::Places::reachable(&answer.places);
     let mut whereabouts = Whereabouts::default();
     let files: Vec<ResolvedFile> = judged
-        .iter()
+        .into_iter()
         .map(|judged| {
             pruned.row_groups_in_files += judged.row_groups_in_file;
             pruned.row_groups += judged.row_groups.len();
             pruned.rows_at_most += judged.rows_at_most;
+            let rows = judged.candidate.located.clone().filter(|_| wanted.is_some());
             let file = resolved(judged, query.product(), &places, &mut whereabouts);
-            let rows = judged.file.located.clone().filter(|_| wanted.is_some());
             ResolvedFile { rows, ..file }
         })
         .collect();
@@ -256,24 +311,37 @@ pub async fn resolve(
     Ok(Resolution { version: 1, commit: answer.commit, files, pruned, targets })
 }
 
+impl Resolution {
+    /// Its files, each followed by those that stand beside it.
+    pub fn all_files(&self) -> impl Iterator<Item = &ResolvedFile> {
+        self.files.iter().flat_map(|file| std::iter::once(file).chain(&file.aligned))
+    }
+
+    /// Counts again what is left once files or row groups were taken out.
+    fn recount(&mut self) {
+        let rows = |file: &ResolvedFile| match file.spans.as_slice() {
+            [] => file.num_rows,
+            spans => spans.iter().map(|span| span.end - span.start).sum(),
+        };
+        let wanted = |file: &ResolvedFile| {
+            let wanted = file.rows.as_ref().and_then(|rows| i64::try_from(rows.len()).ok());
+            rows(file).min(wanted.unwrap_or(i64::MAX))
+        };
+        self.pruned.files = self.files.len();
+        self.pruned.row_groups = self.files.iter().map(|file| file.row_groups.len()).sum();
+        self.pruned.rows_at_most = self.files.iter().map(wanted).sum();
+    }
+}
+
 fn resolved(
-    judged: &Judged,
+    judged: Judged,
     product: &str,
-    places: &place::Places,
+    places: &Places,
     whereabouts: &mut Whereabouts,
 ) -> ResolvedFile {
-    let CandidateRow {
-        file_id,
-        lake_id,
-        node,
-        path,
-        num_rows,
-        size_bytes,
-        schema_id,
-        mtime_ns,
-        past,
-        ..
-    } = judged.file;
+    let Candidate { file, past, .. } = judged.candidate;
+    let CandidateRow { file_id, lake_id, path, num_rows, size_bytes, schema_id, mtime_ns, .. } =
+        &**file;
     let relative = path;
     let (path, mut uri) = places.of(*lake_id, path);
     let mut lost = None;
@@ -286,18 +354,20 @@ fn resolved(
     }
     ResolvedFile {
         file_id: *file_id,
-        node: node.clone(),
+        node: places.node_of(*lake_id).to_owned(),
         path,
         uri,
         product: product.to_owned(),
         num_rows: num_rows.unwrap_or_default(),
-        row_groups: judged.row_groups.clone(),
+        row_groups: judged.row_groups,
+        spans: judged.spans,
         rows: None,
         size_bytes: *size_bytes,
         schema_id: *schema_id,
         mtime_ns: *mtime_ns,
         ended_commit: past.as_ref().map(|past| past.ended_commit),
         lost,
+        aligned: Vec::new(),
     }
 }
 
@@ -353,17 +423,24 @@ async fn explained(
     if let Some(files) = pruned.live_files {
         steps.push(Step { by: "live files of the product", files });
     }
+    let mut left: Option<HashSet<i64>> = None;
     for (by, demands) in demands::steps(demands) {
-        let files = resolver.files(&demands).await?.files.len();
-        steps.push(Step { by, files: i64::try_from(files).unwrap_or(i64::MAX) });
+        let named = resolver.files(&demands).await?.files;
+        let named = named.iter().map(|candidate| candidate.file.file_id);
+        let now: HashSet<i64> = match &left {
+            Some(left) => named.filter(|id| left.contains(id)).collect(),
+            None => named.collect(),
+        };
+        steps.push(Step { by, files: i64::try_from(now.len()).unwrap_or(i64::MAX) });
+        left = Some(now);
     }
     steps.push(Step {
         by: "all bounds of files and row groups",
         files: i64::try_from(judged.len()).unwrap_or(i64::MAX),
     });
     let (cataloged, others): (Vec<&Judged>, Vec<&Judged>) =
-        judged.iter().partition(|judged| judged.file.has_cells);
-    let ids: Vec<i64> = cataloged.iter().map(|judged| judged.file.file_id).collect();
+        judged.iter().partition(|judged| judged.file().has_cells);
+    let ids: Vec<i64> = cataloged.iter().map(|judged| judged.file().file_id).collect();
     let at_most = |some: &[&Judged]| some.iter().map(|judged| judged.rows_at_most).sum::<i64>();
     let z = Interval::<f64>::of(condition, "z");
     let zwarn_zero = demands::zwarn_zero(Interval::<i64>::of(condition, "zwarn"));

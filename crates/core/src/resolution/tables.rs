@@ -7,7 +7,8 @@ use super::{Error, Query};
 use crate::predicate::Predicate;
 use crate::predicate::literal::List;
 use crate::registry::Registry;
-use crate::registry::resolve::{CandidateRow, Demands, Resolver};
+use crate::registry::candidates::Candidate;
+use crate::registry::resolve::{Demands, Resolver};
 use crate::registry::tables::Wanted;
 
 /// A connection for a question, and what its SQL wants, if it has any.
@@ -39,9 +40,9 @@ impl Wanted {
     }
 
     /// Notes in the candidates which rows of them are wanted.
-    pub(super) fn locate(&self, candidates: &mut [CandidateRow]) {
-        for file in candidates {
-            file.located = self.rows.get(&file.file_id).cloned();
+    pub(super) fn locate(&self, candidates: &mut [Candidate]) {
+        for candidate in candidates {
+            candidate.located = self.rows.get(&candidate.file.file_id).cloned();
         }
     }
 
