@@ -189,7 +189,7 @@ impl CommitRow {
                 bytes_added: row.try_get(15)?,
                 bytes_removed: row.try_get(16)?,
                 catalog_added: row.try_get(17)?,
-                catalog_removed: row.try_get("inode")?,
+                catalog_removed: row.try_get(18)?,
             },
         })
     }
