@@ -148,7 +148,7 @@ fn rows(answer: &Resolution) -> String {
     let mut table = table(&["node", "path", "rows", "row groups", "size"], &[2, 4]);
     for file in &answer.files {
         table.add_row([
-            file.node.clone(),
+            file.node.to_string(),
             file.path.display().to_string(),
             file.num_rows.to_string(),
             runs(&file.row_groups),

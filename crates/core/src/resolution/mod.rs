@@ -11,6 +11,7 @@ mod demands;
 mod judge;
 pub(crate) mod past;
 pub(crate) mod place;
+mod quick;
 
 use crate::predicate::needs::Interval;
 use crate::predicate::{self, Predicate, column, literal::List};
@@ -27,6 +28,7 @@ use serde::Serialize;
 use std::collections::HashSet;
 use std::ops::Range;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// What is asked. Everything that is given must hold.
 #[derive(Debug, Clone, Default)]
@@ -86,13 +88,13 @@ pub struct ResolvedFile {
     /// Number of this version of the file in the registry.
     pub file_id: i64,
     /// Node where its bytes are local.
-    pub node: String,
+    pub node: Arc<str>,
     /// Absolute path on that node.
     pub path: PathBuf,
     /// What can be opened from here; `None` where nothing can.
     pub uri: Option<String>,
     /// Product it belongs to.
-    pub product: String,
+    pub product: Arc<str>,
     /// Rows in the file.
     pub num_rows: i64,
     /// Row groups that may hold matching rows, from 0.
@@ -276,13 +278,14 @@ async fn alone(registry: &Registry, query: &Query, detail: Detail) -> Result<Res
         pruned.explained = Some(explained.await?);
     }
     let mut whereabouts = Whereabouts::default();
+    let product: Arc<str> = query.product().into();
     let files: Vec<ResolvedFile> = judged
         .into_iter()
         .map(|judged| {
             pruned.row_groups_in_files += judged.row_groups_in_file;
             pruned.row_groups += judged.row_groups.len();
             pruned.rows_at_most += judged.rows_at_most;
-            resolved(judged, query.product(), &places, &mut whereabouts)
+            resolved(judged, &product, &places, &mut whereabouts)
         })
         .collect();
     pruned.files = files.len();
@@ -309,7 +312,7 @@ impl Resolution {
 
 fn resolved(
     judged: Judged,
-    product: &str,
+    product: &Arc<str>,
     places: &Places,
     whereabouts: &mut Whereabouts,
 ) -> ResolvedFile {
@@ -328,10 +331,10 @@ fn resolved(
     }
     ResolvedFile {
         file_id: *file_id,
-        node: places.node_of(*lake_id).to_owned(),
+        node: places.node_of(*lake_id).cloned().unwrap_or_default(),
         path,
         uri,
-        product: product.to_owned(),
+        product: product.clone(),
         num_rows: num_rows.unwrap_or_default(),
         row_groups: judged.row_groups,
         spans: judged.spans,
