@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! ask DATABASE_URL
-//! {"predicate": "z > 2.5", "cone": "150,2,1", "target_ids": [1, 2], "product": "spectra", "columns": ["target_id"], "as_of": 7}
+//! {"predicate": "z > 2.5", "cone": "150,2,1", "target_ids": [1, 2], "sql": "SELECT targetid FROM galaxies", "product": "spectra", "columns": ["target_id"], "as_of": 7}
 //! ```
 //!
 //! Without `columns` the question is only resolved, without `as_of` it is about now. `{"ping": true}`
@@ -29,6 +29,7 @@ struct Question {
     predicate: Option<String>,
     cone: Option<String>,
     target_ids: Option<Vec<i64>>,
+    sql: Option<String>,
     product: Option<String>,
     columns: Option<Vec<String>>,
     as_of: Option<i64>,
@@ -61,6 +62,7 @@ async fn answer(registry: &Registry, question: &Question) -> Result<Value, Box<d
         predicate: question.predicate.as_deref().map(Predicate::parse).transpose()?,
         cone: question.cone.as_deref().map(str::parse).transpose()?,
         target_ids: question.target_ids.clone(),
+        sql: question.sql.clone(),
         product: question.product.clone(),
         as_of: question.as_of,
         columns: question.columns.clone(),

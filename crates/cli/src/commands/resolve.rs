@@ -26,6 +26,10 @@ pub struct Selectors {
     /// Objects by TARGETID; separate several by commas or spaces
     #[arg(long, value_name = "ID", group = "question", num_args = 1.., value_delimiter = ',', allow_negative_numbers = true)]
     target_id: Option<Vec<i64>>,
+    /// Objects by a query of the registry's database that gives one column of TARGETIDs, e.g.
+    /// "SELECT targetid FROM galaxies WHERE mass > 11"
+    #[arg(long, value_name = "QUERY", group = "question")]
+    sql: Option<String>,
     /// Product [default: spectra]
     #[arg(long, value_name = "P", group = "question")]
     product: Option<String>,
@@ -40,6 +44,7 @@ impl Selectors {
             predicate: predicate.map_err(usage)?,
             cone: cone.map_err(usage)?,
             target_ids: self.target_id.clone(),
+            sql: self.sql.clone(),
             product: self.product.clone(),
             as_of: None,
             columns: None,
@@ -56,7 +61,7 @@ pub fn usage(error: impl Display) -> Usage {
 pub fn resolve(ctx: &Context, query: &Query, detail: Detail) -> anyhow::Result<Resolution> {
     let registry = ctx.registry_to_read()?;
     ctx.block_on(resolution::resolve(&registry, query, detail)).map_err(|error| match error {
-        resolution::Error::Registry(error) => error.into(),
+        resolution::Error::Registry(error) if !error.is_usage() => error.into(),
         error => usage(error).into(),
     })
 }

@@ -31,6 +31,7 @@ pub(super) fn of(query: &Query, condition: &Predicate) -> Option<Demands> {
         programs: texts("program"),
         healpixes: needs::integers(condition, "healpix").map(Vec::from_iter),
         objects: needs::integers(condition, "target_id").map(Vec::from_iter),
+        files: None,
     };
     let lists = [&demands.spectypes, &demands.releases, &demands.surveys, &demands.programs];
     let is_empty = lists.into_iter().flatten().any(Vec::is_empty);
@@ -64,14 +65,19 @@ pub(super) fn steps(all: &Demands) -> Vec<(&'static str, Demands)> {
         steps.push(("sky cover of the cone", so_far.clone()));
     }
     let spectypes = None;
-    so_far = Demands { sky: so_far.sky, cells: None, objects: None, spectypes, ..all.clone() };
+    let (sky, files) = (so_far.sky, None);
+    so_far = Demands { sky, cells: None, objects: None, spectypes, files, ..all.clone() };
     steps.push(("indexed bounds and tile keys", so_far));
     if all.cells.is_some() {
-        let classes = Demands { objects: None, ..all.clone() };
+        let classes = Demands { objects: None, files: None, ..all.clone() };
         steps.push(("objects by class, quality and redshift", classes));
     }
     if all.objects.is_some() {
-        steps.push(("catalog of objects", all.clone()));
+        let objects = Demands { files: None, ..all.clone() };
+        steps.push(("catalog of objects", objects));
+    }
+    if all.files.is_some() {
+        steps.push(("objects of the SQL", all.clone()));
     }
     steps
 }

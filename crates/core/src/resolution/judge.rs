@@ -32,6 +32,13 @@ impl Judged<'_> {
     pub(super) fn file(&self) -> &CandidateRow {
         &self.candidate.file
     }
+
+    /// No more rows can match than were located.
+    pub(super) fn count_located(&mut self) {
+        let located = self.candidate.located.as_ref();
+        let located = located.and_then(|rows| i64::try_from(rows.len()).ok());
+        self.rows_at_most = self.rows_at_most.min(located.unwrap_or(i64::MAX));
+    }
 }
 
 /// The judges of one question: one for each schema among the candidates.
