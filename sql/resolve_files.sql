@@ -3,7 +3,7 @@
 -- snapshot. A bound that is NULL keeps its file.
 --
 -- A line that ends in words behind a question mark is left out unless the question demands one of
--- these; one of product, sky, tile, cells and objects is the way, the index that leads to the files.
+-- these; one of product, sky, area, tile, cells and objects is the way, the index that leads to the files.
 -- What that does not narrow, the conditions below do.
 SELECT NULL::int8 AS file_id, NULL::uuid AS lake_id, NULL::int4 AS schema_id,
        NULL::int8 AS num_rows, NULL::int4 AS num_row_groups,
@@ -21,6 +21,9 @@ FROM (
     -- sky: the cover as one multirange
     SELECT f.*, NULL::int4[] AS located FROM file_registry f  --? sky
     WHERE f.state = 'live' AND (f.sky && :cover::text::int8multirange OR f.sky IS NULL)  --? sky
+    -- a box of right ascension and declination, the same way
+    SELECT f.*, NULL::int4[] AS located FROM file_registry f  --? area
+    WHERE f.state = 'live' AND f.is_ours AND (f.sky && :area::text::int8multirange OR f.sky IS NULL)  --? area
     -- pixels of tiles
     SELECT f.*, NULL::int4[] AS located FROM file_registry f  --? tile
     WHERE f.state = 'live' AND f.is_ours  --? tile
@@ -37,14 +40,15 @@ FROM (
     JOIN file_registry f USING (file_id)  --? objects
     WHERE f.state = 'live' AND f.has_cells  --? objects
     -- of these cells and objects are not known, and their names may lie
-    UNION ALL  --? tile cells objects
-    SELECT f.*, NULL FROM file_registry f  --? tile cells objects
-    WHERE f.state = 'live' AND NOT f.has_cells AND f.product = :product::text  --? tile cells objects
-      AND NOT f.is_ours  --? tile
+    UNION ALL  --? area tile cells objects
+    SELECT f.*, NULL FROM file_registry f  --? area tile cells objects
+    WHERE f.state = 'live' AND NOT f.has_cells AND f.product = :product::text  --? area tile cells objects
+      AND NOT f.is_ours  --? area tile
 ) AS f
 WHERE f.product = :product::text
   AND f.num_rows IS DISTINCT FROM 0
   AND (f.sky IS NULL OR f.sky && :cover::text::int8multirange)  --? cover
+  AND (f.sky IS NULL OR f.sky && :area::text::int8multirange OR NOT f.is_ours)  --? within
   -- intervals of promoted columns
   AND (f.z_max IS NULL OR f.z_max >= :z_first::float8)  --? z_first
   AND (f.z_min IS NULL OR f.z_min <= :z_last::float8)  --? z_last

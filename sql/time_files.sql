@@ -30,6 +30,7 @@ SELECT f.file_id, f.lake_id, f.schema_id, f.num_rows, f.num_row_groups, f.size_b
 FROM known f
 WHERE f.num_rows <> 0
   AND (:cover::text::int8multirange IS NULL OR f.sky IS NULL OR f.sky && :cover::text::int8multirange)
+  AND (:area::text::int8multirange IS NULL OR f.sky IS NULL OR f.sky && :area::text::int8multirange OR NOT f.is_ours)
   AND (:z_first::float8 IS NULL OR f.z_max IS NULL OR f.z_max >= :z_first::float8)
   AND (:z_last::float8 IS NULL OR f.z_min IS NULL OR f.z_min <= :z_last::float8)
   AND (:deltachi2_first::float8 IS NULL OR f.deltachi2_max IS NULL OR f.deltachi2_max >= :deltachi2_first::float8)

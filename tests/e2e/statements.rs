@@ -49,7 +49,7 @@ fn statements() -> Vec<PathBuf> {
 }
 
 /// The ways of a question, by one of which its statement is put together.
-const WAYS: [&str; 5] = ["product", "sky", "tile", "cells", "objects"];
+const WAYS: [&str; 6] = ["product", "sky", "area", "tile", "cells", "objects"];
 
 /// The statement for a question that goes this way and demands all that there is.
 fn whole(template: &str, way: &str) -> String {

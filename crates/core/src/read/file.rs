@@ -5,7 +5,7 @@ use super::schema::Shape;
 use super::{Error, Source};
 use crate::guard::guard;
 use crate::predicate::Predicate;
-use crate::sky::Cone;
+use crate::sky::Region;
 use arrow::array::{BooleanArray, RecordBatch};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
@@ -25,7 +25,7 @@ const TEST_ROWS: usize = 8192;
 /// What is done with every file.
 pub(super) struct Plan {
     pub(super) condition: Predicate,
-    pub(super) cone: Option<Cone>,
+    pub(super) regions: Vec<Region>,
     pub(super) shape: Shape,
     pub(super) batch_bytes: usize,
 }
@@ -78,8 +78,7 @@ impl Plan {
         mut send: impl FnMut(RecordBatch) -> bool,
     ) -> Result<(), Error> {
         let opened = open(source)?;
-        let tested =
-            rows::columns_of(&self.condition, self.cone.as_ref(), opened.metadata.schema());
+        let tested = rows::columns_of(&self.condition, &self.regions, opened.metadata.schema());
         let wanted = self.shape.columns_of(opened.metadata.schema());
         for &group in &source.row_groups {
             let Some(passed) = self.passed(&opened, source, group, &tested)? else { continue };
@@ -105,7 +104,7 @@ impl Plan {
     ) -> Result<Option<RowSelection>, Error> {
         let reader = opened.reader(group, columns, TEST_ROWS, None, &source.path)?;
         let schema = arrow::array::RecordBatchReader::schema(&reader);
-        let test = Test::bind(&self.condition, self.cone, &schema)
+        let test = Test::bind(&self.condition, &self.regions, &schema)
             .map_err(|error| Error::Comparison { path: source.path.clone(), source: error })?;
         let mut passed: Vec<BooleanArray> = Vec::new();
         for batch in reader {

@@ -171,7 +171,7 @@ pub fn read(resolution: &Resolution, query: &Query, options: &Options) -> Result
     let schema = shape.schema.clone();
     let plan = Arc::new(file::Plan {
         condition: query.condition(),
-        cone: query.cone,
+        regions: query.regions.clone(),
         shape,
         batch_bytes: options.batch_bytes,
     });

@@ -90,6 +90,9 @@ pub(crate) struct Demands {
     pub(crate) product: String,
     /// An `int8multirange`, as text.
     pub(crate) sky: Option<String>,
+    /// The same, where it was concluded from bounds of `ra` and `dec`: so it may leave out only files
+    /// of which it is known that their rows lie where their names and `_healpix_29` say.
+    pub(crate) area: Option<String>,
     pub(crate) z: (Option<f64>, Option<f64>),
     pub(crate) deltachi2: (Option<f64>, Option<f64>),
     pub(crate) zwarn: (Option<i64>, Option<i64>),
@@ -112,11 +115,13 @@ impl Demands {
             Self { objects: Some(_), .. } => "objects",
             Self { healpixes: Some(_), .. } => "tile",
             Self { sky: Some(_), .. } => "sky",
+            Self { area: Some(_), .. } => "area",
             Self { cells: Some(_), .. } => "cells",
             _ => "product",
         };
         let demands = [
             ("cover", self.sky.is_some() && way != "sky"),
+            ("within", self.area.is_some() && way != "area"),
             ("z_first", self.z.0.is_some()),
             ("z_last", self.z.1.is_some()),
             ("deltachi2_first", self.deltachi2.0.is_some()),
@@ -140,6 +145,7 @@ impl Demands {
         Some(match name {
             "product" => &self.product,
             "cover" => &self.sky,
+            "area" => &self.area,
             "z_first" => &self.z.0,
             "z_last" => &self.z.1,
             "deltachi2_first" => &self.deltachi2.0,

@@ -1,13 +1,20 @@
 //! What of a question the registry's indexes can be asked.
 
-use super::{Query, cone};
+use super::Query;
+use super::region::{demanded, multirange};
 use crate::occupancy;
 use crate::predicate::Predicate;
 use crate::predicate::needs::{self, Interval};
 use crate::registry::resolve::Demands;
+use crate::sky::region;
+use std::ops::Range;
 
-/// The demands of a question; `None` if nothing can fulfil them.
-pub(super) fn of(query: &Query, condition: &Predicate) -> Option<Demands> {
+/// The demands of a question whose regions have that cover; `None` if nothing can fulfil them.
+pub(super) fn of(
+    query: &Query,
+    condition: &Predicate,
+    cover: Option<&[Range<i64>]>,
+) -> Option<Demands> {
     let float = |name| Interval::<f64>::of(condition, name);
     let int = |name| Interval::<i64>::of(condition, name);
     let texts = |name| needs::texts(condition, name).map(Vec::from_iter);
@@ -19,7 +26,8 @@ pub(super) fn of(query: &Query, condition: &Predicate) -> Option<Demands> {
     let spectypes = texts("spectype");
     let demands = Demands {
         product: query.product().to_owned(),
-        sky: query.cone.map(|cone| cone::multirange(&cone.tile_ranges())),
+        sky: cover.map(|cover| multirange(&region::tile_cover(cover))),
+        area: demanded(condition).map(|cover| multirange(&cover)),
         z: z.ends(),
         deltachi2: deltachi2.ends(),
         zwarn: zwarn.ends(),
@@ -54,7 +62,7 @@ pub(super) fn steps(all: &Demands) -> Vec<(&'static str, Demands)> {
     let mut steps = Vec::new();
     if all.sky.is_some() {
         so_far.sky.clone_from(&all.sky);
-        steps.push(("sky cover of the cone", so_far.clone()));
+        steps.push(("sky cover of the region", so_far.clone()));
     }
     let spectypes = None;
     so_far = Demands { sky: so_far.sky, cells: None, objects: None, spectypes, ..all.clone() };
@@ -76,7 +84,7 @@ mod tests {
     fn demands(text: &str) -> Option<Demands> {
         let predicate = Predicate::parse(text).expect("a predicate");
         let query = Query { predicate: Some(predicate), ..Query::default() };
-        of(&query, &query.condition())
+        of(&query, &query.condition(), None)
     }
 
     #[test]

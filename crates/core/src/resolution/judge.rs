@@ -1,19 +1,19 @@
 //! Stage two: files and row groups judged by all of their bounds, with the whole predicate.
 
-use super::{Error, cone};
+use super::{Error, region};
 use crate::bounds::{Bounds, Known};
 use crate::predicate::bounds::{Verdict, judge};
 use crate::predicate::{self, Literal, Predicate, column};
 use crate::registry::promoted::{self, Entries, Entry};
 use crate::registry::resolve::{BoundsRow, CandidateRow, ColumnRow, Kind, Resolver, Slices};
-use crate::sky::Cone;
+use crate::sky::Region;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Range;
 
 /// Files whose bounds are fetched at once: bounds what a question takes of memory.
 const FILES_AT_ONCE: usize = 20_000;
 
-/// The column whose bounds a cone's HEALPix ranges are held against.
+/// The column whose bounds a region's HEALPix ranges are held against.
 const HEALPIX_29: &str = "_healpix_29";
 
 /// A candidate that may hold matching rows.
@@ -50,7 +50,7 @@ impl<'a> Judges<'a> {
         resolver: &Resolver,
         candidates: &[CandidateRow],
         condition: &'a Predicate,
-        cone: Option<Cone>,
+        regions: &[Region],
         cover: Option<&'a [Range<i64>]>,
     ) -> Result<Self, Error> {
         let ids: BTreeSet<i32> = candidates.iter().filter_map(|file| file.schema_id).collect();
@@ -58,7 +58,7 @@ impl<'a> Judges<'a> {
         let schemas = if ids.is_empty() { Vec::new() } else { resolver.schemas(&ids).await? };
         let mut names: BTreeSet<String> =
             condition.columns().into_iter().map(column::fold).collect();
-        if cone.is_some() {
+        if !regions.is_empty() {
             names.extend(["ra", "dec", HEALPIX_29].map(str::to_owned));
         }
         let by_schema =
@@ -66,7 +66,7 @@ impl<'a> Judges<'a> {
         let question = Question {
             condition,
             promoted: promoted_of(&names).filter(|_| !condition.asks_for_null()),
-            band: cone.as_ref().map(cone::band),
+            band: region::band(regions),
             ranges: cover,
         };
         Ok(Self { by_schema, question })
@@ -183,7 +183,7 @@ impl Question<'_> {
     fn may<'b>(&self, rows: u64, known: &impl Fn(&str) -> Known<'b>) -> bool {
         let may = |predicate: &Predicate| judge(predicate, rows, known) != Verdict::Never;
         let in_ranges = match (self.ranges, known(HEALPIX_29)) {
-            (Some(ranges), Known::Bounds(bounds)) => cone::may_meet(ranges, bounds),
+            (Some(ranges), Known::Bounds(bounds)) => region::may_meet(ranges, bounds),
             _ => true,
         };
         in_ranges && may(self.condition) && self.band.as_ref().is_none_or(may)
@@ -295,7 +295,7 @@ impl Bench<'_> {
         resolver: &Resolver,
         files: &[&CandidateRow],
     ) -> Result<HashMap<i64, BoundsRow>, Error> {
-        if self.question.condition.columns().is_empty() && self.question.band.is_none() {
+        if self.question.condition.columns().is_empty() && self.question.ranges.is_none() {
             return Ok(HashMap::new());
         }
         let ids: Vec<i64> = files.iter().map(|file| file.file_id).collect();

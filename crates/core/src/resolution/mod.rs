@@ -5,17 +5,17 @@
 //! registry keeps, with the whole predicate (`judge`). Both see one snapshot, so that an answer
 //! is as of one commit.
 
-mod cone;
 mod demands;
 mod judge;
 pub(crate) mod past;
 pub(crate) mod place;
+mod region;
 
 use crate::predicate::needs::Interval;
 use crate::predicate::{self, Predicate, column, literal::List};
 use crate::registry::resolve::{CandidateRow, Columns, Demands, Resolver};
 use crate::registry::{self, Registry};
-use crate::sky::Cone;
+use crate::sky::{self, Region};
 use crate::withdraw::Version;
 use judge::{Judged, Judges};
 use past::Whereabouts;
@@ -27,8 +27,8 @@ use std::path::PathBuf;
 pub struct Query {
     /// Condition on columns.
     pub predicate: Option<Predicate>,
-    /// Circle on the sky.
-    pub cone: Option<Cone>,
+    /// Parts of the sky, all of which hold the positions.
+    pub regions: Vec<Region>,
     /// Objects, by TARGETID.
     pub target_ids: Option<Vec<i64>>,
     /// Product; [`crate::layout::SPECTRA`] by default.
@@ -38,7 +38,7 @@ pub struct Query {
 }
 
 impl Query {
-    /// Condition and objects as one predicate; the cone is no part of it.
+    /// Condition and objects as one predicate; regions are no part of it.
     #[must_use]
     pub fn condition(&self) -> Predicate {
         let objects = self.target_ids.as_ref().map(|ids| Predicate::In {
@@ -195,8 +195,8 @@ pub async fn resolve(
 ) -> Result<Resolution, Error> {
     let resolver = registry.resolver(query.as_of).await?;
     let condition = query.condition();
-    let cover = query.cone.map(|cone| cone.ranges());
-    let demands = demands::of(query, &condition);
+    let cover = sky::region::cover(&query.regions);
+    let demands = demands::of(query, &condition, cover.as_deref());
     let mut answer = resolver.files(&demands.clone().unwrap_or_default()).await?;
     if demands.is_none() {
         answer.files.clear();
@@ -210,7 +210,7 @@ pub async fn resolve(
         pruned.live_files = resolver.product_files(query.product()).await?;
     }
     let judges =
-        Judges::new(&resolver, candidates, &condition, query.cone, cover.as_deref()).await?;
+        Judges::new(&resolver, candidates, &condition, &query.regions, cover.as_deref()).await?;
     check_columns(&resolver, query, &condition, &judges).await?;
     let mut judged = judges.judge(&resolver, candidates).await?;
     judged.sort_by(|a, b| a.file.place().cmp(&b.file.place()));
@@ -295,7 +295,7 @@ async fn check_columns(
     judges: &Judges<'_>,
 ) -> Result<(), Error> {
     let mut names = condition.columns();
-    if query.cone.is_some() {
+    if !query.regions.is_empty() {
         names.extend(["ra", "dec"]);
     }
     if names.iter().all(|name| judges.has(name)) {
@@ -347,7 +347,7 @@ async fn explained(
     let spectypes = demands.spectypes.as_deref();
     let rows = resolver.estimate(&ids, spectypes, zwarn_zero, z.ends()).await?;
     let rows = rows.min(at_most(&cataloged) as f64) + at_most(&others) as f64;
-    let share = query.cone.map_or(1.0, |cone| cone::share_of_tiles(&cone, judged.len()));
+    let share = region::share_of_tiles(&query.regions, judged.len());
     Ok(Explained {
         condition: condition.to_string(),
         steps,
