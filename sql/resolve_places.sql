@@ -1,2 +1,2 @@
-SELECT l.lake_id, l.root, n.uri_prefixes
+SELECT l.lake_id, l.node, l.root, n.uri_prefixes
 FROM lakes l JOIN nodes n USING (node)

@@ -17,6 +17,7 @@ pub mod hats;
 pub mod history;
 pub mod layout;
 pub mod metadata;
+mod narrow;
 pub mod occupancy;
 pub mod order;
 pub mod outcome;

@@ -5,6 +5,7 @@
 //! eight of them together. A question demands cells; a file that has none of them holds no match.
 //! The numbers are those of `file_cells.cells`, explained in the migration that makes it.
 
+use crate::narrow;
 use crate::predicate::needs::Interval;
 use crate::redshift::{FIRST_BIN, LAST_BIN, bin};
 
@@ -28,6 +29,95 @@ impl Kind {
 
     fn cell(self, within: i16) -> i16 {
         STEP * self.0 + within
+    }
+
+    /// Those that are asked for; `None` asks for all.
+    fn asked(spectypes: Option<&[String]>, zwarn_zero: Option<bool>) -> Vec<Self> {
+        let mut kinds = Vec::new();
+        for good in zwarn_zero.map_or(vec![false, true], |one| vec![one]) {
+            match spectypes {
+                Some(some) => kinds.extend(some.iter().map(|class| Self::of(Some(class), good))),
+                None => {
+                    kinds.extend(CLASSES.iter().map(|class| Self::of(Some(class), good)));
+                    kinds.push(Self::of(None, good));
+                }
+            }
+        }
+        kinds.sort_unstable();
+        kinds.dedup();
+        kinds
+    }
+}
+
+/// Combinations of class and quality.
+const KINDS: usize = 2 * (CLASSES.len() + 1);
+
+/// Least and greatest redshift of each combination of class and quality in a file, where the cells
+/// are too wide to tell.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Ends([Option<(f32, f32)>; KINDS]);
+
+impl Ends {
+    /// From spectral type, quality (zwarn = 0), least and greatest redshift of each class.
+    #[must_use]
+    pub fn of<'a>(
+        classes: impl IntoIterator<Item = (Option<&'a str>, bool, Option<f64>, Option<f64>)>,
+    ) -> Self {
+        let mut ends = [None; KINDS];
+        for (spectype, good, min, max) in classes {
+            let (Some(min), Some(max)) = (min, max) else { continue };
+            let (min, max) = (narrow::below(min), narrow::above(max));
+            let held = &mut ends[Kind::of(spectype, good).0 as usize];
+            *held = Some(held.map_or((min, max), |(a, b): (f32, f32)| (a.min(min), b.max(max))));
+        }
+        Self(ends)
+    }
+
+    /// As `file_cells.ends` has them.
+    #[must_use]
+    pub fn packed(&self) -> [Option<f32>; 2 * KINDS] {
+        std::array::from_fn(|place| {
+            self.0[place / 2].map(|(min, max)| if place % 2 == 0 { min } else { max })
+        })
+    }
+
+    /// From `file_cells.ends`; `None` where they are not known.
+    #[must_use]
+    pub fn unpacked(packed: &[Option<f32>]) -> Option<Self> {
+        let mut ends = [None; KINDS];
+        for (kind, pair) in ends.iter_mut().zip(packed.chunks_exact(2)) {
+            *kind = pair[0].zip(pair[1]);
+        }
+        (packed.len() == 2 * KINDS).then_some(Self(ends))
+    }
+}
+
+/// A redshift that objects of some class and quality must have.
+#[derive(Debug, Clone)]
+pub struct Shell {
+    kinds: Vec<Kind>,
+    z: Interval<f64>,
+}
+
+impl Shell {
+    /// What is demanded; `None` where every file may have it.
+    #[must_use]
+    pub fn demanded(
+        spectypes: Option<&[String]>,
+        zwarn_zero: Option<bool>,
+        z: Interval<f64>,
+    ) -> Option<Self> {
+        let is_bounded = z.ends() != (None, None);
+        is_bounded.then(|| Self { kinds: Kind::asked(spectypes, zwarn_zero), z })
+    }
+
+    /// Whether a file with such ends may hold some.
+    #[must_use]
+    pub fn may_meet(&self, ends: &Ends) -> bool {
+        self.kinds
+            .iter()
+            .filter_map(|kind| ends.0[kind.0 as usize])
+            .any(|(min, max)| f64::from(min) <= self.z.last && self.z.first <= f64::from(max))
     }
 }
 
@@ -72,19 +162,7 @@ pub fn demanded(
     if spectypes.is_none() && zwarn_zero.is_none() && !bounded {
         return None;
     }
-    let mut kinds: Vec<Kind> = Vec::new();
-    let qualities = zwarn_zero.map_or(vec![false, true], |one| vec![one]);
-    for good in qualities {
-        match spectypes {
-            Some(some) => kinds.extend(some.iter().map(|class| Kind::of(Some(class), good))),
-            None => {
-                kinds.extend(CLASSES.iter().map(|class| Kind::of(Some(class), good)));
-                kinds.push(Kind::of(None, good));
-            }
-        }
-    }
-    kinds.sort_unstable();
-    kinds.dedup();
+    let kinds = Kind::asked(spectypes, zwarn_zero);
     let mut within = match (bin(z.first), bin(z.last)) {
         (Some(first), Some(last)) => spans(first - FIRST_BIN, last - FIRST_BIN),
         _ => spans(0, LAST_BIN - FIRST_BIN),
@@ -120,7 +198,7 @@ mod tests {
     fn a_file_with_a_match_has_a_demanded_cell() {
         let mut random = ChaCha8Rng::seed_from_u64(6);
         let names = [Some("GALAXY"), Some("QSO"), Some("STAR"), Some("WD"), None];
-        let (mut met, mut missed) = (0, 0);
+        let (mut met, mut missed, mut told) = (0, 0, 0);
         for _ in 0..20_000 {
             let spectype = names[random.random_range(0..names.len())];
             let zwarn_zero = random.random();
@@ -150,10 +228,17 @@ mod tests {
             let demanded = demanded(classes.as_deref(), quality, asked);
             let has = demanded.is_none_or(|cells| cells.iter().any(|cell| held.contains(cell)));
             assert!(has || !matches, "{class:?} {asked:?} {classes:?} {quality:?}");
+            let ends = Ends::of([(spectype, zwarn_zero, z, z)]);
+            assert_eq!(Ends::unpacked(&ends.packed()).as_ref(), Some(&ends));
+            let meets = Shell::demanded(classes.as_deref(), quality, asked)
+                .is_none_or(|shell| shell.may_meet(&ends));
+            assert!(meets || !matches, "{class:?} {asked:?} {classes:?} {quality:?}");
+            assert!(!meets || is_unbounded || z.is_some(), "no redshift lies in {asked:?}");
+            told += usize::from(has && !meets);
             met += usize::from(matches);
             missed += usize::from(!has);
         }
-        assert!(met > 2000 && missed > 5000, "{met} {missed}");
+        assert!(met > 2000 && missed > 5000 && told > 20, "{met} {missed} {told}");
     }
 
     #[test]

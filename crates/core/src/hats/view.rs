@@ -85,8 +85,8 @@ pub enum Refused {
 pub async fn reachable(registry: &Registry) -> Result<(Vec<Lake>, Vec<String>), registry::Error> {
     let rows = registry.resolver(None).await?.places().await?;
     let (mut lakes, mut missing) = (Vec::new(), Vec::new());
-    for row in rows {
-        match place::folder(&row).and_then(|folder| Lake::open(folder.as_ref()).ok()) {
+    for row in rows.iter() {
+        match place::folder(row).and_then(|folder| Lake::open(folder.as_ref()).ok()) {
             Some(lake) => lakes.push(lake),
             None => missing.push(format!("the lake {} cannot be reached from here", row.root)),
         }

@@ -199,13 +199,11 @@ impl<'a> Commit<'a> {
         done.map(drop).map_err(doing("take bounds out"))
     }
 
-    /// Forgets the counts of files that are no longer in the catalog, all but which objects occur.
+    /// Forgets the counts of files that are no longer in the catalog.
     pub(crate) async fn delete_facts(&self, file_ids: &[i64]) -> Result<(), Error> {
-        let cells = include_str!("../../../../sql/sync_delete_cells.sql");
         let classes = include_str!("../../../../sql/sync_delete_classes.sql");
         let facts = include_str!("../../../../sql/sync_delete_facts.sql");
         let done = async {
-            self.transaction.execute(cells, &[&file_ids]).await?;
             self.transaction.execute(classes, &[&file_ids]).await?;
             self.transaction.execute(facts, &[&file_ids]).await
         };

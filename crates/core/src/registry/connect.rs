@@ -1,6 +1,6 @@
 //! A pool of connections to the registry's database.
 
-use super::resolve::Memory;
+use super::memory::Memory;
 use super::{Error, doing};
 use deadpool_postgres::{
     ClientWrapper, Hook, HookError, Manager, ManagerConfig, Pool, PoolError, RecyclingMethod,
@@ -42,11 +42,12 @@ impl Registry {
         let config = configured(url)?;
         let place = place(&config);
         let manager = ManagerConfig { recycling_method: RecyclingMethod::Fast };
-        let pool = |size, settings| {
+        let memory = Arc::new(Memory::default());
+        let pool = |size, settings, memory| {
             Pool::builder(Manager::from_config(config.clone(), NoTls, manager.clone()))
                 .max_size(size)
                 .wait_timeout(Some(WAIT_TIMEOUT))
-                .post_create(settle(settings))
+                .post_create(settle(settings, memory))
                 .runtime(Runtime::Tokio1)
                 .build()
                 .map_err(|e| Error::Url(e.to_string()))
@@ -54,11 +55,11 @@ impl Registry {
         let all = include_str!("../../../../sql/session_settings.sql");
         let resolving = include_str!("../../../../sql/resolve_settings.sql");
         let registry = Self {
-            pool: pool(CONNECTIONS, vec![all])?,
-            readers: pool(READERS, vec![all, resolving])?,
+            pool: pool(CONNECTIONS, vec![all], None)?,
+            readers: pool(READERS, vec![all, resolving], Some(memory.clone()))?,
             place,
             parked: Arc::default(),
-            memory: Arc::default(),
+            memory,
         };
         match registry.server_major().await? {
             found if found < OLDEST_SERVER => {
@@ -157,10 +158,11 @@ pub fn psql_variables(url: &str) -> Result<Vec<(&'static str, String)>, Error> {
     Ok(variables.into_iter().filter_map(|(name, value)| Some((name, value?))).collect())
 }
 
-/// Sets up each new connection.
-fn settle(settings: Vec<&'static str>) -> Hook {
+/// Sets up each new connection; one that resolves may reach another server than those before it.
+fn settle(settings: Vec<&'static str>, memory: Option<Arc<Memory>>) -> Hook {
     Hook::async_fn(move |client: &mut ClientWrapper, _| {
         let settings = settings.clone();
+        memory.as_ref().inspect(|memory| memory.forget());
         Box::pin(async move {
             for sql in settings {
                 client.query_one(sql, &[]).await.map_err(HookError::Backend)?;

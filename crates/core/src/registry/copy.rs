@@ -175,6 +175,10 @@ impl Rows {
         self.array(Element::Int2, values, Self::int2);
     }
 
+    pub(crate) fn float4s(&mut self, values: impl ExactSizeIterator<Item = Option<f32>>) {
+        self.array(Element::Float4, values, |rows, v| rows.maybe(v, Self::float4));
+    }
+
     pub(crate) fn float8s(&mut self, values: impl ExactSizeIterator<Item = Option<f64>>) {
         self.array(Element::Float8, values, |rows, v| rows.maybe(v, Self::float8));
     }
@@ -197,5 +201,6 @@ enum Element {
     Int2 = 21,
     Int4 = 23,
     Text = 25,
+    Float4 = 700,
     Float8 = 701,
 }

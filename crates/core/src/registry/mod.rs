@@ -5,6 +5,7 @@
 
 mod archive;
 pub mod campaign;
+pub(crate) mod candidates;
 mod commits;
 mod connect;
 mod copy;
@@ -12,6 +13,7 @@ pub mod facts;
 mod hats;
 mod lakes;
 mod life;
+pub(crate) mod memory;
 mod migrate;
 pub(crate) mod promoted;
 pub(crate) mod resolve;

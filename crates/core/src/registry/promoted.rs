@@ -11,6 +11,7 @@
 
 use crate::bounds::{Bounds, Value};
 use crate::footer::{Ends, Footer, Kind};
+use crate::narrow;
 
 /// What of a file is packed, in this order.
 pub(crate) const COLUMNS: [(&str, Kind); 8] = [
@@ -48,8 +49,8 @@ fn put_int(bytes: &mut Vec<u8>, ends: &Ends<i64>) {
 }
 
 fn put_float(bytes: &mut Vec<u8>, ends: &Ends<f64>) {
-    bytes.extend(ends.min.map_or(f32::NAN, below).to_le_bytes());
-    bytes.extend(ends.max.map_or(f32::NAN, above).to_le_bytes());
+    bytes.extend(ends.min.map_or(f32::NAN, narrow::below).to_le_bytes());
+    bytes.extend(ends.max.map_or(f32::NAN, narrow::above).to_le_bytes());
 }
 
 fn put_text(bytes: &mut Vec<u8>, ends: &Ends<String>) {
@@ -64,96 +65,106 @@ fn put_text(bytes: &mut Vec<u8>, ends: &Ends<String>) {
     }
 }
 
-/// The largest float of 32 bits that is not above.
-fn below(value: f64) -> f32 {
-    let near = value as f32;
-    if f64::from(near) > value { near.next_down() } else { near }
-}
-
-fn above(value: f64) -> f32 {
-    let near = value as f32;
-    if f64::from(near) < value { near.next_up() } else { near }
-}
+/// Numbers among [`COLUMNS`]: they come first.
+const NUMBERS: usize = 7;
+const INTS: usize = 3;
 
 /// A file or row group, unpacked.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Entry {
     pub(crate) num_rows: u32,
-    /// In the order of [`COLUMNS`]; only of those that were asked for.
-    pub(crate) bounds: [Option<Bounds>; COLUMNS.len()],
+    ints: [(i64, i64); INTS],
+    floats: [(f32, f32); NUMBERS - INTS],
+    text: Bounds,
 }
 
-/// Reads what was packed, of the file first; stops where it makes no sense.
-pub(crate) struct Entries<'a> {
-    bytes: &'a [u8],
-    asked: [bool; COLUMNS.len()],
+/// Bounds of an entry, of the columns that were asked for.
+pub(crate) struct Asked<'a> {
+    numbers: [Bounds; NUMBERS],
+    text: &'a Bounds,
 }
 
-impl<'a> Entries<'a> {
-    pub(crate) fn new(bytes: &'a [u8], asked: [bool; COLUMNS.len()]) -> Self {
-        Self { bytes, asked }
+impl Asked<'_> {
+    /// Of a column by its place in [`COLUMNS`].
+    pub(crate) fn get(&self, place: usize) -> &Bounds {
+        self.numbers.get(place).unwrap_or(self.text)
     }
+}
 
+impl Entry {
+    /// Bounds of columns by their places in [`COLUMNS`]; of others, nothing.
+    pub(crate) fn bounds(&self, places: &[usize]) -> Asked<'_> {
+        let mut numbers = [const { UNKNOWN }; NUMBERS];
+        for place in places.iter().copied().filter(|place| *place < NUMBERS) {
+            (numbers[place].min, numbers[place].max) = match place.checked_sub(INTS) {
+                None => {
+                    let (min, max) = self.ints[place];
+                    let value = |value: i64| Some(Value::Int(value.into()));
+                    (value(min).filter(|_| min != i64::MAX), value(max).filter(|_| max != i64::MIN))
+                }
+                Some(place) => {
+                    let (min, max) = self.floats[place];
+                    let value = |value: f32| (!value.is_nan()).then(|| Value::Float(value.into()));
+                    (value(min), value(max))
+                }
+            };
+        }
+        Asked { numbers, text: &self.text }
+    }
+}
+
+/// Nothing is known of the values, but that there is no NaN: only our own files are packed.
+const UNKNOWN: Bounds =
+    Bounds { min: None, max: None, is_exact: false, null_count: None, has_nan: Some(false) };
+
+/// Unpacks what was packed, of the file first; stops where it makes no sense.
+pub(crate) fn unpack(mut bytes: &[u8]) -> Box<[Entry]> {
+    std::iter::from_fn(|| Bytes(&mut bytes).entry()).collect()
+}
+
+struct Bytes<'a, 'b>(&'b mut &'a [u8]);
+
+impl Bytes<'_, '_> {
     fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
-        let (taken, rest) = self.bytes.split_first_chunk::<N>()?;
-        self.bytes = rest;
+        let (taken, rest) = self.0.split_first_chunk::<N>()?;
+        *self.0 = rest;
         Some(*taken)
     }
 
-    fn text(&mut self) -> Option<Option<&'a str>> {
+    fn int(&mut self) -> Option<i64> {
+        self.take().map(i64::from_le_bytes)
+    }
+
+    fn float(&mut self) -> Option<f32> {
+        self.take().map(f32::from_le_bytes)
+    }
+
+    fn text(&mut self) -> Option<Option<Value>> {
         let [length] = self.take()?;
         if length == UNKNOWN_TEXT {
             return Some(None);
         }
-        let (text, rest) = self.bytes.split_at_checked(usize::from(length))?;
-        self.bytes = rest;
-        Some(std::str::from_utf8(text).ok())
-    }
-
-    fn one(&mut self, kind: Kind, is_asked: bool) -> Option<Option<Bounds>> {
-        let (min, max) = match kind {
-            Kind::Int => {
-                let (min, max) = (self.take().map(i64::from_le_bytes)?, self.take()?);
-                let max = i64::from_le_bytes(max);
-                let value = |value: i64| Value::Int(value.into());
-                let min_known = (min != i64::MAX).then(|| value(min));
-                (min_known, (max != i64::MIN).then(|| value(max)))
-            }
-            Kind::Float => {
-                let (min, max) = (self.take().map(f32::from_le_bytes)?, self.take()?);
-                let max = f32::from_le_bytes(max);
-                let value = |value: f32| (!value.is_nan()).then(|| Value::Float(value.into()));
-                (value(min), value(max))
-            }
-            _ => {
-                let (min, max) = (self.text()?, self.text()?);
-                if !is_asked {
-                    return Some(None);
-                }
-                let value = |text: Option<&str>| text.map(|text| Value::Text(text.to_owned()));
-                (value(min), value(max))
-            }
-        };
-        // only our own files are packed, and they hold none
-        let has_nan = Some(false);
-        Some(is_asked.then_some(Bounds { min, max, has_nan, ..Bounds::default() }))
+        let (text, rest) = self.0.split_at_checked(usize::from(length))?;
+        *self.0 = rest;
+        Some(std::str::from_utf8(text).ok().map(|text| Value::Text(text.to_owned())))
     }
 
     fn entry(&mut self) -> Option<Entry> {
         let num_rows = u32::from_le_bytes(self.take()?);
-        let mut bounds = [const { None }; COLUMNS.len()];
-        for (place, (_, kind)) in COLUMNS.into_iter().enumerate() {
-            bounds[place] = self.one(kind, self.asked[place])?;
+        let mut entry = Entry {
+            num_rows,
+            ints: [(i64::MAX, i64::MIN); INTS],
+            floats: [(f32::NAN, f32::NAN); NUMBERS - INTS],
+            text: UNKNOWN,
+        };
+        for ends in &mut entry.ints {
+            *ends = (self.int()?, self.int()?);
         }
-        Some(Entry { num_rows, bounds })
-    }
-}
-
-impl Iterator for Entries<'_> {
-    type Item = Entry;
-
-    fn next(&mut self) -> Option<Entry> {
-        self.entry()
+        for ends in &mut entry.floats {
+            *ends = (self.float()?, self.float()?);
+        }
+        (entry.text.min, entry.text.max) = (self.text()?, self.text()?);
+        Some(entry)
     }
 }
 
@@ -173,9 +184,10 @@ mod tests {
         put_float(&mut bytes, &Ends { min: None, max: Some(2.0), is_exact: false });
         let text = Ends { min: Some("GALAXY".to_owned()), max: None, is_exact: true };
         put_text(&mut bytes, &text);
-        let entries: Vec<Entry> = Entries::new(&bytes, [true; 8]).collect();
-        let [Entry { num_rows: 7, bounds }] = &entries[..] else { panic!("{entries:?}") };
-        let ends = |place: usize| bounds[place].clone().map(|b| (b.min, b.max)).expect("asked");
+        let entries = unpack(&bytes);
+        let [entry @ Entry { num_rows: 7, .. }] = &entries[..] else { panic!("{entries:?}") };
+        let bounds = entry.bounds(&[0, 1, 2, 3, 4, 5, 6, 7]);
+        let ends = |place: usize| (bounds.get(place).min.clone(), bounds.get(place).max.clone());
         assert_eq!(ends(0), (Some(Value::Int(3)), None));
         assert_eq!(ends(1).0, Some(Value::Int(i64::MIN.into())));
         assert_eq!(ends(2), (None, None));
@@ -191,9 +203,18 @@ mod tests {
         assert_eq!(ends(7), (Some(Value::Text("GALAXY".into())), None));
         // cut short, it tells less and nothing wrong
         for length in 0..bytes.len() {
-            assert_eq!(Entries::new(&bytes[..length], [true; 8]).count(), 0, "{length}");
+            assert_eq!(unpack(&bytes[..length]).len(), 0, "{length}");
         }
-        let few = Entries::new(&bytes, [false; 8]).next().expect("an entry");
-        assert!(few.bounds.iter().all(Option::is_none));
+        let few = entry.bounds(&[7]);
+        assert!((0..7).all(|place| few.get(place) == &UNKNOWN));
+        assert_eq!(few.get(7).min, ends(7).0);
+        for (place, (_, kind)) in COLUMNS.into_iter().enumerate() {
+            let expected = match place {
+                0..INTS => Kind::Int,
+                INTS..NUMBERS => Kind::Float,
+                _ => Kind::Text,
+            };
+            assert_eq!(kind, expected, "{place}");
+        }
     }
 }

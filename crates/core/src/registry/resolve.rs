@@ -1,13 +1,14 @@
 //! What a resolution asks the registry: one statement, and where that is not enough, more about the
 //! files that it named.
 
+use super::candidates::{Answer, Candidate, CandidateRow};
+use super::memory::Memory;
 use super::template::{self, Assembled};
-use super::time::PastRow;
 use super::{Error, Registry, doing};
 use crate::bounds::{Bounds, Value};
 use deadpool_postgres::Client;
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;
@@ -15,50 +16,12 @@ use uuid::Uuid;
 const PURPOSE: &str = "resolve the question in the registry";
 
 /// Where the files of a lake lie.
-#[derive(Debug, Clone, serde::Deserialize)]
+#[derive(Debug, Clone)]
 pub(crate) struct PlaceRow {
     pub(crate) lake_id: Uuid,
+    pub(crate) node: String,
     pub(crate) root: String,
     pub(crate) uri_prefixes: Vec<String>,
-}
-
-/// A file that may hold matching rows.
-#[derive(Debug, Clone)]
-pub(crate) struct CandidateRow {
-    pub(crate) file_id: i64,
-    pub(crate) lake_id: Uuid,
-    pub(crate) schema_id: Option<i32>,
-    pub(crate) num_rows: Option<i64>,
-    pub(crate) num_row_groups: Option<i32>,
-    pub(crate) size_bytes: i64,
-    pub(crate) mtime_ns: i64,
-    /// Whether the catalog holds its rows, and can be relied on.
-    pub(crate) has_cells: bool,
-    pub(crate) node: String,
-    pub(crate) path: String,
-    /// Bounds of the file and its row groups, as [`super::promoted`] packs them.
-    pub(crate) promoted: Option<Vec<u8>>,
-    /// Rows in which the catalog knows the wanted objects, where it was asked.
-    pub(crate) located: Option<Vec<i32>>,
-    /// Of a version that is live no longer.
-    pub(crate) past: Option<PastRow>,
-}
-
-impl CandidateRow {
-    /// What files are put in order by.
-    pub(crate) fn place(&self) -> (&str, &str, i64) {
-        (&self.path, &self.node, self.file_id)
-    }
-}
-
-/// What the registry answers at once.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Answer {
-    /// The commit that it is as of.
-    pub(crate) commit: i64,
-    /// Every lake, as JSON: a list of [`PlaceRow`].
-    pub(crate) places: String,
-    pub(crate) files: Vec<CandidateRow>,
 }
 
 /// A column of a schema, as the registry keeps it.
@@ -120,8 +83,12 @@ impl Demands {
             _ => "product",
         };
         let demands = [
+<<<<<<< HEAD
             ("cover", self.sky.is_some() && way != "sky"),
             ("within", self.area.is_some() && way != "area"),
+=======
+            ("cover", self.sky.is_some()),
+>>>>>>> 206ba9205f230458cd05ceb154b7f1cfe6b73a35
             ("z_first", self.z.0.is_some()),
             ("z_last", self.z.1.is_some()),
             ("deltachi2_first", self.deltachi2.0.is_some()),
@@ -233,24 +200,6 @@ fn at<T: Clone>(known: &Known<T>, slot: Option<i32>, slice: (i32, i32)) -> Optio
 /// Columns of a schema.
 pub(crate) type Columns = Arc<[ColumnRow]>;
 
-/// Schemas that were looked up: a number never means another one. And those that products had when
-/// somebody last asked.
-#[derive(Debug, Default)]
-pub(crate) struct Memory {
-    schemas: Mutex<HashMap<i32, Columns>>,
-    products: Mutex<HashMap<String, Vec<i32>>>,
-}
-
-impl Memory {
-    fn products(&self) -> MutexGuard<'_, HashMap<String, Vec<i32>>> {
-        self.products.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn schemas(&self) -> MutexGuard<'_, HashMap<i32, Columns>> {
-        self.schemas.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 impl Registry {
     /// A connection for one resolution, as of now or of a commit.
     pub(crate) async fn resolver(&self, as_of: Option<i64>) -> Result<Resolver, Error> {
@@ -260,6 +209,51 @@ impl Registry {
             Some(_) => self.client().await?,
         };
         Ok(Resolver { client, memory: self.memory.clone(), as_of })
+    }
+}
+
+/// Files as `resolve_files.sql` names them.
+struct Named {
+    registry_id: Uuid,
+    commit: i64,
+    /// Ascending, each once.
+    ids: Vec<i64>,
+    /// For each of them the rows that hold wanted objects, where the catalog tells.
+    located: Vec<Option<Vec<i32>>>,
+}
+
+impl Named {
+    fn of(row: &Row) -> Result<Self, tokio_postgres::Error> {
+        let ids: Option<Vec<i64>> = row.try_get(2)?;
+        let mut ids = ids.unwrap_or_default();
+        let rows: Option<Vec<Option<i32>>> = row.try_get(3)?;
+        let mut named = Self {
+            registry_id: row.try_get(0)?,
+            commit: row.try_get(1)?,
+            ids: Vec::new(),
+            located: Vec::new(),
+        };
+        let Some(rows) = rows else {
+            ids.sort_unstable();
+            ids.dedup();
+            named.located = vec![None; ids.len()];
+            return Ok(Self { ids, ..named });
+        };
+        let mut pairs: Vec<(i64, Option<i32>)> = ids.into_iter().zip(rows).collect();
+        // where one row is not known, any may be it: NULL comes first
+        pairs.sort_unstable();
+        for (id, row) in pairs {
+            match (named.ids.last(), named.located.last_mut()) {
+                (Some(last), Some(located)) if *last == id => {
+                    located.iter_mut().for_each(|rows| rows.extend(row));
+                }
+                _ => {
+                    named.ids.push(id);
+                    named.located.push(row.map(|row| vec![row]));
+                }
+            }
+        }
+        Ok(named)
     }
 }
 
@@ -295,17 +289,28 @@ impl Resolver {
         Ok(numbers.first().copied().unwrap_or_default())
     }
 
+    /// Every lake, as of a moment ago.
+    pub(crate) async fn places(&self) -> Result<Arc<[PlaceRow]>, Error> {
+        match self.memory.places() {
+            Some(places) => Ok(places),
+            None => self.places_now().await,
+        }
+    }
+
     /// Every lake.
-    pub(crate) async fn places(&self) -> Result<Vec<PlaceRow>, Error> {
+    pub(crate) async fn places_now(&self) -> Result<Arc<[PlaceRow]>, Error> {
         let sql = include_str!("../../../../sql/resolve_places.sql");
         let read = |row: &Row| {
             Ok(PlaceRow {
                 lake_id: row.try_get(0)?,
-                root: row.try_get(1)?,
-                uri_prefixes: row.try_get(2)?,
+                node: row.try_get(1)?,
+                root: row.try_get(2)?,
+                uri_prefixes: row.try_get(3)?,
             })
         };
-        self.each(sql, &[], read).await
+        let places: Arc<[PlaceRow]> = self.each(sql, &[], read).await?.into();
+        self.memory.learn_places(places.clone());
+        Ok(places)
     }
 
     /// How many files of a product are live; `None` for more than 100,000.
@@ -335,7 +340,7 @@ impl Resolver {
         let then = include_str!("../../../../sql/time_product_schemas.sql");
         let Some(commit) = &self.as_of else {
             let ids: Vec<i32> = self.each(now, &[&product], |row| row.try_get(0)).await?;
-            self.memory.products().insert(product.to_owned(), ids.clone());
+            self.memory.learn_product(product, ids.clone());
             return Ok(ids);
         };
         self.each(then, &[&product, commit], |row| row.try_get(0)).await
@@ -343,49 +348,91 @@ impl Resolver {
 
     /// The columns that a product had when somebody last asked; `None` where nobody has.
     pub(crate) fn remembered(&self, product: &str) -> Option<Vec<Columns>> {
-        let ids = self.memory.products().get(product).filter(|ids| !ids.is_empty())?.clone();
-        let known = self.memory.schemas();
-        ids.iter().map(|id| known.get(id).cloned()).collect()
+        let ids = self.memory.product(product)?;
+        ids.into_iter().map(|id| self.memory.schema(id)).collect()
     }
 
     /// Columns of schemas; those that are known are not asked for.
     pub(crate) async fn schemas(&self, ids: &[i32]) -> Result<Vec<(i32, Columns)>, Error> {
-        let unknown: Vec<i32> = {
-            let known = self.memory.schemas();
-            ids.iter().copied().filter(|id| !known.contains_key(id)).collect()
-        };
+        let known = |id: &i32| Some((*id, self.memory.schema(*id)?));
+        let (mut found, mut unknown) = (Vec::with_capacity(ids.len()), Vec::new());
+        ids.iter().for_each(|id| match known(id) {
+            Some(schema) => found.push(schema),
+            None => unknown.push(*id),
+        });
         if !unknown.is_empty() {
             let sql = include_str!("../../../../sql/resolve_schemas.sql");
             let read = |row: &Row| {
                 let columns: tokio_postgres::types::Json<Vec<ColumnRow>> = row.try_get(1)?;
                 Ok((row.try_get(0)?, Columns::from(columns.0)))
             };
-            let found = self.each(sql, &[&unknown], read).await?;
-            self.memory.schemas().extend(found);
+            let asked = self.each(sql, &[&unknown], read).await?;
+            self.memory.learn_schemas(asked.clone());
+            found.extend(asked);
         }
-        let known = self.memory.schemas();
-        Ok(ids.iter().filter_map(|id| Some((*id, known.get(id)?.clone()))).collect())
+        Ok(found)
     }
 
-    /// Files that may hold matching rows, in no order.
+    /// Files that may hold matching rows.
     pub(crate) async fn files(&self, asked: &Demands) -> Result<Answer, Error> {
-        let (now, then) = (
-            include_str!("../../../../sql/resolve_files.sql"),
-            include_str!("../../../../sql/time_files.sql"),
-        );
-        let template = if self.as_of.is_none() { now } else { then };
+        match self.as_of {
+            None => self.files_now(asked).await,
+            Some(commit) => self.files_then(asked, commit).await,
+        }
+    }
+
+    async fn files_now(&self, asked: &Demands) -> Result<Answer, Error> {
+        let template = include_str!("../../../../sql/resolve_files.sql");
         let Assembled { sql, params } =
-            template::assemble(template, &asked.words(), |name| match (name, &self.as_of) {
-                ("commit", Some(commit)) => Some(commit),
+            template::assemble(template, &asked.words(), |name| asked.value(name));
+        // again only where the registry was made anew between two statements
+        loop {
+            let read = |row: &Row| Named::of(row);
+            let Some(named) = self.each(&sql, &params, read).await?.pop() else {
+                return Ok(Answer::default());
+            };
+            self.memory.keep_to(named.registry_id);
+            let Some(rows) = self.recall(&named).await? else { continue };
+            let is_asked =
+                |file: &CandidateRow| file.product == asked.product && file.num_rows != Some(0);
+            let files = rows.into_iter().zip(named.located).filter(|(file, _)| is_asked(file));
+            let files = files.map(|(file, located)| Candidate { file, located, past: None });
+            return Ok(Answer { commit: named.commit, files: files.collect() });
+        }
+    }
+
+    /// What is known of the files, in their order; `None` if they are of a registry that was.
+    async fn recall(&self, named: &Named) -> Result<Option<Vec<Arc<CandidateRow>>>, Error> {
+        let mut rows = self.memory.files(&named.ids, named.commit);
+        let unknown: Vec<i64> = named
+            .ids
+            .iter()
+            .zip(&rows)
+            .filter_map(|(id, row)| row.is_none().then_some(*id))
+            .collect();
+        if !unknown.is_empty() {
+            let sql = include_str!("../../../../sql/resolve_rows.sql");
+            let read = |row: &Row| CandidateRow::of(row, &self.memory, named.commit).map(Arc::new);
+            let found = self.each(sql, &[&unknown, &named.registry_id], read).await?;
+            self.memory.learn(named.registry_id, found.iter().cloned());
+            let mut found: HashMap<i64, Arc<CandidateRow>> =
+                found.into_iter().map(|row| (row.file_id, row)).collect();
+            for (id, row) in named.ids.iter().zip(&mut rows).filter(|(_, row)| row.is_none()) {
+                *row = found.remove(id);
+            }
+        }
+        Ok(rows.into_iter().collect())
+    }
+
+    async fn files_then(&self, asked: &Demands, commit: i64) -> Result<Answer, Error> {
+        let template = include_str!("../../../../sql/time_files.sql");
+        let Assembled { sql, params } =
+            template::assemble(template, &asked.words(), |name| match name {
+                "commit" => self.as_of.as_ref().map(|commit| commit as _),
                 _ => asked.value(name),
             });
-        let mut answer = Answer::default();
-        let rows = self.rows(&sql, &params).await?;
-        answer.files.reserve(rows.len());
-        for row in &rows {
-            answer.take(row).map_err(doing(PURPOSE))?;
-        }
-        Ok(answer)
+        let read = |row: &Row| Candidate::of(row, &self.memory, commit);
+        Ok(Answer { commit, files: self.each(&sql, &params, read).await? })
     }
 
     /// Bounds of whole files of one schema.
@@ -454,30 +501,5 @@ impl Resolver {
         let params: [&(dyn ToSql + Sync); 5] = [&files, &spectypes, &zwarn_zero, &z.0, &z.1];
         let sums = self.each(sql, &params, |row| row.try_get(0)).await?;
         Ok(sums.first().copied().unwrap_or_default())
-    }
-}
-
-impl Answer {
-    fn take(&mut self, row: &Row) -> Result<(), tokio_postgres::Error> {
-        let Some(file_id) = row.try_get(0)? else {
-            (self.commit, self.places) = (row.try_get(5)?, row.try_get(9)?);
-            return Ok(());
-        };
-        self.files.push(CandidateRow {
-            file_id,
-            lake_id: row.try_get(1)?,
-            schema_id: row.try_get(2)?,
-            num_rows: row.try_get(3)?,
-            num_row_groups: row.try_get(4)?,
-            size_bytes: row.try_get(5)?,
-            mtime_ns: row.try_get(6)?,
-            has_cells: row.try_get(7)?,
-            node: row.try_get(8)?,
-            path: row.try_get(9)?,
-            promoted: row.try_get(10)?,
-            located: row.try_get(11)?,
-            past: if row.len() > 12 { PastRow::of(row)? } else { None },
-        });
-        Ok(())
     }
 }

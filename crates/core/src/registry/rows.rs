@@ -237,9 +237,15 @@ impl Rows {
                 has_no_redshift: row.num_rows > with_redshift,
             }
         }));
-        self.begin(2);
+        let ends = occupancy::Ends::of(
+            classes
+                .iter()
+                .map(|row| (row.spectype.as_deref(), row.zwarn_zero, row.z_min, row.z_max)),
+        );
+        self.begin(3);
         self.int8(file_id);
         self.int2s(cells.into_iter());
+        self.float4s(ends.packed().into_iter());
     }
 }
 

@@ -19,8 +19,8 @@ pub(crate) struct PastRow {
 impl PastRow {
     /// From the columns that only `time_files.sql` has.
     pub(super) fn of(row: &Row) -> Result<Option<Self>, tokio_postgres::Error> {
-        let Some(ended_commit) = row.try_get(13)? else { return Ok(None) };
-        Ok(Some(Self { inode: row.try_get(12)?, ended_commit, state: row.try_get(14)? }))
+        let Some(ended_commit) = row.try_get(19)? else { return Ok(None) };
+        Ok(Some(Self { inode: row.try_get(18)?, ended_commit, state: row.try_get(20)? }))
     }
 }
 

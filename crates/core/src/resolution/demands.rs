@@ -1,8 +1,13 @@
 //! What of a question the registry's indexes can be asked.
 
+<<<<<<< HEAD
 use super::Query;
 use super::region::{demanded, multirange};
 use crate::occupancy;
+=======
+use super::{Query, cone};
+use crate::occupancy::{self, Shell};
+>>>>>>> 206ba9205f230458cd05ceb154b7f1cfe6b73a35
 use crate::predicate::Predicate;
 use crate::predicate::needs::{self, Interval};
 use crate::registry::resolve::Demands;
@@ -44,6 +49,13 @@ pub(super) fn of(
     let is_empty = lists.into_iter().flatten().any(Vec::is_empty);
     let no_objects = demands.objects.as_ref().is_some_and(Vec::is_empty);
     (!is_empty && !no_objects).then_some(demands)
+}
+
+/// The redshift of which class and quality a matching row must have.
+pub(super) fn shell(condition: &Predicate) -> Option<Shell> {
+    let spectypes = needs::texts(condition, "spectype").map(Vec::from_iter);
+    let zwarn = zwarn_zero(Interval::<i64>::of(condition, "zwarn"));
+    Shell::demanded(spectypes.as_deref(), zwarn, Interval::<f64>::of(condition, "z"))
 }
 
 /// Whether matching rows have `zwarn = 0` (or have not); `None`: either.

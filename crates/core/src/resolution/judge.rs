@@ -2,11 +2,19 @@
 
 use super::{Error, region};
 use crate::bounds::{Bounds, Known};
+use crate::occupancy::{Ends, Shell};
 use crate::predicate::bounds::{Verdict, judge};
 use crate::predicate::{self, Literal, Predicate, column};
+<<<<<<< HEAD
 use crate::registry::promoted::{self, Entries, Entry};
 use crate::registry::resolve::{BoundsRow, CandidateRow, ColumnRow, Kind, Resolver, Slices};
 use crate::sky::Region;
+=======
+use crate::registry::candidates::{self, Candidate, CandidateRow};
+use crate::registry::promoted::Entry;
+use crate::registry::resolve::{BoundsRow, ColumnRow, Kind, Resolver, Slices};
+use crate::sky::Cone;
+>>>>>>> 206ba9205f230458cd05ceb154b7f1cfe6b73a35
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Range;
 
@@ -18,10 +26,16 @@ const HEALPIX_29: &str = "_healpix_29";
 
 /// A candidate that may hold matching rows.
 pub(super) struct Judged<'a> {
-    pub(super) file: &'a CandidateRow,
+    pub(super) candidate: &'a Candidate,
     pub(super) row_groups: Vec<usize>,
     pub(super) row_groups_in_file: usize,
     pub(super) rows_at_most: i64,
+}
+
+impl Judged<'_> {
+    pub(super) fn file(&self) -> &CandidateRow {
+        &self.candidate.file
+    }
 }
 
 /// The judges of one question: one for each schema among the candidates.
@@ -32,8 +46,9 @@ pub(super) struct Judges<'a> {
 
 struct Question<'a> {
     condition: &'a Predicate,
-    /// Which promoted columns it is about, where it is about no others.
-    promoted: Option<[bool; promoted::COLUMNS.len()]>,
+    /// The columns that it is about, where bounds of all are at hand.
+    at_hand: Option<AtHand>,
+    shell: Option<Shell>,
     band: Option<Predicate>,
     ranges: Option<&'a [Range<i64>]>,
 }
@@ -48,13 +63,19 @@ impl<'a> Judges<'a> {
     /// Looks up the candidates' schemas.
     pub(super) async fn new(
         resolver: &Resolver,
-        candidates: &[CandidateRow],
+        candidates: &[Candidate],
         condition: &'a Predicate,
+<<<<<<< HEAD
         regions: &[Region],
+=======
+        shell: Option<Shell>,
+        cone: Option<Cone>,
+>>>>>>> 206ba9205f230458cd05ceb154b7f1cfe6b73a35
         cover: Option<&'a [Range<i64>]>,
     ) -> Result<Self, Error> {
-        let ids: BTreeSet<i32> = candidates.iter().filter_map(|file| file.schema_id).collect();
-        let ids: Vec<i32> = ids.into_iter().collect();
+        let mut ids: Vec<i32> = candidates.iter().filter_map(|c| c.file.schema_id).collect();
+        ids.sort_unstable();
+        ids.dedup();
         let schemas = if ids.is_empty() { Vec::new() } else { resolver.schemas(&ids).await? };
         let mut names: BTreeSet<String> =
             condition.columns().into_iter().map(column::fold).collect();
@@ -65,8 +86,14 @@ impl<'a> Judges<'a> {
             schemas.into_iter().map(|(id, columns)| (id, Judge::new(&columns, &names))).collect();
         let question = Question {
             condition,
+<<<<<<< HEAD
             promoted: promoted_of(&names).filter(|_| !condition.asks_for_null()),
             band: region::band(regions),
+=======
+            at_hand: AtHand::of(names).filter(|_| !condition.asks_for_null()),
+            shell,
+            band: cone.as_ref().map(cone::band),
+>>>>>>> 206ba9205f230458cd05ceb154b7f1cfe6b73a35
             ranges: cover,
         };
         Ok(Self { by_schema, question })
@@ -98,19 +125,20 @@ impl<'a> Judges<'a> {
     pub(super) async fn judge<'c>(
         &self,
         resolver: &Resolver,
-        candidates: &'c [CandidateRow],
+        candidates: &'c [Candidate],
     ) -> Result<Vec<Judged<'c>>, Error> {
         let mut judged = Vec::with_capacity(candidates.len());
-        let Some(asked) = self.question.promoted else {
-            return self.judge_by_schema(resolver, candidates.iter().collect(), judged).await;
+        let shell = self.question.shell.as_ref();
+        let is_in = |ends: &Ends| shell.is_none_or(|shell| shell.may_meet(ends));
+        let candidates = candidates.iter().filter(|c| c.file.ends.as_ref().is_none_or(is_in));
+        let Some(asked) = &self.question.at_hand else {
+            return self.judge_by_schema(resolver, candidates.collect(), judged).await;
         };
         let mut others = Vec::new();
-        for file in candidates {
-            match &file.promoted {
-                Some(bytes) => {
-                    judged.extend(self.question.judged(file, Entries::new(bytes, asked)))
-                }
-                None => others.push(file),
+        for candidate in candidates {
+            match candidate.file.has_bounds_at_hand() {
+                true => judged.extend(self.question.judged(candidate, asked)),
+                false => others.push(candidate),
             }
         }
         self.judge_by_schema(resolver, others, judged).await
@@ -120,12 +148,12 @@ impl<'a> Judges<'a> {
     async fn judge_by_schema<'c>(
         &self,
         resolver: &Resolver,
-        candidates: Vec<&'c CandidateRow>,
+        candidates: Vec<&'c Candidate>,
         mut judged: Vec<Judged<'c>>,
     ) -> Result<Vec<Judged<'c>>, Error> {
-        let mut by_schema: BTreeMap<Option<i32>, Vec<&CandidateRow>> = BTreeMap::new();
+        let mut by_schema: BTreeMap<Option<i32>, Vec<&Candidate>> = BTreeMap::new();
         for file in candidates {
-            by_schema.entry(file.schema_id).or_default().push(file);
+            by_schema.entry(file.file.schema_id).or_default().push(file);
         }
         for (schema_id, files) in by_schema {
             let judge = schema_id.and_then(|id| self.by_schema.get(&id));
@@ -143,41 +171,50 @@ impl<'a> Judges<'a> {
     }
 }
 
-/// Which promoted columns have these names; `None` if some name is no promoted column's.
-fn promoted_of(names: &BTreeSet<String>) -> Option<[bool; promoted::COLUMNS.len()]> {
-    let asked = promoted::COLUMNS.map(|(name, _)| names.contains(name));
-    (asked.iter().filter(|is_asked| **is_asked).count() == names.len()).then_some(asked)
+/// Columns of which bounds are at hand.
+struct AtHand {
+    names: Vec<String>,
+    /// Of each of them, see [`candidates::place_of`].
+    places: Vec<usize>,
+}
+
+impl AtHand {
+    /// `None` if bounds of some column have to be asked for.
+    fn of(names: BTreeSet<String>) -> Option<Self> {
+        let places = names.iter().map(|name| candidates::place_of(name)).collect::<Option<_>>()?;
+        Some(Self { names: names.into_iter().collect(), places })
+    }
+
+    fn place(&self, name: &str) -> Option<usize> {
+        let found = self.names.iter().position(|known| known == name)?;
+        self.places.get(found).copied()
+    }
 }
 
 impl Question<'_> {
-    /// Judges a file by what lies packed in its row.
-    fn judged<'c>(&self, file: &'c CandidateRow, mut entries: Entries<'_>) -> Option<Judged<'c>> {
-        let judged = whole(file);
-        match entries.next() {
-            Some(entry) if !self.may_match(&entry) => return None,
-            Some(_) => {}
-            None => return Some(judged),
+    /// Judges a file by bounds at hand.
+    fn judged<'c>(&self, candidate: &'c Candidate, asked: &AtHand) -> Option<Judged<'c>> {
+        let file = &candidate.file;
+        let may_match = |entry: &Entry| {
+            let bounds = file.at_hand(entry, &asked.places);
+            let known = |name: &str| match (&bounds, asked.place(name)) {
+                (Some(bounds), Some(place)) => Known::Bounds(bounds.get(place)),
+                _ => Known::Unknown,
+            };
+            self.may(u64::from(entry.num_rows), &known)
+        };
+        let (whole_file, groups) = file.entries.split_first()?;
+        if !may_match(whole_file) {
+            return None;
         }
-        let groups: Vec<Entry> = entries.collect();
+        let judged = whole(candidate);
         if groups.len() != judged.row_groups_in_file {
             return Some(judged);
         }
-        let groups = (0..).zip(&groups).map(|(group, entry)| {
-            let may = || self.may_match(entry);
-            (group, i64::from(entry.num_rows), may)
-        });
+        let groups = (0..)
+            .zip(groups)
+            .map(|(group, entry)| (group, i64::from(entry.num_rows), move || may_match(entry)));
         narrowed(judged, groups)
-    }
-
-    fn may_match(&self, entry: &Entry) -> bool {
-        let known = |name: &str| {
-            let place = promoted::COLUMNS.iter().position(|(known, _)| *known == name);
-            match place.and_then(|place| entry.bounds[place].as_ref()) {
-                Some(bounds) => Known::Bounds(bounds),
-                None => Known::Unknown,
-            }
-        };
-        self.may(u64::from(entry.num_rows), &known)
     }
 
     fn may<'b>(&self, rows: u64, known: &impl Fn(&str) -> Known<'b>) -> bool {
@@ -196,7 +233,7 @@ fn narrowed<'c>(
     mut judged: Judged<'c>,
     groups: impl Iterator<Item = (usize, i64, impl FnOnce() -> bool)>,
 ) -> Option<Judged<'c>> {
-    let located = judged.file.located.as_deref();
+    let located = judged.candidate.located.as_deref();
     (judged.row_groups, judged.rows_at_most) = (Vec::new(), 0);
     let mut start = 0i64;
     for (group, rows, may_match) in groups {
@@ -212,13 +249,14 @@ fn narrowed<'c>(
 }
 
 /// A file of which nothing is known is kept whole.
-fn whole(file: &CandidateRow) -> Judged<'_> {
-    let groups = usize::try_from(file.num_row_groups.unwrap_or_default()).unwrap_or_default();
+fn whole(candidate: &Candidate) -> Judged<'_> {
+    let groups = candidate.file.num_row_groups.unwrap_or_default();
+    let groups = usize::try_from(groups).unwrap_or_default();
     Judged {
-        file,
+        candidate,
         row_groups: (0..groups).collect(),
         row_groups_in_file: groups,
-        rows_at_most: file.num_rows.unwrap_or_default(),
+        rows_at_most: candidate.file.num_rows.unwrap_or_default(),
     }
 }
 
@@ -263,28 +301,27 @@ impl Bench<'_> {
     async fn judge<'c>(
         &self,
         resolver: &Resolver,
-        files: &[&'c CandidateRow],
+        files: &[&'c Candidate],
         judged: &mut Vec<Judged<'c>>,
     ) -> Result<(), Error> {
         let rows = self.fetched(resolver, files).await?;
         let may_match =
-            |file: &CandidateRow| rows.get(&file.file_id).is_none_or(|row| self.may_match(row));
-        let left: Vec<&CandidateRow> =
-            files.iter().copied().filter(|file| may_match(file)).collect();
+            |c: &Candidate| rows.get(&c.file.file_id).is_none_or(|row| self.may_match(row));
+        let left: Vec<&Candidate> = files.iter().copied().filter(|file| may_match(file)).collect();
         let (several, one): (Vec<_>, Vec<_>) =
-            left.into_iter().partition(|file| file.num_row_groups.is_none_or(|n| n > 1));
+            left.into_iter().partition(|c| c.file.num_row_groups.is_none_or(|n| n > 1));
         judged.extend(one.into_iter().map(whole));
-        let ids: Vec<i64> = several.iter().map(|file| file.file_id).collect();
+        let ids: Vec<i64> = several.iter().map(|c| c.file.file_id).collect();
         let mut groups: HashMap<i64, Vec<BoundsRow>> = HashMap::new();
-        let is_located = several.iter().any(|file| file.located.is_some());
+        let is_located = several.iter().any(|c| c.located.is_some());
         if (is_located || !self.judge.asked.is_empty()) && !ids.is_empty() {
             for row in resolver.group_bounds(&ids, &self.judge.slices).await? {
                 groups.entry(row.file_id).or_default().push(row);
             }
         }
-        judged.extend(several.into_iter().filter_map(|file| match groups.get(&file.file_id) {
-            Some(groups) => self.narrowed(file, groups),
-            None => Some(whole(file)),
+        judged.extend(several.into_iter().filter_map(|c| match groups.get(&c.file.file_id) {
+            Some(groups) => self.narrowed(c, groups),
+            None => Some(whole(c)),
         }));
         Ok(())
     }
@@ -293,23 +330,23 @@ impl Bench<'_> {
     async fn fetched(
         &self,
         resolver: &Resolver,
-        files: &[&CandidateRow],
+        files: &[&Candidate],
     ) -> Result<HashMap<i64, BoundsRow>, Error> {
         if self.question.condition.columns().is_empty() && self.question.ranges.is_none() {
             return Ok(HashMap::new());
         }
-        let ids: Vec<i64> = files.iter().map(|file| file.file_id).collect();
+        let ids: Vec<i64> = files.iter().map(|c| c.file.file_id).collect();
         let rows = resolver.file_bounds(&ids, &self.judge.slices).await?;
         Ok(rows.into_iter().map(|row| (row.file_id, row)).collect())
     }
 
     /// Row groups that may hold matching rows; `None` if there are none.
-    fn narrowed<'c>(&self, file: &'c CandidateRow, groups: &[BoundsRow]) -> Option<Judged<'c>> {
+    fn narrowed<'c>(&self, candidate: &'c Candidate, groups: &[BoundsRow]) -> Option<Judged<'c>> {
         let groups = groups.iter().map(|group| {
             let number = usize::try_from(group.row_group).unwrap_or_default();
             (number, group.num_rows, || self.may_match(group))
         });
-        narrowed(whole(file), groups)
+        narrowed(whole(candidate), groups)
     }
 
     fn may_match(&self, row: &BoundsRow) -> bool {

@@ -13,13 +13,16 @@ mod region;
 
 use crate::predicate::needs::Interval;
 use crate::predicate::{self, Predicate, column, literal::List};
-use crate::registry::resolve::{CandidateRow, Columns, Demands, Resolver};
+use crate::registry::candidates::{Candidate, CandidateRow};
+use crate::registry::resolve::{Columns, Demands, Resolver};
 use crate::registry::{self, Registry};
 use crate::sky::{self, Region};
 use crate::withdraw::Version;
 use judge::{Judged, Judges};
 use past::Whereabouts;
+use place::Places;
 use serde::Serialize;
+use std::collections::HashSet;
 use std::path::PathBuf;
 
 /// What is asked. Everything that is given must hold.
@@ -195,13 +198,24 @@ pub async fn resolve(
 ) -> Result<Resolution, Error> {
     let resolver = registry.resolver(query.as_of).await?;
     let condition = query.condition();
+<<<<<<< HEAD
     let cover = sky::region::cover(&query.regions);
     let demands = demands::of(query, &condition, cover.as_deref());
     let mut answer = resolver.files(&demands.clone().unwrap_or_default()).await?;
+=======
+    let cover = query.cone.map(|cone| cone.ranges());
+    let demands = demands::of(query, &condition);
+    let asked = demands.clone().unwrap_or_default();
+    let (answer, places) = tokio::join!(resolver.files(&asked), resolver.places());
+    let (mut answer, mut places) = (answer?, Places::reachable(&places?));
+>>>>>>> 206ba9205f230458cd05ceb154b7f1cfe6b73a35
     if demands.is_none() {
         answer.files.clear();
     }
     let candidates = &answer.files;
+    if candidates.iter().any(|candidate| !places.has(candidate.file.lake_id)) {
+        places = Places::reachable(&resolver.places_now().await?);
+    }
     let mut pruned = Pruned { indexed_files: candidates.len(), ..Pruned::default() };
     if candidates.is_empty() && resolver.remembered(query.product()).is_none() {
         check_product(&resolver, query.product()).await?;
@@ -209,20 +223,27 @@ pub async fn resolve(
     if detail >= Detail::Counted {
         pruned.live_files = resolver.product_files(query.product()).await?;
     }
+    let shell = demands::shell(&condition);
     let judges =
+<<<<<<< HEAD
         Judges::new(&resolver, candidates, &condition, &query.regions, cover.as_deref()).await?;
+=======
+        Judges::new(&resolver, candidates, &condition, shell, query.cone, cover.as_deref()).await?;
+>>>>>>> 206ba9205f230458cd05ceb154b7f1cfe6b73a35
     check_columns(&resolver, query, &condition, &judges).await?;
     let mut judged = judges.judge(&resolver, candidates).await?;
-    judged.sort_by(|a, b| a.file.place().cmp(&b.file.place()));
+    judged.sort_by(|a, b| {
+        let node = |judged: &Judged| places.node_of(judged.file().lake_id);
+        let path = a.file().path.cmp(&b.file().path);
+        path.then_with(|| (node(a), a.file().file_id).cmp(&(node(b), b.file().file_id)))
+    });
     if detail == Detail::Explained {
-        let demands = demands.unwrap_or_default();
-        let explained = explained(&resolver, query, &condition, &demands, &pruned, &judged);
+        let explained = explained(&resolver, query, &condition, &asked, &pruned, &judged);
         pruned.explained = Some(explained.await?);
     }
-    let places = place::Places::reachable(&answer.places);
     let mut whereabouts = Whereabouts::default();
     let files: Vec<ResolvedFile> = judged
-        .iter()
+        .into_iter()
         .map(|judged| {
             pruned.row_groups_in_files += judged.row_groups_in_file;
             pruned.row_groups += judged.row_groups.len();
@@ -235,23 +256,14 @@ pub async fn resolve(
 }
 
 fn resolved(
-    judged: &Judged,
+    judged: Judged,
     product: &str,
-    places: &place::Places,
+    places: &Places,
     whereabouts: &mut Whereabouts,
 ) -> ResolvedFile {
-    let CandidateRow {
-        file_id,
-        lake_id,
-        node,
-        path,
-        num_rows,
-        size_bytes,
-        schema_id,
-        mtime_ns,
-        past,
-        ..
-    } = judged.file;
+    let Candidate { file, past, .. } = judged.candidate;
+    let CandidateRow { file_id, lake_id, path, num_rows, size_bytes, schema_id, mtime_ns, .. } =
+        &**file;
     let relative = path;
     let (path, mut uri) = places.of(*lake_id, path);
     let mut lost = None;
@@ -264,12 +276,12 @@ fn resolved(
     }
     ResolvedFile {
         file_id: *file_id,
-        node: node.clone(),
+        node: places.node_of(*lake_id).to_owned(),
         path,
         uri,
         product: product.to_owned(),
         num_rows: num_rows.unwrap_or_default(),
-        row_groups: judged.row_groups.clone(),
+        row_groups: judged.row_groups,
         size_bytes: *size_bytes,
         schema_id: *schema_id,
         mtime_ns: *mtime_ns,
@@ -330,17 +342,24 @@ async fn explained(
     if let Some(files) = pruned.live_files {
         steps.push(Step { by: "live files of the product", files });
     }
+    let mut left: Option<HashSet<i64>> = None;
     for (by, demands) in demands::steps(demands) {
-        let files = resolver.files(&demands).await?.files.len();
-        steps.push(Step { by, files: i64::try_from(files).unwrap_or(i64::MAX) });
+        let named = resolver.files(&demands).await?.files;
+        let named = named.iter().map(|candidate| candidate.file.file_id);
+        let now: HashSet<i64> = match &left {
+            Some(left) => named.filter(|id| left.contains(id)).collect(),
+            None => named.collect(),
+        };
+        steps.push(Step { by, files: i64::try_from(now.len()).unwrap_or(i64::MAX) });
+        left = Some(now);
     }
     steps.push(Step {
         by: "all bounds of files and row groups",
         files: i64::try_from(judged.len()).unwrap_or(i64::MAX),
     });
     let (cataloged, others): (Vec<&Judged>, Vec<&Judged>) =
-        judged.iter().partition(|judged| judged.file.has_cells);
-    let ids: Vec<i64> = cataloged.iter().map(|judged| judged.file.file_id).collect();
+        judged.iter().partition(|judged| judged.file().has_cells);
+    let ids: Vec<i64> = cataloged.iter().map(|judged| judged.file().file_id).collect();
     let at_most = |some: &[&Judged]| some.iter().map(|judged| judged.rows_at_most).sum::<i64>();
     let z = Interval::<f64>::of(condition, "z");
     let zwarn_zero = demands::zwarn_zero(Interval::<i64>::of(condition, "zwarn"));

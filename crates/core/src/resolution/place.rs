@@ -9,7 +9,6 @@ use crate::registry::resolve::PlaceRow;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
 use uuid::Uuid;
 
 /// Every lake of the installation, as seen from here.
@@ -18,38 +17,36 @@ pub(crate) struct Places {
 }
 
 struct Place {
+    node: String,
     root: PathBuf,
     /// What stands before a file's path relative to the lake.
     base: Option<String>,
 }
 
-/// How long what was found is believed: disks are mounted more rarely than questions are asked.
-const TRUST: Duration = Duration::from_secs(1);
-
 /// What was found last, and of which lakes.
-static FOUND: Mutex<Option<(String, Instant, Arc<Places>)>> = Mutex::new(None);
+static FOUND: Mutex<Option<Found>> = Mutex::new(None);
+
+type Found = (Arc<[PlaceRow]>, Arc<Places>);
 
 impl Places {
-    /// Looks which lakes can be reached; they are given as the registry tells them.
-    pub(crate) fn reachable(lakes: &str) -> Arc<Self> {
+    /// Looks which lakes can be reached, once for what the registry told at one time.
+    pub(crate) fn reachable(lakes: &Arc<[PlaceRow]>) -> Arc<Self> {
         let mut found = FOUND.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((of, at, places)) = &*found
-            && of == lakes
-            && at.elapsed() < TRUST
+        if let Some((of, places)) = &*found
+            && Arc::ptr_eq(of, lakes)
         {
             return places.clone();
         }
-        // what the server itself has made can be read; else nothing can be reached
-        let places = Arc::new(Self::look(serde_json::from_str(lakes).unwrap_or_default()));
-        *found = Some((lakes.to_owned(), Instant::now(), places.clone()));
+        let places = Arc::new(Self::look(lakes));
+        *found = Some((lakes.clone(), places.clone()));
         places
     }
 
     /// Looks which lakes can be reached.
-    pub(crate) fn look(rows: Vec<PlaceRow>) -> Self {
-        let lakes = rows.into_iter().map(|row| {
-            let base = base(&row);
-            (row.lake_id, Place { root: row.root.into(), base })
+    pub(crate) fn look(rows: &[PlaceRow]) -> Self {
+        let lakes = rows.iter().map(|row| {
+            let (node, root, base) = (row.node.clone(), row.root.clone().into(), base(row));
+            (row.lake_id, Place { node, root, base })
         });
         Self { lakes: lakes.collect() }
     }
@@ -69,6 +66,16 @@ impl Places {
             }
             None => (path.into(), None),
         }
+    }
+
+    /// The node of a lake.
+    pub(crate) fn node_of(&self, lake_id: Uuid) -> &str {
+        self.lakes.get(&lake_id).map_or("", |place| &place.node)
+    }
+
+    /// Whether a lake is among them.
+    pub(crate) fn has(&self, lake_id: Uuid) -> bool {
+        self.lakes.contains_key(&lake_id)
     }
 }
 
@@ -110,11 +117,11 @@ mod tests {
         let lake = Lake::open_or_create(&mount.join("data/lake"), "node-b").expect("a lake");
         let row = |root: &Path, prefixes: &[&str]| PlaceRow {
             lake_id: lake.identity().lake_id,
+            node: "node-b".into(),
             root: root.display().to_string(),
             uri_prefixes: prefixes.iter().map(|p| (*p).to_owned()).collect(),
         };
-        let uri =
-            |row: PlaceRow| Places::look(vec![row]).of(lake.identity().lake_id, "p/x.parquet");
+        let uri = |row: PlaceRow| Places::look(&[row]).of(lake.identity().lake_id, "p/x.parquet");
         let mounted = mount.display().to_string();
         let there = format!("{mounted}/data/lake/p/x.parquet");
 

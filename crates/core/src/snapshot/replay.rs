@@ -95,7 +95,7 @@ pub async fn replay(registry: &Registry, saved: Saved, deep: bool) -> Result<Rep
     if is_same {
         report.pinned = registry.pinned(&snapshot.name).await?;
     }
-    let places = Places::look(registry.resolver(None).await?.places().await?);
+    let places = Places::look(&registry.resolver(None).await?.places().await?);
     let files = snapshot.files.clone();
     let checked = run_blocking(move || check(files, &places, &known, deep)).await?;
     report.moved = checked.moved;

@@ -1,0 +1,160 @@
+//! Files that may hold matching rows, and what is known of them without further questions.
+
+use super::memory::Memory;
+use super::promoted::{self, Asked, Entry};
+use super::time::PastRow;
+use crate::bounds::{Bounds, Value};
+use crate::occupancy::Ends;
+use std::sync::Arc;
+use tokio_postgres::Row;
+use uuid::Uuid;
+
+/// What never changes of a version of a file, but for `has_cells`.
+#[derive(Debug)]
+pub(crate) struct CandidateRow {
+    pub(crate) file_id: i64,
+    pub(crate) lake_id: Uuid,
+    pub(crate) schema_id: Option<i32>,
+    pub(crate) num_rows: Option<i64>,
+    pub(crate) num_row_groups: Option<i32>,
+    pub(crate) size_bytes: i64,
+    pub(crate) mtime_ns: i64,
+    /// Whether the catalog holds its rows, and can be relied on.
+    pub(crate) has_cells: bool,
+    pub(crate) product: String,
+    pub(crate) path: String,
+    /// The commit of the answer that it was looked up for.
+    pub(super) learnt_at: i64,
+    /// Bounds of the file and of each row group, if there are several; empty where they have to be asked for.
+    pub(crate) entries: Box<[Entry]>,
+    /// Redshifts by class and quality, where they are known.
+    pub(crate) ends: Option<Ends>,
+    /// The key of the tile, where Bifrost wrote the file of one.
+    key: Option<Key>,
+}
+
+#[derive(Debug)]
+struct Key {
+    labels: Arc<Labels>,
+    healpix: Bounds,
+}
+
+/// Release, survey and program as bounds of columns that hold nothing else.
+#[derive(Debug)]
+pub(crate) struct Labels([Bounds; 3]);
+
+impl Labels {
+    pub(super) fn of(texts: &[Option<String>; 3]) -> Self {
+        Self(texts.clone().map(|text| constant(text.map(Value::Text))))
+    }
+}
+
+fn constant(value: Option<Value>) -> Bounds {
+    let (min, max) = (value.clone(), value);
+    Bounds { min, max, has_nan: Some(false), ..Bounds::default() }
+}
+
+/// Columns that are one value in each of our files.
+const KEYS: [&str; 4] = ["release", "survey", "program", "healpix"];
+
+/// The place of a column of which bounds are at hand wherever Bifrost wrote the file, by its folded
+/// name.
+pub(crate) fn place_of(column: &str) -> Option<usize> {
+    let promoted = promoted::COLUMNS.into_iter().map(|(name, _)| name);
+    promoted.chain(KEYS).position(|name| name == column)
+}
+
+/// Bounds of a file or row group, of the columns that were asked for.
+pub(crate) struct AtHand<'a> {
+    entry: Asked<'a>,
+    key: &'a Key,
+}
+
+impl AtHand<'_> {
+    /// Of a column by its place.
+    pub(crate) fn get(&self, place: usize) -> &Bounds {
+        match place.checked_sub(promoted::COLUMNS.len()) {
+            None => self.entry.get(place),
+            Some(key) => self.key.labels.0.get(key).unwrap_or(&self.key.healpix),
+        }
+    }
+}
+
+impl CandidateRow {
+    pub(super) fn of(
+        row: &Row,
+        memory: &Memory,
+        commit: i64,
+    ) -> Result<Self, tokio_postgres::Error> {
+        let promoted: Option<&[u8]> = row.try_get(10)?;
+        let ends: Option<Vec<Option<f32>>> = row.try_get(11)?;
+        let healpix: Option<i32> = row.try_get(15)?;
+        let is_ours: bool = row.try_get(16)?;
+        let texts = [row.try_get(12)?, row.try_get(13)?, row.try_get(14)?];
+        let key = || Key {
+            labels: memory.labels(texts),
+            healpix: constant(healpix.map(|pixel| Value::Int(pixel.into()))),
+        };
+        Ok(Self {
+            file_id: row.try_get(0)?,
+            lake_id: row.try_get(1)?,
+            schema_id: row.try_get(2)?,
+            num_rows: row.try_get(3)?,
+            num_row_groups: row.try_get(4)?,
+            size_bytes: row.try_get(5)?,
+            mtime_ns: row.try_get(6)?,
+            has_cells: row.try_get(7)?,
+            product: row.try_get(8)?,
+            path: row.try_get(9)?,
+            learnt_at: commit,
+            entries: promoted.map(promoted::unpack).unwrap_or_default(),
+            ends: ends.and_then(|ends| Ends::unpacked(&ends)),
+            key: is_ours.then(key),
+        })
+    }
+
+    /// Whether bounds of promoted columns and of the tile's key are at hand.
+    pub(crate) fn has_bounds_at_hand(&self) -> bool {
+        self.key.is_some() && !self.entries.is_empty()
+    }
+
+    /// Bounds of columns, by their [places](place_of), in one of [`CandidateRow::entries`];
+    /// `None` where they have to be asked for.
+    pub(crate) fn at_hand<'a>(&'a self, entry: &'a Entry, places: &[usize]) -> Option<AtHand<'a>> {
+        Some(AtHand { entry: entry.bounds(places), key: self.key.as_ref()? })
+    }
+}
+
+/// A file that may hold matching rows.
+#[derive(Debug, Clone)]
+pub(crate) struct Candidate {
+    pub(crate) file: Arc<CandidateRow>,
+    /// Rows in which the catalog knows the wanted objects, where it was asked.
+    pub(crate) located: Option<Vec<i32>>,
+    /// Of a version that is live no longer.
+    pub(crate) past: Option<PastRow>,
+}
+
+impl Candidate {
+    /// From a row of `time_files.sql`.
+    pub(super) fn of(
+        row: &Row,
+        memory: &Memory,
+        commit: i64,
+    ) -> Result<Self, tokio_postgres::Error> {
+        Ok(Self {
+            file: Arc::new(CandidateRow::of(row, memory, commit)?),
+            located: row.try_get(17)?,
+            past: PastRow::of(row)?,
+        })
+    }
+}
+
+/// What the registry answers at once.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Answer {
+    /// The commit that it is as of.
+    pub(crate) commit: i64,
+    /// In no order.
+    pub(crate) files: Vec<Candidate>,
+}

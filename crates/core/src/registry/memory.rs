@@ -1,0 +1,135 @@
+//! What resolutions found out and need not ask again.
+//!
+//! A version of a file never changes, nor does a schema, so that a number is enough to know it by:
+//! until the registry is made anew, or another server answers. Then everything is forgotten.
+
+use super::candidates::{CandidateRow, Labels};
+use super::resolve::{Columns, PlaceRow};
+use std::collections::HashMap;
+use std::mem;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+use uuid::Uuid;
+
+/// Files of one generation; there are two. A file takes about half a kilobyte.
+const FILES: usize = 1 << 16;
+
+/// How long places are believed: lakes are moved more rarely than questions are asked.
+const TRUST: Duration = Duration::from_secs(1);
+
+/// Shared by the connections of a registry.
+#[derive(Debug, Default)]
+pub(crate) struct Memory(Mutex<Known>);
+
+#[derive(Debug, Default)]
+struct Known {
+    registry_id: Option<Uuid>,
+    schemas: HashMap<i32, Columns>,
+    products: HashMap<String, Vec<i32>>,
+    places: Option<(Instant, Arc<[PlaceRow]>)>,
+    labels: HashMap<[Option<String>; 3], Arc<Labels>>,
+    /// Files that were asked for lately, and before.
+    young: HashMap<i64, Arc<CandidateRow>>,
+    old: HashMap<i64, Arc<CandidateRow>>,
+}
+
+impl Memory {
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Forgets everything: whoever answers from now on may be another.
+    pub(super) fn forget(&self) {
+        *self.known() = Known::default();
+    }
+
+    /// Forgets everything unless it is of this registry.
+    pub(super) fn keep_to(&self, registry_id: Uuid) {
+        let mut known = self.known();
+        if known.registry_id != Some(registry_id) {
+            let schemas_of_nobody = known.registry_id.is_none();
+            let before = mem::take(&mut *known);
+            if schemas_of_nobody {
+                (known.schemas, known.products) = (before.schemas, before.products);
+                known.places = before.places;
+            }
+            known.registry_id = Some(registry_id);
+        }
+    }
+
+    /// Files by their numbers, as of a commit; those that are not known are `None`.
+    pub(super) fn files(&self, ids: &[i64], commit: i64) -> Vec<Option<Arc<CandidateRow>>> {
+        let mut known = self.known();
+        let Known { young, old, .. } = &mut *known;
+        let recall = |id| {
+            let file = match young.get(id) {
+                Some(file) => file.clone(),
+                None => {
+                    let file = old.remove(id)?;
+                    young.insert(*id, file.clone());
+                    file
+                }
+            };
+            // a later commit may have brought it into the catalog
+            (file.has_cells || file.learnt_at == commit).then_some(file)
+        };
+        ids.iter().map(recall).collect()
+    }
+
+    /// Remembers files of a registry.
+    pub(super) fn learn(&self, registry_id: Uuid, files: impl Iterator<Item = Arc<CandidateRow>>) {
+        let mut known = self.known();
+        if known.registry_id != Some(registry_id) {
+            return;
+        }
+        for file in files {
+            if known.young.len() >= FILES {
+                known.old = mem::take(&mut known.young);
+            }
+            known.young.insert(file.file_id, file);
+        }
+    }
+
+    /// Labels that many files share.
+    pub(super) fn labels(&self, texts: [Option<String>; 3]) -> Arc<Labels> {
+        let mut known = self.known();
+        let made = || Arc::new(Labels::of(&texts));
+        match known.labels.get(&texts) {
+            Some(labels) => labels.clone(),
+            None => {
+                let labels = made();
+                known.labels.insert(texts, labels.clone());
+                labels
+            }
+        }
+    }
+
+    /// Where lakes lie, if that was asked lately.
+    pub(super) fn places(&self) -> Option<Arc<[PlaceRow]>> {
+        let known = self.known();
+        let (asked_at, places) = known.places.as_ref()?;
+        (asked_at.elapsed() < TRUST).then(|| places.clone())
+    }
+
+    pub(super) fn learn_places(&self, places: Arc<[PlaceRow]>) {
+        self.known().places = Some((Instant::now(), places));
+    }
+
+    /// The columns of a schema.
+    pub(super) fn schema(&self, id: i32) -> Option<Columns> {
+        self.known().schemas.get(&id).cloned()
+    }
+
+    pub(super) fn learn_schemas(&self, schemas: Vec<(i32, Columns)>) {
+        self.known().schemas.extend(schemas);
+    }
+
+    /// Schemas that a product had when somebody last asked; `None` where nobody has.
+    pub(super) fn product(&self, product: &str) -> Option<Vec<i32>> {
+        self.known().products.get(product).filter(|ids| !ids.is_empty()).cloned()
+    }
+
+    pub(super) fn learn_product(&self, product: &str, schemas: Vec<i32>) {
+        self.known().products.insert(product.to_owned(), schemas);
+    }
+}
