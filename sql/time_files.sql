@@ -22,28 +22,15 @@ SELECT f.file_id, f.lake_id, f.schema_id, f.num_rows, f.num_row_groups, f.size_b
        f.inode, least(f.removed_commit, f.quarantined_commit) AS ended_commit, f.state
 FROM known f
 WHERE f.num_rows <> 0
-<<<<<<< HEAD
-  AND (:cover::text::int8multirange IS NULL OR f.sky IS NULL OR f.sky && :cover::text::int8multirange)
-  AND (:area::text::int8multirange IS NULL OR f.sky IS NULL OR f.sky && :area::text::int8multirange OR NOT f.is_ours)
-  AND (:z_first::float8 IS NULL OR f.z_max IS NULL OR f.z_max >= :z_first::float8)
-  AND (:z_last::float8 IS NULL OR f.z_min IS NULL OR f.z_min <= :z_last::float8)
-  AND (:deltachi2_first::float8 IS NULL OR f.deltachi2_max IS NULL OR f.deltachi2_max >= :deltachi2_first::float8)
-  AND (:deltachi2_last::float8 IS NULL OR f.deltachi2_min IS NULL OR f.deltachi2_min <= :deltachi2_last::float8)
-  AND (:zwarn_first::int8 IS NULL OR f.zwarn_max IS NULL OR f.zwarn_max >= :zwarn_first::int8)
-  AND (:zwarn_last::int8 IS NULL OR f.zwarn_min IS NULL OR f.zwarn_min <= :zwarn_last::int8)
-  AND (:target_id_first::int8 IS NULL OR f.target_id_max IS NULL OR f.target_id_max >= :target_id_first::int8)
-  AND (:target_id_last::int8 IS NULL OR f.target_id_min IS NULL OR f.target_id_min <= :target_id_last::int8)
-  AND (:spectypes::text[] IS NULL OR f.spectype_max IS NULL OR f.spectype_max >= (:spectypes::text[])[1])
-  AND (:spectypes::text[] IS NULL OR f.spectype_min IS NULL OR f.spectype_min <= (:spectypes::text[])[cardinality(:spectypes::text[])])
-  AND (:releases::text[] IS NULL OR f.release IS NULL OR f.release = ANY (:releases::text[]) OR NOT f.is_ours)
-  AND (:surveys::text[] IS NULL OR f.survey IS NULL OR f.survey = ANY (:surveys::text[]) OR NOT f.is_ours)
-  AND (:programs::text[] IS NULL OR f.program IS NULL OR f.program = ANY (:programs::text[]) OR NOT f.is_ours)
-  AND (:healpixes::int8[] IS NULL OR f.healpix IS NULL OR f.healpix = ANY (:healpixes::int8[]) OR NOT f.is_ours)
-=======
   -- cells and objects lead to their files without a look at bounds, now as then
   AND (false
     OR f.is_ours AND f.was_cataloged  --? cells objects
     OR (:cover::text::int8multirange IS NULL OR f.sky IS NULL OR f.sky && :cover::text::int8multirange)
+    AND (:area::text::int8multirange IS NULL OR f.sky IS NULL OR f.sky && :area::text::int8multirange OR NOT f.is_ours)
+    AND (:bricks::text::int8multirange IS NULL OR f.off_brick IS DISTINCT FROM 0 OR f.sky IS NULL
+      OR f.sky && :bricks::text::int8multirange
+      OR (f.target_id_max IS NULL OR f.target_id_max >= :brickless_first::int8)
+      AND (f.target_id_min IS NULL OR f.target_id_min <= :brickless_last::int8))
     AND (:z_first::float8 IS NULL OR f.z_max IS NULL OR f.z_max >= :z_first::float8)
     AND (:z_last::float8 IS NULL OR f.z_min IS NULL OR f.z_min <= :z_last::float8)
     AND (:deltachi2_first::float8 IS NULL OR f.deltachi2_max IS NULL OR f.deltachi2_max >= :deltachi2_first::float8)
@@ -59,6 +46,5 @@ WHERE f.num_rows <> 0
     AND (:programs::text[] IS NULL OR f.program IS NULL OR f.program = ANY (:programs::text[]) OR NOT f.is_ours)
     AND (:healpixes::int8[] IS NULL OR f.healpix IS NULL OR f.healpix = ANY (:healpixes::int8[]) OR NOT f.is_ours)
   )
->>>>>>> 206ba9205f230458cd05ceb154b7f1cfe6b73a35
   AND (:objects::int8[] IS NULL OR NOT (f.has_cells AND f.was_cataloged) OR f.located IS NOT NULL)
   AND (:cells::int2[] IS NULL OR f.cells IS NULL OR NOT (f.is_ours AND f.was_cataloged) OR f.cells && :cells::int2[])

@@ -46,6 +46,9 @@ pub struct Selectors {
     /// Objects by TARGETID; separate several by commas or spaces
     #[arg(long, value_name = "ID", group = "question", num_args = 1.., value_delimiter = ',', allow_negative_numbers = true)]
     target_id: Option<Vec<i64>>,
+    /// More of them from a file, one a line; - is standard input
+    #[arg(long, value_name = "FILE", group = "question")]
+    target_ids: Option<PathBuf>,
     /// Product [default: spectra]
     #[arg(long, value_name = "P", group = "question")]
     product: Option<String>,
@@ -58,10 +61,36 @@ impl Selectors {
         Ok(Query {
             predicate: predicate.map_err(usage)?,
             regions: self.regions().map_err(usage)?,
-            target_ids: self.target_id.clone(),
+            target_ids: self.target_ids()?,
             product: self.product.clone(),
             as_of: None,
         })
+    }
+
+    /// Objects of the command line and of the file, each once.
+    fn target_ids(&self) -> anyhow::Result<Option<Vec<i64>>> {
+        let Some(path) = &self.target_ids else { return Ok(self.target_id.clone()) };
+        let text = match path.as_os_str() == "-" {
+            true => std::io::read_to_string(std::io::stdin()),
+            false => std::fs::read_to_string(path),
+        };
+        let text = text
+            .map_err(|e| usage(format!("failed to read TARGETIDs of {}: {e}", path.display())))?;
+        let mut ids = self.target_id.clone().unwrap_or_default();
+        for (number, line) in (1..).zip(text.lines()) {
+            let line = line.trim();
+            if line.is_empty() {
+                continue;
+            }
+            let id = line.parse().map_err(|_| {
+                let path = path.display();
+                usage(format!("line {number} of {path} is no TARGETID, an integer: '{line}'"))
+            })?;
+            ids.push(id);
+        }
+        ids.sort_unstable();
+        ids.dedup();
+        Ok(Some(ids))
     }
 
     fn regions(&self) -> Result<Vec<Region>, sky::Error> {

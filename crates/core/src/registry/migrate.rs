@@ -9,7 +9,7 @@ use refinery::{Migration, Runner};
 pub const LATEST: i32 = MIGRATIONS.len() as i32;
 
 /// Every migration in order: the version is the position, from 1.
-const MIGRATIONS: [(&str, &str); 10] = [
+const MIGRATIONS: [(&str, &str); 11] = [
     ("V1__registry", include_str!("../../../../migrations/V1__registry.sql")),
     ("V2__views", include_str!("../../../../migrations/V2__views.sql")),
     ("V3__archive", include_str!("../../../../migrations/V3__archive.sql")),
@@ -20,6 +20,7 @@ const MIGRATIONS: [(&str, &str); 10] = [
     ("V8__life", include_str!("../../../../migrations/V8__life.sql")),
     ("V9__time", include_str!("../../../../migrations/V9__time.sql")),
     ("V10__ends", include_str!("../../../../migrations/V10__ends.sql")),
+    ("V11__bricks", include_str!("../../../../migrations/V11__bricks.sql")),
 ];
 
 impl Registry {

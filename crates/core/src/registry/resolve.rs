@@ -69,6 +69,11 @@ pub(crate) struct Demands {
     pub(crate) cells: Option<Vec<i16>>,
     /// Objects, of which a file must hold one.
     pub(crate) objects: Option<Vec<i64>>,
+    /// Where those lie that name their bricks, an `int8multirange` as text; asked of files in which
+    /// these do not lie.
+    pub(crate) bricks: Option<String>,
+    /// Least and greatest of the others.
+    pub(crate) brickless: Option<(i64, i64)>,
 }
 
 impl Demands {
@@ -83,12 +88,10 @@ impl Demands {
             _ => "product",
         };
         let demands = [
-<<<<<<< HEAD
-            ("cover", self.sky.is_some() && way != "sky"),
-            ("within", self.area.is_some() && way != "area"),
-=======
             ("cover", self.sky.is_some()),
->>>>>>> 206ba9205f230458cd05ceb154b7f1cfe6b73a35
+            ("within", self.area.is_some() && way != "area"),
+            ("bricks", self.bricks.is_some() && way == "objects"),
+            ("brickless", self.bricks.is_some() && way == "objects" && self.brickless.is_some()),
             ("z_first", self.z.0.is_some()),
             ("z_last", self.z.1.is_some()),
             ("deltachi2_first", self.deltachi2.0.is_some()),
@@ -128,6 +131,9 @@ impl Demands {
             "healpixes" => &self.healpixes,
             "cells" => &self.cells,
             "objects" => &self.objects,
+            "bricks" => &self.bricks,
+            "brickless_first" => &self.brickless.as_ref()?.0,
+            "brickless_last" => &self.brickless.as_ref()?.1,
             _ => return None,
         })
     }

@@ -1,17 +1,12 @@
 //! What of a question the registry's indexes can be asked.
 
-<<<<<<< HEAD
 use super::Query;
 use super::region::{demanded, multirange};
-use crate::occupancy;
-=======
-use super::{Query, cone};
 use crate::occupancy::{self, Shell};
->>>>>>> 206ba9205f230458cd05ceb154b7f1cfe6b73a35
 use crate::predicate::Predicate;
 use crate::predicate::needs::{self, Interval};
 use crate::registry::resolve::Demands;
-use crate::sky::region;
+use crate::sky::{bricks, region};
 use std::ops::Range;
 
 /// The demands of a question whose regions have that cover; `None` if nothing can fulfil them.
@@ -29,6 +24,8 @@ pub(super) fn of(
         return None;
     }
     let spectypes = texts("spectype");
+    let objects = needs::integers(condition, "target_id").map(Vec::from_iter);
+    let located = objects.as_deref().map(bricks::locate).unwrap_or_default();
     let demands = Demands {
         product: query.product().to_owned(),
         sky: cover.map(|cover| multirange(&region::tile_cover(cover))),
@@ -43,7 +40,9 @@ pub(super) fn of(
         surveys: texts("survey"),
         programs: texts("program"),
         healpixes: needs::integers(condition, "healpix").map(Vec::from_iter),
-        objects: needs::integers(condition, "target_id").map(Vec::from_iter),
+        bricks: located.cover.as_deref().map(multirange),
+        brickless: ends(&located.elsewhere),
+        objects,
     };
     let lists = [&demands.spectypes, &demands.releases, &demands.surveys, &demands.programs];
     let is_empty = lists.into_iter().flatten().any(Vec::is_empty);
@@ -56,6 +55,10 @@ pub(super) fn shell(condition: &Predicate) -> Option<Shell> {
     let spectypes = needs::texts(condition, "spectype").map(Vec::from_iter);
     let zwarn = zwarn_zero(Interval::<i64>::of(condition, "zwarn"));
     Shell::demanded(spectypes.as_deref(), zwarn, Interval::<f64>::of(condition, "z"))
+}
+
+fn ends(ids: &[i64]) -> Option<(i64, i64)> {
+    ids.iter().min().copied().zip(ids.iter().max().copied())
 }
 
 /// Whether matching rows have `zwarn = 0` (or have not); `None`: either.

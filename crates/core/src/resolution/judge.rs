@@ -5,16 +5,10 @@ use crate::bounds::{Bounds, Known};
 use crate::occupancy::{Ends, Shell};
 use crate::predicate::bounds::{Verdict, judge};
 use crate::predicate::{self, Literal, Predicate, column};
-<<<<<<< HEAD
-use crate::registry::promoted::{self, Entries, Entry};
-use crate::registry::resolve::{BoundsRow, CandidateRow, ColumnRow, Kind, Resolver, Slices};
-use crate::sky::Region;
-=======
 use crate::registry::candidates::{self, Candidate, CandidateRow};
 use crate::registry::promoted::Entry;
 use crate::registry::resolve::{BoundsRow, ColumnRow, Kind, Resolver, Slices};
-use crate::sky::Cone;
->>>>>>> 206ba9205f230458cd05ceb154b7f1cfe6b73a35
+use crate::sky::Region;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Range;
 
@@ -65,12 +59,8 @@ impl<'a> Judges<'a> {
         resolver: &Resolver,
         candidates: &[Candidate],
         condition: &'a Predicate,
-<<<<<<< HEAD
-        regions: &[Region],
-=======
         shell: Option<Shell>,
-        cone: Option<Cone>,
->>>>>>> 206ba9205f230458cd05ceb154b7f1cfe6b73a35
+        regions: &[Region],
         cover: Option<&'a [Range<i64>]>,
     ) -> Result<Self, Error> {
         let mut ids: Vec<i32> = candidates.iter().filter_map(|c| c.file.schema_id).collect();
@@ -86,14 +76,9 @@ impl<'a> Judges<'a> {
             schemas.into_iter().map(|(id, columns)| (id, Judge::new(&columns, &names))).collect();
         let question = Question {
             condition,
-<<<<<<< HEAD
-            promoted: promoted_of(&names).filter(|_| !condition.asks_for_null()),
-            band: region::band(regions),
-=======
             at_hand: AtHand::of(names).filter(|_| !condition.asks_for_null()),
             shell,
-            band: cone.as_ref().map(cone::band),
->>>>>>> 206ba9205f230458cd05ceb154b7f1cfe6b73a35
+            band: region::band(regions),
             ranges: cover,
         };
         Ok(Self { by_schema, question })

@@ -198,17 +198,11 @@ pub async fn resolve(
 ) -> Result<Resolution, Error> {
     let resolver = registry.resolver(query.as_of).await?;
     let condition = query.condition();
-<<<<<<< HEAD
     let cover = sky::region::cover(&query.regions);
     let demands = demands::of(query, &condition, cover.as_deref());
-    let mut answer = resolver.files(&demands.clone().unwrap_or_default()).await?;
-=======
-    let cover = query.cone.map(|cone| cone.ranges());
-    let demands = demands::of(query, &condition);
     let asked = demands.clone().unwrap_or_default();
     let (answer, places) = tokio::join!(resolver.files(&asked), resolver.places());
     let (mut answer, mut places) = (answer?, Places::reachable(&places?));
->>>>>>> 206ba9205f230458cd05ceb154b7f1cfe6b73a35
     if demands.is_none() {
         answer.files.clear();
     }
@@ -225,11 +219,8 @@ pub async fn resolve(
     }
     let shell = demands::shell(&condition);
     let judges =
-<<<<<<< HEAD
-        Judges::new(&resolver, candidates, &condition, &query.regions, cover.as_deref()).await?;
-=======
-        Judges::new(&resolver, candidates, &condition, shell, query.cone, cover.as_deref()).await?;
->>>>>>> 206ba9205f230458cd05ceb154b7f1cfe6b73a35
+        Judges::new(&resolver, candidates, &condition, shell, &query.regions, cover.as_deref())
+            .await?;
     check_columns(&resolver, query, &condition, &judges).await?;
     let mut judged = judges.judge(&resolver, candidates).await?;
     judged.sort_by(|a, b| {

@@ -34,6 +34,11 @@ static REACH: LazyLock<[f64; ORDER as usize + 1]> = LazyLock::new(|| {
     })
 });
 
+/// How far a cell of an order reaches from its centre at most, radians.
+pub(super) fn reach(order: u8) -> f64 {
+    REACH[usize::from(order)]
+}
+
 impl Circle {
     /// The circle around a cell, with all of its edges inside.
     pub(super) fn around_cell(order: u8, cell: u64) -> Self {
@@ -42,7 +47,7 @@ impl Circle {
             centre: vector_of(lon, lat),
             ra_deg: lon.to_degrees(),
             dec_deg: lat.to_degrees(),
-            radius: REACH[usize::from(order)],
+            radius: reach(order),
         }
     }
 

@@ -1,5 +1,6 @@
 //! The sky as HEALPix NESTED numbers of order 29, where a tile is one contiguous range.
 
+pub mod bricks;
 mod cone;
 mod cover;
 mod moc;

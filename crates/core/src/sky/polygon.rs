@@ -106,7 +106,7 @@ impl Polygon {
         let [x, y, z] = self.plane[0];
         Cone {
             ra_deg: y.atan2(x).to_degrees().rem_euclid(360.0),
-            dec_deg: z.clamp(-1.0, 1.0).asin().to_degrees(),
+            dec_deg: z.atan2(x.hypot(y)).to_degrees(),
             radius_deg: self.reach.to_degrees(),
         }
     }

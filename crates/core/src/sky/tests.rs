@@ -21,9 +21,9 @@ fn away((ra, dec): (f64, f64), bearing_deg: f64, distance_deg: f64) -> (f64, f64
     let (sin_d, cos_d) = dec.to_radians().sin_cos();
     let (sin_r, cos_r) = distance_deg.to_radians().sin_cos();
     let (sin_b, cos_b) = bearing_deg.to_radians().sin_cos();
-    let at_dec = (sin_d * cos_r + cos_d * sin_r * cos_b).clamp(-1.0, 1.0).asin();
-    let at_ra = (sin_b * sin_r * cos_d).atan2(cos_r - sin_d * at_dec.sin());
-    (ra + at_ra.to_degrees(), at_dec.to_degrees())
+    let z = sin_d * cos_r + cos_d * sin_r * cos_b;
+    let (x, y) = (cos_d * cos_r - sin_d * sin_r * cos_b, sin_b * sin_r);
+    (ra + y.atan2(x).to_degrees(), z.atan2(x.hypot(y)).to_degrees())
 }
 
 fn holds(ranges: &[Range<i64>], (ra, dec): (f64, f64)) -> bool {
