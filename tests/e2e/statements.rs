@@ -20,15 +20,19 @@ async fn statements_take_and_give_what_is_written_down() {
     for path in statements() {
         let name = path.file_stem().unwrap_or_default().to_string_lossy();
         let sql = std::fs::read_to_string(&path).expect("a file");
-        match name.as_ref() {
-            "resolve_files" => {
-                for way in WAYS {
-                    let name = format!("{name}, {way}");
-                    found += &signature(&client, &name, &whole(&sql, way)).await;
-                }
-            }
-            "time_files" => found += &signature(&client, &name, &whole(&sql, "")).await,
-            _ => found += &signature(&client, &name, &sql).await,
+        let ways: &[&str] = match name.as_ref() {
+            "resolve_files" => &WAYS[..6],
+            "resolve_aligned" => &WAYS[6..],
+            "time_files" => &[""],
+            _ => &[],
+        };
+        for way in ways {
+            let name = format!("{name}, {way}");
+            let name = name.trim_end_matches(", ");
+            found += &signature(&client, name, &whole(&sql, way)).await;
+        }
+        if ways.is_empty() {
+            found += &signature(&client, &name, &sql).await;
         }
     }
     drop(client);
@@ -49,7 +53,7 @@ fn statements() -> Vec<PathBuf> {
 }
 
 /// The ways of a question, by one of which its statement is put together.
-const WAYS: [&str; 6] = ["product", "sky", "area", "tile", "cells", "objects"];
+const WAYS: [&str; 8] = ["product", "sky", "area", "tile", "cells", "objects", "now", "then"];
 
 /// The statement for a question that goes this way and demands all that there is.
 fn whole(template: &str, way: &str) -> String {

@@ -77,6 +77,7 @@ async fn answer(registry: &Registry, question: &Question) -> Result<Value, Box<d
         target_ids: question.target_ids.clone(),
         product: question.product.clone(),
         as_of: question.as_of,
+        columns: question.columns.clone(),
     };
     let detail = match question.detail.as_deref() {
         Some("files") => Detail::Files,

@@ -82,7 +82,8 @@ fn asked(ctx: &Context, args: &Args) -> anyhow::Result<(Query, Resolution)> {
         let registry = ctx.registry_to_read()?;
         return ctx.block_on(snapshot::answer(&registry, &saved)).map_err(replay::failed);
     }
-    let query = Query { as_of: args.as_of.commit(ctx)?, ..args.selectors.query()? };
+    let columns = args.columns.clone().filter(|names| names != &[COLUMNS_ALL]);
+    let query = Query { as_of: args.as_of.commit(ctx)?, columns, ..args.selectors.query()? };
     let answer = resolve(ctx, &query, Detail::Files)?;
     Ok((query, answer))
 }

@@ -64,6 +64,7 @@ impl Selectors {
             target_ids: self.target_ids()?,
             product: self.product.clone(),
             as_of: None,
+            columns: None,
         })
     }
 
@@ -259,15 +260,21 @@ fn explanation(explained: &Explained) -> String {
     )
 }
 
-/// Names files that cannot be opened from here.
+/// Names files that cannot be opened from here, and counts those that lack a file beside them.
 pub fn note_unreachable(printer: &Printer, answer: &Resolution) {
+    if answer.pruned.unaligned > 0 {
+        printer.note(&format!(
+            "{} files were left out: what the question asks of other products has not been made for them, or anew: see `bifrost stage list`",
+            answer.pruned.unaligned
+        ));
+    }
     let gone = |file: &ResolvedFile| {
         let why = file.lost.as_ref()?;
         Some(format!("{}:{}: {why}", file.node, file.path.display()))
     };
-    answer.files.iter().filter_map(gone).for_each(|line| printer.note(&line));
+    answer.all_files().filter_map(gone).for_each(|line| printer.note(&line));
     let is_out_of_reach = |file: &&ResolvedFile| file.uri.is_none() && file.lost.is_none();
-    let lost: Vec<&ResolvedFile> = answer.files.iter().filter(is_out_of_reach).collect();
+    let lost: Vec<&ResolvedFile> = answer.all_files().filter(is_out_of_reach).collect();
     if lost.is_empty() {
         return;
     }

@@ -33,6 +33,16 @@ pub fn judge<'a>(predicate: &Predicate, rows: u64, known: &impl Fn(&str) -> Know
     }
 }
 
+/// Whether some row may match: [`judge`] other than [`Verdict::Never`], and no more than that.
+pub fn may<'a>(predicate: &Predicate, rows: u64, known: &impl Fn(&str) -> Known<'a>) -> bool {
+    rows > 0
+        && match predicate {
+            Predicate::And(parts) => parts.iter().all(|part| may(part, rows, known)),
+            Predicate::Or(parts) => parts.iter().any(|part| may(part, rows, known)),
+            predicate => possible(predicate, rows, known).yes,
+        }
+}
+
 /// Truth values that some row might have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Truths {

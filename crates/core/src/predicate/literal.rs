@@ -27,10 +27,13 @@ pub enum Number {
 }
 
 /// `unscaled` / 10^`scale`, without trailing zeros behind the point.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 pub struct Decimal {
     unscaled: i128,
     scale: u32,
+    /// The nearest binary numbers: thousands of bounds may be compared with them.
+    double: f64,
+    single: f32,
 }
 
 /// The right side of a comparison.
@@ -66,7 +69,7 @@ impl Number {
     #[must_use]
     pub fn negated(self) -> Self {
         match self {
-            Self::Exact(d) => Self::Exact(Decimal { unscaled: -d.unscaled, ..d }),
+            Self::Exact(d) => Self::Exact(Decimal::new(-d.unscaled, d.scale)),
             Self::Double(d) => Self::Double(-d),
         }
     }
@@ -75,7 +78,7 @@ impl Number {
     #[must_use]
     pub fn to_f64(self) -> f64 {
         match self {
-            Self::Exact(d) => d.quotient().unwrap_or_else(|| d.rounded()),
+            Self::Exact(d) => d.double,
             Self::Double(d) => d,
         }
     }
@@ -84,7 +87,7 @@ impl Number {
     #[must_use]
     pub fn to_f32(self) -> f32 {
         match self {
-            Self::Exact(d) => d.short_quotient().unwrap_or_else(|| d.rounded()),
+            Self::Exact(d) => d.single,
             #[expect(clippy::cast_possible_truncation, reason = "rounding is what is asked for")]
             Self::Double(d) => d as f32,
         }
@@ -108,11 +111,18 @@ impl Number {
 
 impl From<i64> for Number {
     fn from(value: i64) -> Self {
-        Self::Exact(Decimal { unscaled: i128::from(value), scale: 0 })
+        Self::Exact(Decimal::new(i128::from(value), 0))
     }
 }
 
 impl Decimal {
+    fn new(unscaled: i128, scale: u32) -> Self {
+        let mut decimal = Self { unscaled, scale, double: 0.0, single: 0.0 };
+        decimal.double = decimal.quotient().unwrap_or_else(|| decimal.rounded());
+        decimal.single = decimal.short_quotient().unwrap_or_else(|| decimal.rounded());
+        decimal
+    }
+
     fn parse(text: &str) -> Option<Self> {
         let (whole, behind) = text.split_once('.').unwrap_or((text, ""));
         let behind = behind.trim_end_matches('0');
@@ -124,12 +134,15 @@ impl Decimal {
             return None;
         }
         let unscaled = if significant.is_empty() { 0 } else { significant.parse().ok()? };
-        Some(Self { unscaled, scale: u32::try_from(behind.len()).ok()? })
+        Some(Self::new(unscaled, u32::try_from(behind.len()).ok()?))
     }
 
     /// The largest integer that is not above.
     #[must_use]
     pub fn floor(self) -> i128 {
+        if self.is_integer() {
+            return self.unscaled;
+        }
         self.unscaled.div_euclid(10i128.pow(self.scale))
     }
 
@@ -167,6 +180,14 @@ impl Decimal {
         self.unscaled.rem_euclid(10i128.pow(self.scale)) * 10i128.pow(DIGITS as u32 - self.scale)
     }
 }
+
+impl PartialEq for Decimal {
+    fn eq(&self, other: &Self) -> bool {
+        (self.unscaled, self.scale) == (other.unscaled, other.scale)
+    }
+}
+
+impl Eq for Decimal {}
 
 impl Ord for Decimal {
     fn cmp(&self, other: &Self) -> Ordering {
@@ -323,7 +344,7 @@ mod tests {
 
     #[test]
     fn floor_and_ceiling_enclose() {
-        let negative = Decimal { unscaled: -25, scale: 1 };
+        let negative = Decimal::new(-25, 1);
         assert_eq!((negative.floor(), negative.ceil()), (-3, -2));
         assert_eq!((exact("2.5").floor(), exact("2.5").ceil()), (2, 3));
         assert_eq!(exact("3.0").ceil(), 3);
@@ -338,7 +359,7 @@ mod tests {
             let scale = random.random_range(0..=22);
             let unscaled =
                 random.random_range(-(1i64 << 53)..=1 << 53) >> random.random_range(0..50);
-            let decimal = Decimal { unscaled: unscaled.into(), scale };
+            let decimal = Decimal::new(unscaled.into(), scale);
             assert_eq!(decimal.quotient(), Some(decimal.rounded()), "{decimal}");
             if let Some(short) = decimal.short_quotient() {
                 assert_eq!(short, decimal.rounded::<f32>(), "{decimal}");

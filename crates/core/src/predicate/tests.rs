@@ -432,6 +432,8 @@ fn bounds_never_lose_a_row() {
         };
         let matching = table.iter().filter(|row| truth(&predicate, row) == Some(true)).count();
         let verdict = judge(&predicate, table.len() as u64, &known);
+        let may = super::bounds::may(&predicate, table.len() as u64, &known);
+        assert_eq!(may, verdict != Verdict::Never, "{text}\n{table:?}\n{all:?}");
         match verdict {
             Verdict::Never => assert_eq!(matching, 0, "{text}\n{table:?}\n{all:?}"),
             Verdict::Always => assert_eq!(matching, table.len(), "{text}\n{table:?}\n{all:?}"),

@@ -2,6 +2,7 @@
 
 use super::rows::{self, Test};
 use super::schema::Shape;
+use super::zipped::Zipped;
 use super::{Error, Source};
 use crate::guard::guard;
 use crate::predicate::Predicate;
@@ -16,11 +17,12 @@ use parquet::file::metadata::PageIndexPolicy;
 use std::fmt::Display;
 use std::fs::{File, Metadata};
 use std::io;
+use std::ops::Range;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 /// Rows tested at once.
-const TEST_ROWS: usize = 8192;
+pub(super) const TEST_ROWS: usize = 8192;
 
 /// What is done with every file.
 pub(super) struct Plan {
@@ -65,7 +67,7 @@ fn is_resolved(source: &Source, now: &Metadata) -> bool {
         && mtime_ns == i128::from(source.mtime_ns)
 }
 
-fn damaged<E: Display>(path: &Path) -> impl Fn(E) -> Error {
+pub(super) fn damaged<E: Display>(path: &Path) -> impl Fn(E) -> Error {
     move |reason| Error::Damaged { path: path.to_owned(), reason: reason.to_string() }
 }
 
@@ -77,15 +79,15 @@ impl Plan {
         source: &Source,
         mut send: impl FnMut(RecordBatch) -> bool,
     ) -> Result<(), Error> {
-        let opened = open(source)?;
-        let tested = rows::columns_of(&self.condition, &self.regions, opened.metadata.schema());
-        let wanted = self.shape.columns_of(opened.metadata.schema());
+        let files = Zipped::open(source)?;
+        let schema = files.schema();
+        let tested = rows::columns_of(&self.condition, &self.regions, &schema);
+        let wanted = self.shape.columns_of(&schema);
         for &group in &source.row_groups {
-            let Some(passed) = self.passed(&opened, source, group, &tested)? else { continue };
-            let rows = self.batch_rows(&opened, group, &wanted);
-            let reader = opened.reader(group, &wanted, rows, Some(passed), &source.path)?;
-            for batch in reader {
-                let batch = batch.and_then(|batch| self.shape.cast(&batch));
+            let Some(passed) = self.passed(&files, source, group, &tested)? else { continue };
+            let rows = files.batch_rows(group, &wanted, self.batch_bytes);
+            for batch in files.rows(group, &wanted, rows, Some(&passed))? {
+                let batch = self.shape.cast(&batch?);
                 if !send(batch.map_err(damaged(&source.path))?) {
                     return Ok(());
                 }
@@ -97,49 +99,61 @@ impl Plan {
     /// Rows of a row group that match; `None` if there are none.
     fn passed(
         &self,
-        opened: &Opened,
+        files: &Zipped,
         source: &Source,
         group: usize,
         columns: &[usize],
     ) -> Result<Option<RowSelection>, Error> {
-        let reader = opened.reader(group, columns, TEST_ROWS, None, &source.path)?;
-        let schema = arrow::array::RecordBatchReader::schema(&reader);
-        let test = Test::bind(&self.condition, &self.regions, &schema)
-            .map_err(|error| Error::Comparison { path: source.path.clone(), source: error })?;
-        let mut passed: Vec<BooleanArray> = Vec::new();
-        for batch in reader {
-            passed.push(test.passes(&batch.map_err(damaged(&source.path))?));
+        let (mut test, mut passed) = (None, Vec::<BooleanArray>::new());
+        for batch in files.rows(group, columns, TEST_ROWS, None)? {
+            let batch = batch?;
+            let test = match &test {
+                Some(test) => test,
+                None => test.insert(
+                    Test::bind(&self.condition, &self.regions, &batch.schema()).map_err(
+                        |error| Error::Comparison { path: source.path.clone(), source: error },
+                    )?,
+                ),
+            };
+            passed.push(test.passes(&batch));
         }
         let any = passed.iter().any(|rows| rows.values().count_set_bits() > 0);
         Ok(any.then(|| RowSelection::from_filters(&passed)))
     }
-
-    /// Rows that fill a batch, judged by what the footer says of the columns' sizes.
-    fn batch_rows(&self, opened: &Opened, group: usize, columns: &[usize]) -> usize {
-        let parquet = opened.metadata.metadata();
-        let mask = ProjectionMask::roots(parquet.file_metadata().schema_descr(), columns.to_vec());
-        let group = parquet.row_group(group);
-        let leaves =
-            group.columns().iter().enumerate().filter(|(leaf, _)| mask.leaf_included(*leaf));
-        let bytes: i64 = leaves.map(|(_, column)| column.uncompressed_size().max(0)).sum();
-        // encodings make small what is large when decoded: numbers of values tell better
-        let values = group
-            .columns()
-            .iter()
-            .enumerate()
-            .filter(|(leaf, _)| mask.leaf_included(*leaf))
-            .map(|(_, column)| column.num_values().max(0).saturating_mul(8))
-            .fold(0i64, i64::saturating_add);
-        let rows = u64::try_from(group.num_rows()).unwrap_or_default().max(1);
-        let row_bytes = u64::try_from(bytes.max(values)).unwrap_or(u64::MAX) / rows + 1;
-        (self.batch_bytes as u64 / row_bytes).clamp(1, TEST_ROWS as u64) as usize
-    }
 }
 
 impl Opened {
-    fn reader(
+    /// Bytes of a decoded row, judged by what the footer says of the columns' sizes.
+    pub(super) fn row_bytes(&self, group: usize, columns: &[usize]) -> u64 {
+        let parquet = self.metadata.metadata();
+        let mask = ProjectionMask::roots(parquet.file_metadata().schema_descr(), columns.to_vec());
+        // a file beside another may have fewer
+        let groups = parquet.row_groups();
+        let Some(group) = groups.get(group).or(groups.last()) else { return 0 };
+        let leaves = group.columns().iter().enumerate();
+        let leaves = leaves.filter(|(leaf, _)| mask.leaf_included(*leaf)).map(|(_, column)| column);
+        // encodings make small what is large when decoded: numbers of values tell better
+        let (bytes, values) = leaves.fold((0i64, 0i64), |(bytes, values), column| {
+            let decoded = column.num_values().max(0).saturating_mul(8);
+            let bytes = bytes.saturating_add(column.uncompressed_size().max(0));
+            (bytes, values.saturating_add(decoded))
+        });
+        let rows = u64::try_from(group.num_rows()).unwrap_or_default().max(1);
+        u64::try_from(bytes.max(values)).unwrap_or(u64::MAX) / rows
+    }
+
+    /// Rows of a row group, by their numbers in the file.
+    pub(super) fn span(&self, group: usize) -> Range<usize> {
+        let groups = self.metadata.metadata().row_groups().iter();
+        let mut rows = groups.map(|group| usize::try_from(group.num_rows()).unwrap_or_default());
+        let start = rows.by_ref().take(group).sum();
+        start..start + rows.next().unwrap_or_default()
+    }
+
+    /// Reads certain rows of row groups.
+    pub(super) fn reader(
         &self,
-        group: usize,
+        groups: Vec<usize>,
         columns: &[usize],
         batch_rows: usize,
         selection: Option<RowSelection>,
@@ -151,7 +165,7 @@ impl Opened {
         let mask = ProjectionMask::roots(descriptor, columns.to_vec());
         let mut builder =
             ParquetRecordBatchReaderBuilder::new_with_metadata(file, self.metadata.clone())
-                .with_row_groups(vec![group])
+                .with_row_groups(groups)
                 .with_projection(mask)
                 .with_batch_size(batch_rows);
         if let Some(selection) = selection {

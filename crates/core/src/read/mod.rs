@@ -13,6 +13,7 @@ mod rows;
 mod schema;
 #[cfg(test)]
 mod tests;
+mod zipped;
 
 pub use schema::COLUMNS_ALL;
 
@@ -138,6 +139,8 @@ struct Source {
     mtime_ns: i64,
     row_groups: Vec<usize>,
     schema_id: Option<i32>,
+    /// Files whose rows are beside its own.
+    aligned: Vec<Source>,
 }
 
 /// Rows that answer a question, as they come; ends after the first error.
@@ -194,29 +197,30 @@ pub fn read(resolution: &Resolution, query: &Query, options: &Options) -> Result
 }
 
 fn sources(resolution: &Resolution) -> Result<Vec<Source>, Error> {
-    let lost = |file: &ResolvedFile| {
-        let why = file.lost.as_ref()?;
-        Some(format!("{}:{}: {why}", file.node, file.path.display()))
-    };
-    let lost: Vec<String> = resolution.files.iter().filter_map(lost).collect();
+    let place = |file: &ResolvedFile| format!("{}:{}", file.node, file.path.display());
+    let lost = |file: &ResolvedFile| Some(format!("{}: {}", place(file), file.lost.as_ref()?));
+    let lost: Vec<String> = resolution.all_files().filter_map(lost).collect();
     if !lost.is_empty() {
         return Err(Error::Lost(lost));
     }
-    let mut unreachable = Vec::new();
-    let mut sources = Vec::new();
-    for file in &resolution.files {
-        match &file.uri {
-            Some(uri) if !uri.contains("://") => sources.push(Source {
-                path: uri.into(),
-                size_bytes: file.size_bytes,
-                mtime_ns: file.mtime_ns,
-                row_groups: file.row_groups.clone(),
-                schema_id: file.schema_id,
-            }),
-            _ => unreachable.push(format!("{}:{}", file.node, file.path.display())),
-        }
+    let is_here = |file: &ResolvedFile| file.uri.as_ref().is_some_and(|uri| !uri.contains("://"));
+    let unreachable: Vec<String> =
+        resolution.all_files().filter(|file| !is_here(file)).map(place).collect();
+    if !unreachable.is_empty() {
+        return Err(Error::Unreachable(unreachable));
     }
-    if unreachable.is_empty() { Ok(sources) } else { Err(Error::Unreachable(unreachable)) }
+    Ok(resolution.files.iter().map(source).collect())
+}
+
+fn source(file: &ResolvedFile) -> Source {
+    Source {
+        path: file.uri.as_deref().unwrap_or_default().into(),
+        size_bytes: file.size_bytes,
+        mtime_ns: file.mtime_ns,
+        row_groups: file.row_groups.clone(),
+        schema_id: file.schema_id,
+        aligned: file.aligned.iter().map(source).collect(),
+    }
 }
 
 fn work(plan: &file::Plan, todo: &Mutex<Receiver<Job>>) {

@@ -1,6 +1,7 @@
 //! One schema for files of several: what the files lack is NULL, what differs is widened.
 
-use super::{Error, Source, file};
+use super::zipped::Zipped;
+use super::{Error, Source};
 use crate::predicate::column;
 use arrow::array::{Array, ArrayRef, RecordBatch, RecordBatchOptions, new_null_array};
 use arrow::compute::cast;
@@ -25,8 +26,10 @@ impl Shape {
         let mut seen = HashSet::new();
         let mut union = Union::default();
         for source in sources {
-            if source.schema_id.is_none_or(|id| seen.insert(id)) {
-                union.take(file::open(source)?.metadata.schema(), &source.path, columns)?;
+            let files = || std::iter::once(source).chain(&source.aligned);
+            let ids: Option<Vec<i32>> = files().map(|file| file.schema_id).collect();
+            if ids.is_none_or(|ids| seen.insert(ids)) {
+                union.take(&Zipped::open(source)?.schema(), &source.path, columns)?;
             }
         }
         let fields = match columns {

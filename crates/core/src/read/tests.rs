@@ -68,6 +68,8 @@ fn resolved(paths: &[&Path]) -> Resolution {
             mtime_ns: metadata.mtime() * 1_000_000_000 + metadata.mtime_nsec(),
             ended_commit: None,
             lost: None,
+            spans: Vec::new(),
+            aligned: Vec::new(),
         }
     });
     Resolution { version: 1, commit: 1, files: files.collect(), pruned: Pruned::default() }

@@ -86,26 +86,26 @@ impl CandidateRow {
         memory: &Memory,
         commit: i64,
     ) -> Result<Self, tokio_postgres::Error> {
-        let promoted: Option<&[u8]> = row.try_get(10)?;
-        let ends: Option<Vec<Option<f32>>> = row.try_get(11)?;
-        let healpix: Option<i32> = row.try_get(15)?;
-        let is_ours: bool = row.try_get(16)?;
-        let texts = [row.try_get(12)?, row.try_get(13)?, row.try_get(14)?];
+        let promoted: Option<&[u8]> = row.try_get("promoted")?;
+        let ends: Option<Vec<Option<f32>>> = row.try_get("ends")?;
+        let healpix: Option<i32> = row.try_get("healpix")?;
+        let is_ours: bool = row.try_get("is_ours")?;
+        let texts = [row.try_get("release")?, row.try_get("survey")?, row.try_get("program")?];
         let key = || Key {
             labels: memory.labels(texts),
             healpix: constant(healpix.map(|pixel| Value::Int(pixel.into()))),
         };
         Ok(Self {
-            file_id: row.try_get(0)?,
-            lake_id: row.try_get(1)?,
-            schema_id: row.try_get(2)?,
-            num_rows: row.try_get(3)?,
-            num_row_groups: row.try_get(4)?,
-            size_bytes: row.try_get(5)?,
-            mtime_ns: row.try_get(6)?,
-            has_cells: row.try_get(7)?,
-            product: row.try_get(8)?,
-            path: row.try_get(9)?,
+            file_id: row.try_get("file_id")?,
+            lake_id: row.try_get("lake_id")?,
+            schema_id: row.try_get("schema_id")?,
+            num_rows: row.try_get("num_rows")?,
+            num_row_groups: row.try_get("num_row_groups")?,
+            size_bytes: row.try_get("size_bytes")?,
+            mtime_ns: row.try_get("mtime_ns")?,
+            has_cells: row.try_get("has_cells")?,
+            product: row.try_get("product")?,
+            path: row.try_get("path")?,
             learnt_at: commit,
             entries: promoted.map(promoted::unpack).unwrap_or_default(),
             ends: ends.and_then(|ends| Ends::unpacked(&ends)),
@@ -144,7 +144,7 @@ impl Candidate {
     ) -> Result<Self, tokio_postgres::Error> {
         Ok(Self {
             file: Arc::new(CandidateRow::of(row, memory, commit)?),
-            located: row.try_get(17)?,
+            located: row.try_get("located")?,
             past: PastRow::of(row)?,
         })
     }

@@ -19,7 +19,7 @@ const MIGRATIONS: [(&str, &str); 11] = [
     ("V7__hats", include_str!("../../../../migrations/V7__hats.sql")),
     ("V8__life", include_str!("../../../../migrations/V8__life.sql")),
     ("V9__time", include_str!("../../../../migrations/V9__time.sql")),
-    ("V10__ends", include_str!("../../../../migrations/V10__ends.sql")),
+    ("V10__questions", include_str!("../../../../migrations/V10__questions.sql")),
     ("V11__bricks", include_str!("../../../../migrations/V11__bricks.sql")),
 ];
 

@@ -3,6 +3,7 @@
 //! The only module that speaks SQL. Each statement is a file under `/sql` and one function here;
 //! the tables are made by the files under `/migrations`.
 
+mod aligned;
 mod archive;
 pub mod campaign;
 pub(crate) mod candidates;

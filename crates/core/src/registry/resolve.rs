@@ -267,12 +267,16 @@ impl Named {
 /// those of an answer is as of the same commit; of a file that went meanwhile, nothing is known.
 pub(crate) struct Resolver {
     client: Client,
-    memory: Arc<Memory>,
-    as_of: Option<i64>,
+    pub(super) memory: Arc<Memory>,
+    pub(super) as_of: Option<i64>,
 }
 
 impl Resolver {
-    async fn rows(&self, sql: &str, params: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, Error> {
+    pub(super) async fn rows(
+        &self,
+        sql: &str,
+        params: &[&(dyn ToSql + Sync)],
+    ) -> Result<Vec<Row>, Error> {
         let ask = async {
             let statement = self.client.prepare_cached(sql).await?;
             self.client.query(&statement, params).await

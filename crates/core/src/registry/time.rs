@@ -17,10 +17,10 @@ pub(crate) struct PastRow {
 }
 
 impl PastRow {
-    /// From the columns that only `time_files.sql` has.
+    /// From the columns that only answers as of a commit have.
     pub(super) fn of(row: &Row) -> Result<Option<Self>, tokio_postgres::Error> {
-        let Some(ended_commit) = row.try_get(19)? else { return Ok(None) };
-        Ok(Some(Self { inode: row.try_get(18)?, ended_commit, state: row.try_get(20)? }))
+        let Some(ended_commit) = row.try_get("ended_commit")? else { return Ok(None) };
+        Ok(Some(Self { inode: row.try_get("inode")?, ended_commit, state: row.try_get("state")? }))
     }
 }
 

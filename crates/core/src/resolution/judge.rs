@@ -3,8 +3,7 @@
 use super::{Error, region};
 use crate::bounds::{Bounds, Known};
 use crate::occupancy::{Ends, Shell};
-use crate::predicate::bounds::{Verdict, judge};
-use crate::predicate::{self, Literal, Predicate, column};
+use crate::predicate::{self, Literal, Predicate, bounds, column};
 use crate::registry::candidates::{self, Candidate, CandidateRow};
 use crate::registry::promoted::Entry;
 use crate::registry::resolve::{BoundsRow, ColumnRow, Kind, Resolver, Slices};
@@ -22,6 +21,8 @@ const HEALPIX_29: &str = "_healpix_29";
 pub(super) struct Judged<'a> {
     pub(super) candidate: &'a Candidate,
     pub(super) row_groups: Vec<usize>,
+    /// Rows of each of them, where the file has several and it is known.
+    pub(super) spans: Vec<Range<i64>>,
     pub(super) row_groups_in_file: usize,
     pub(super) rows_at_most: i64,
 }
@@ -203,7 +204,7 @@ impl Question<'_> {
     }
 
     fn may<'b>(&self, rows: u64, known: &impl Fn(&str) -> Known<'b>) -> bool {
-        let may = |predicate: &Predicate| judge(predicate, rows, known) != Verdict::Never;
+        let may = |predicate: &Predicate| bounds::may(predicate, rows, known);
         let in_ranges = match (self.ranges, known(HEALPIX_29)) {
             (Some(ranges), Known::Bounds(bounds)) => region::may_meet(ranges, bounds),
             _ => true,
@@ -226,6 +227,7 @@ fn narrowed<'c>(
         let holds = |row: &i32| (start..end).contains(&i64::from(*row));
         if located.is_none_or(|located| located.iter().any(holds)) && may_match() {
             judged.row_groups.push(group);
+            judged.spans.push(start..end);
             judged.rows_at_most += rows;
         }
         start = end;
@@ -240,6 +242,7 @@ fn whole(candidate: &Candidate) -> Judged<'_> {
     Judged {
         candidate,
         row_groups: (0..groups).collect(),
+        spans: Vec::new(),
         row_groups_in_file: groups,
         rows_at_most: candidate.file.num_rows.unwrap_or_default(),
     }

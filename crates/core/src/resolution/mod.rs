@@ -5,6 +5,7 @@
 //! registry keeps, with the whole predicate (`judge`). Both see one snapshot, so that an answer
 //! is as of one commit.
 
+mod aligned;
 mod demands;
 mod judge;
 pub(crate) mod past;
@@ -18,11 +19,13 @@ use crate::registry::resolve::{Columns, Demands, Resolver};
 use crate::registry::{self, Registry};
 use crate::sky::{self, Region};
 use crate::withdraw::Version;
+use aligned::Sides;
 use judge::{Judged, Judges};
 use past::Whereabouts;
 use place::Places;
 use serde::Serialize;
 use std::collections::HashSet;
+use std::ops::Range;
 use std::path::PathBuf;
 
 /// What is asked. Everything that is given must hold.
@@ -38,6 +41,8 @@ pub struct Query {
     pub product: Option<String>,
     /// As of which commit; now by default.
     pub as_of: Option<i64>,
+    /// Columns that will be read. Those that other products of a tile have are found there, too.
+    pub columns: Option<Vec<String>>,
 }
 
 impl Query {
@@ -92,6 +97,9 @@ pub struct ResolvedFile {
     pub num_rows: i64,
     /// Row groups that may hold matching rows, from 0.
     pub row_groups: Vec<usize>,
+    /// Rows of each of these, where the file has several and it is known.
+    #[serde(skip)]
+    pub spans: Vec<Range<i64>>,
     /// Size of the whole file.
     pub size_bytes: i64,
     /// Files with the same number have the same columns.
@@ -106,6 +114,9 @@ pub struct ResolvedFile {
     /// Why it cannot be read any more, and what to do; `uri` is `None` then.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lost: Option<String>,
+    /// Files of other products that the question is about: row n of each is row n of this file.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub aligned: Vec<ResolvedFile>,
 }
 
 /// How much is told besides the files.
@@ -129,6 +140,9 @@ pub struct Pruned {
     pub indexed_files: usize,
     /// Files left by all bounds: those of the answer.
     pub files: usize,
+    /// Files left out because a product that the question is about has none that zips with them.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub unaligned: usize,
     /// Row groups in the files of the answer.
     pub row_groups_in_files: usize,
     /// Row groups of the answer.
@@ -138,6 +152,11 @@ pub struct Pruned {
     /// Step by step, where it was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub explained: Option<Explained>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
+fn is_zero(number: &usize) -> bool {
+    *number == 0
 }
 
 /// What each step left.
@@ -177,6 +196,14 @@ pub enum Error {
         /// Those that there are.
         known: Vec<String>,
     },
+    /// Several other products have a column.
+    #[error("column '{column}' is in the products {}: ask for one of them with --product", products.join(" and "))]
+    Ambiguous {
+        /// The column.
+        column: String,
+        /// The products.
+        products: Vec<String>,
+    },
 }
 
 impl Error {
@@ -189,6 +216,8 @@ impl Error {
 
 /// Answers a question from the registry.
 ///
+/// A column that the product lacks is looked for in the other products of its tiles.
+///
 /// # Errors
 /// [`Error`]; an answer without files is no error.
 pub async fn resolve(
@@ -196,6 +225,21 @@ pub async fn resolve(
     query: &Query,
     detail: Detail,
 ) -> Result<Resolution, Error> {
+    if query.columns.is_none() {
+        match alone(registry, query, detail).await {
+            Err(Error::Predicate(predicate::Error::UnknownColumn { .. })) => {}
+            done => return done,
+        }
+    }
+    let sides = Sides::of(&registry.resolver(query.as_of).await?, query).await?;
+    if sides.is_empty() {
+        return alone(registry, query, detail).await;
+    }
+    aligned::resolve(registry, query, detail, &sides).await
+}
+
+/// Answers a question about one product.
+async fn alone(registry: &Registry, query: &Query, detail: Detail) -> Result<Resolution, Error> {
     let resolver = registry.resolver(query.as_of).await?;
     let condition = query.condition();
     let cover = sky::region::cover(&query.regions);
@@ -246,6 +290,24 @@ pub async fn resolve(
     Ok(Resolution { version: 1, commit: answer.commit, files, pruned })
 }
 
+impl Resolution {
+    /// Its files, each followed by those that stand beside it.
+    pub fn all_files(&self) -> impl Iterator<Item = &ResolvedFile> {
+        self.files.iter().flat_map(|file| std::iter::once(file).chain(&file.aligned))
+    }
+
+    /// Counts again what is left once files or row groups were taken out.
+    fn recount(&mut self) {
+        let rows = |file: &ResolvedFile| match file.spans.as_slice() {
+            [] => file.num_rows,
+            spans => spans.iter().map(|span| span.end - span.start).sum(),
+        };
+        self.pruned.files = self.files.len();
+        self.pruned.row_groups = self.files.iter().map(|file| file.row_groups.len()).sum();
+        self.pruned.rows_at_most = self.files.iter().map(rows).sum();
+    }
+}
+
 fn resolved(
     judged: Judged,
     product: &str,
@@ -273,11 +335,13 @@ fn resolved(
         product: product.to_owned(),
         num_rows: num_rows.unwrap_or_default(),
         row_groups: judged.row_groups,
+        spans: judged.spans,
         size_bytes: *size_bytes,
         schema_id: *schema_id,
         mtime_ns: *mtime_ns,
         ended_commit: past.as_ref().map(|past| past.ended_commit),
         lost,
+        aligned: Vec::new(),
     }
 }
 

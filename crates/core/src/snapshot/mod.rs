@@ -218,6 +218,7 @@ impl Snapshot {
             target_ids: asked.target_ids.clone(),
             product: Some(asked.product.clone()),
             as_of: Some(self.commit),
+            columns: None,
         })
     }
 
@@ -270,7 +271,7 @@ pub async fn save(registry: &Registry, query: &Query, path: &Path) -> Result<Sav
     let answer = resolution::resolve(registry, &query, Detail::Files).await?;
     let lost =
         |file: &ResolvedFile| Some(format!("{}: {}", file.path.display(), file.lost.as_ref()?));
-    let lost: Vec<String> = answer.files.iter().filter_map(lost).collect();
+    let lost: Vec<String> = answer.all_files().filter_map(lost).collect();
     match (answer.files.is_empty(), lost.is_empty()) {
         (true, _) => return Err(Error::Empty),
         (_, false) => return Err(Error::Lost(lost)),
@@ -279,10 +280,10 @@ pub async fn save(registry: &Registry, query: &Query, path: &Path) -> Result<Sav
     let stem = path.file_stem().unwrap_or_default().to_string_lossy();
     let unique = Uuid::new_v4().simple().to_string();
     let name = format!("{stem}-{}", unique.get(..8).unwrap_or(&unique));
-    let ids: Vec<i64> = answer.files.iter().map(|file| file.file_id).collect();
+    let ids: Vec<i64> = answer.all_files().map(|file| file.file_id).collect();
     registry.pin(&name, &ids).await?;
     let draft = Draft { registry, query: &query, commit, name: &name };
-    let saved = draft.complete(answer.files, path).await;
+    let saved = draft.complete(answer.all_files().cloned().collect(), path).await;
     if saved.is_err()
         && let Err(e) = registry.unpin(&name).await
     {
@@ -308,14 +309,18 @@ pub async fn answer(registry: &Registry, saved: &Saved) -> Result<(Query, Resolu
     let query = snapshot.query()?;
     let mut answer = resolution::resolve(registry, &query, Detail::Files).await?;
     let wanted: HashMap<i64, &File> = snapshot.files.iter().map(|f| (f.file_id, f)).collect();
-    answer.files.retain_mut(|file| {
+    let keep = |file: &mut ResolvedFile| {
         let wanted = wanted.get(&file.file_id);
         wanted.is_some_and(|wanted| {
             file.row_groups.clone_from(&wanted.row_groups);
             true
         })
+    };
+    answer.files.retain_mut(|file| {
+        file.aligned.retain_mut(keep);
+        keep(file)
     });
-    match answer.files.len() == wanted.len() {
+    match answer.all_files().count() == wanted.len() {
         true => Ok((query, answer)),
         false => broken("the registry does not name all of its files"),
     }

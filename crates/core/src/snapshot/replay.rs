@@ -181,7 +181,7 @@ async fn compare(registry: &Registry, saved: &Saved, report: &mut Report) -> Res
     let answer: Resolution =
         resolution::resolve(registry, &snapshot.query()?, Detail::Files).await?;
     let now: HashMap<i64, &[usize]> =
-        answer.files.iter().map(|file| (file.file_id, file.row_groups.as_slice())).collect();
+        answer.all_files().map(|file| (file.file_id, file.row_groups.as_slice())).collect();
     for file in &snapshot.files {
         let said = match now.get(&file.file_id) {
             None => "the registry does not name it as of that commit",

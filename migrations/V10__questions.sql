@@ -1,11 +1,12 @@
--- Least and greatest redshift of each class and quality beside the cells, and cells that can be
--- believed without a look at the file's row.
+-- What makes questions short, and what those about several products need.
 --
 --   * A cell is 0.05 wide: whether the farthest galaxy of a file lies before or behind an end within
 --     it, only the end itself tells.
 --   * file_cells holds files that are live and in the catalog, and no others: an index over cells
 --     alone leads to files that may be read. Whatever takes a file out takes its cells along, in the
 --     same statement.
+--   * Files of one tile zip, row by row, if they have the same rows in the same order; a file that was
+--     made of something that is live no longer does not, for it speaks of other spectra.
 
 ALTER TABLE file_cells ADD COLUMN ends real[];
 ALTER TABLE past_cells ADD COLUMN ends real[];
@@ -50,3 +51,29 @@ CREATE TRIGGER forget_cells AFTER UPDATE ON file_registry
 
 -- which schemas and products there are, by hops over the index
 CREATE INDEX file_registry_schemas ON file_registry (product, schema_id) WHERE state = 'live';
+
+-- Whether everything that a file was made of is live (as of a commit, if one is given), and what that
+-- was made of, and so on. A file that tells no parent was made of nothing.
+CREATE FUNCTION is_made_of_live(file bigint, as_of bigint DEFAULT NULL) RETURNS boolean
+LANGUAGE sql STABLE PARALLEL SAFE AS $$
+    WITH RECURSIVE made AS (
+        SELECT f.* FROM file_registry f WHERE f.file_id = file
+        UNION
+        SELECT q.* FROM made f
+        JOIN file_parents p ON p.file_id = f.file_id
+        CROSS JOIN LATERAL (
+            SELECT n.* FROM file_registry n
+            WHERE as_of IS NULL AND n.state = 'live' AND n.product = p.product
+              AND (n.healpix, n.program, n.survey, n.release) = (f.healpix, f.program, f.survey, f.release)
+            UNION ALL
+            SELECT n.* FROM files_as_of(as_of) n
+            WHERE as_of IS NOT NULL AND n.product = p.product
+              AND (n.healpix, n.program, n.survey, n.release) = (f.healpix, f.program, f.survey, f.release)) AS q
+        WHERE q.lake_id = f.lake_id AND q.order_hash = p.order_hash
+          AND CASE WHEN q.content IS NULL THEN (q.size_bytes, q.mtime_ns) = (p.size_bytes, p.mtime_ns)
+                   ELSE q.content = p.content END)
+    SELECT NOT EXISTS (
+        SELECT FROM made f JOIN file_parents p USING (file_id)
+        WHERE NOT EXISTS (SELECT FROM made q WHERE q.product = p.product))
+$$;
+COMMENT ON FUNCTION is_made_of_live IS 'Whether all that a file was made of, directly or not, is live, or was as of a commit: what is not made so is stale. Example: SELECT path FROM file_registry WHERE state = ''live'' AND NOT is_made_of_live(file_id)';
