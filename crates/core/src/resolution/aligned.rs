@@ -147,7 +147,7 @@ impl Side<'_> {
         let all = self.query.condition();
         let condition = part(&all, |name| self.has(name));
         let condition = condition.unwrap_or(Predicate::Constant(Some(true)));
-        let judges = Judges::new(resolver, &found.files, &condition, None, None, None).await?;
+        let judges = Judges::new(resolver, &found.files, &condition, None, &[], None).await?;
         judges.check_types(&condition).map_err(|error: predicate::Error| Error::from(error))?;
         let judged = judges.judge(resolver, &found.files).await?;
         let beside: HashMap<i64, i64> = found

@@ -6,12 +6,12 @@
 //! is as of one commit.
 
 mod aligned;
-mod cone;
 mod demands;
 mod judge;
 pub(crate) mod past;
 pub(crate) mod place;
 mod quick;
+mod region;
 pub(crate) mod tables;
 
 use crate::predicate::needs::Interval;
@@ -19,7 +19,7 @@ use crate::predicate::{self, Predicate, column};
 use crate::registry::candidates::{Candidate, CandidateRow};
 use crate::registry::resolve::{Columns, Demands, Resolver};
 use crate::registry::{self, Registry};
-use crate::sky::Cone;
+use crate::sky::{self, Region};
 use crate::withdraw::Version;
 use aligned::Sides;
 use judge::{Judged, Judges};
@@ -36,8 +36,8 @@ use std::sync::Arc;
 pub struct Query {
     /// Condition on columns.
     pub predicate: Option<Predicate>,
-    /// Circle on the sky.
-    pub cone: Option<Cone>,
+    /// Parts of the sky, all of which hold the positions.
+    pub regions: Vec<Region>,
     /// Objects, by TARGETID.
     pub target_ids: Option<Vec<i64>>,
     /// Objects, by a query of the registry's database that gives one column of TARGETIDs.
@@ -51,7 +51,7 @@ pub struct Query {
 }
 
 impl Query {
-    /// Condition and listed objects as one predicate; neither the cone nor the SQL is part of it.
+    /// Condition and listed objects as one predicate; neither regions nor the SQL are part of it.
     #[must_use]
     pub fn condition(&self) -> Predicate {
         let objects = self.target_ids.as_deref().map(tables::one_of);
@@ -252,8 +252,8 @@ pub async fn resolve(
 async fn alone(registry: &Registry, query: &Query, detail: Detail) -> Result<Resolution, Error> {
     let (resolver, wanted) = tables::ask(registry, query).await?;
     let mut condition = query.condition();
-    let cover = query.cone.map(|cone| cone.ranges());
-    let mut demands = demands::of(query, &condition);
+    let cover = sky::region::cover(&query.regions);
+    let mut demands = demands::of(query, &condition, cover.as_deref());
     let shell = demands::shell(&condition);
     if let Some(wanted) = &wanted {
         demands = demands.map(|demands| wanted.narrow(demands));
@@ -280,7 +280,8 @@ async fn alone(registry: &Registry, query: &Query, detail: Detail) -> Result<Res
         pruned.live_files = resolver.product_files(query.product()).await?;
     }
     let judges =
-        Judges::new(&resolver, candidates, &condition, shell, query.cone, cover.as_deref()).await?;
+        Judges::new(&resolver, candidates, &condition, shell, &query.regions, cover.as_deref())
+            .await?;
     check_columns(&resolver, query, &condition, &judges).await?;
     let mut judged = judges.judge(&resolver, candidates).await?;
     if wanted.is_some() {
@@ -391,7 +392,7 @@ async fn check_columns(
     judges: &Judges<'_>,
 ) -> Result<(), Error> {
     let mut names = condition.columns();
-    if query.cone.is_some() {
+    if !query.regions.is_empty() {
         names.extend(["ra", "dec"]);
     }
     if names.iter().all(|name| judges.has(name)) {
@@ -450,7 +451,7 @@ async fn explained(
     let spectypes = demands.spectypes.as_deref();
     let rows = resolver.estimate(&ids, spectypes, zwarn_zero, z.ends()).await?;
     let rows = rows.min(at_most(&cataloged) as f64) + at_most(&others) as f64;
-    let share = query.cone.map_or(1.0, |cone| cone::share_of_tiles(&cone, judged.len()));
+    let share = region::share_of_tiles(&query.regions, judged.len());
     Ok(Explained {
         condition: condition.to_string(),
         steps,
