@@ -6,7 +6,7 @@ use super::zipped::Zipped;
 use super::{Error, Source};
 use crate::guard::guard;
 use crate::predicate::Predicate;
-use crate::sky::Cone;
+use crate::sky::Region;
 use arrow::array::{BooleanArray, RecordBatch};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
@@ -29,7 +29,7 @@ pub(super) struct Plan {
     pub(super) condition: Predicate,
     /// The same with the wanted objects, for files of which the rows are not known.
     pub(super) targets: Option<Predicate>,
-    pub(super) cone: Option<Cone>,
+    pub(super) regions: Vec<Region>,
     pub(super) shape: Shape,
     pub(super) batch_bytes: usize,
 }
@@ -83,7 +83,7 @@ impl Plan {
     ) -> Result<(), Error> {
         let files = Zipped::open(source)?;
         let schema = files.schema();
-        let tested = rows::columns_of(self.condition(source), self.cone.as_ref(), &schema);
+        let tested = rows::columns_of(self.condition(source), &self.regions, &schema);
         let wanted = self.shape.columns_of(&schema);
         for &group in &source.row_groups {
             let Some(passed) = self.passed(&files, source, group, &tested)? else { continue };
@@ -124,7 +124,7 @@ impl Plan {
             let test = match &test {
                 Some(test) => test,
                 None => test.insert(
-                    Test::bind(self.condition(source), self.cone, &batch.schema()).map_err(
+                    Test::bind(self.condition(source), &self.regions, &batch.schema()).map_err(
                         |error| Error::Comparison { path: source.path.clone(), source: error },
                     )?,
                 ),

@@ -178,7 +178,7 @@ pub fn read(resolution: &Resolution, query: &Query, options: &Options) -> Result
     let plan = Arc::new(file::Plan {
         condition: query.condition(),
         targets: resolution.targets.as_deref().map(|ids| query.condition().and(one_of(ids))),
-        cone: query.cone,
+        regions: query.regions.clone(),
         shape,
         batch_bytes: options.batch_bytes,
     });

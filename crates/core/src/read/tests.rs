@@ -3,6 +3,7 @@
 use super::{Error, Options, read};
 use crate::predicate::Predicate;
 use crate::resolution::{Pruned, Query, Resolution, ResolvedFile};
+use crate::sky::Region;
 use arrow::array::{
     Array, ArrayRef, AsArray, DictionaryArray, Float32Array, Float64Array, Int64Array, ListArray,
     RecordBatch, StringArray,
@@ -162,13 +163,13 @@ fn a_cone_is_exact_and_holds_no_row_without_position() {
             ("DEC", Arc::new(Float64Array::from_iter(dec))),
         ],
     );
-    let cone = Some("0,0,1".parse().expect("a cone"));
+    let cone = vec![Region::Cone("0,0,1".parse().expect("a cone"))];
     let mut resolution = resolved(&[&path]);
     resolution.files[0].row_groups = vec![0];
-    let asked = Query { cone, ..Query::default() };
+    let asked = Query { regions: cone.clone(), ..Query::default() };
     let found = rows(&resolution, &asked, &Options::default()).expect("rows");
     assert_eq!(found["TARGETID"].as_primitive::<Int64Type>().values(), &[0, 1, 3]);
-    let asked = Query { cone, target_ids: Some(vec![3, 2]), ..Query::default() };
+    let asked = Query { regions: cone, target_ids: Some(vec![3, 2]), ..Query::default() };
     assert_eq!(rows(&resolution, &asked, &Options::default()).expect("rows").num_rows(), 1);
 }
 

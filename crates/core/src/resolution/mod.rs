@@ -6,11 +6,12 @@
 //! is as of one commit.
 
 mod aligned;
-mod cone;
 mod demands;
 mod judge;
 pub(crate) mod past;
 pub(crate) mod place;
+mod quick;
+mod region;
 pub(crate) mod tables;
 
 use crate::predicate::needs::Interval;
@@ -18,7 +19,7 @@ use crate::predicate::{self, Predicate, column};
 use crate::registry::candidates::{Candidate, CandidateRow};
 use crate::registry::resolve::{Columns, Demands, Resolver};
 use crate::registry::{self, Registry};
-use crate::sky::Cone;
+use crate::sky::{self, Region};
 use crate::withdraw::Version;
 use aligned::Sides;
 use judge::{Judged, Judges};
@@ -28,14 +29,15 @@ use serde::Serialize;
 use std::collections::HashSet;
 use std::ops::Range;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// What is asked. Everything that is given must hold.
 #[derive(Debug, Clone, Default)]
 pub struct Query {
     /// Condition on columns.
     pub predicate: Option<Predicate>,
-    /// Circle on the sky.
-    pub cone: Option<Cone>,
+    /// Parts of the sky, all of which hold the positions.
+    pub regions: Vec<Region>,
     /// Objects, by TARGETID.
     pub target_ids: Option<Vec<i64>>,
     /// Objects, by a query of the registry's database that gives one column of TARGETIDs.
@@ -49,7 +51,7 @@ pub struct Query {
 }
 
 impl Query {
-    /// Condition and listed objects as one predicate; neither the cone nor the SQL is part of it.
+    /// Condition and listed objects as one predicate; neither regions nor the SQL are part of it.
     #[must_use]
     pub fn condition(&self) -> Predicate {
         let objects = self.target_ids.as_deref().map(tables::one_of);
@@ -88,13 +90,13 @@ pub struct ResolvedFile {
     /// Number of this version of the file in the registry.
     pub file_id: i64,
     /// Node where its bytes are local.
-    pub node: String,
+    pub node: Arc<str>,
     /// Absolute path on that node.
     pub path: PathBuf,
     /// What can be opened from here; `None` where nothing can.
     pub uri: Option<String>,
     /// Product it belongs to.
-    pub product: String,
+    pub product: Arc<str>,
     /// Rows in the file.
     pub num_rows: i64,
     /// Row groups that may hold matching rows, from 0.
@@ -250,8 +252,8 @@ pub async fn resolve(
 async fn alone(registry: &Registry, query: &Query, detail: Detail) -> Result<Resolution, Error> {
     let (resolver, wanted) = tables::ask(registry, query).await?;
     let mut condition = query.condition();
-    let cover = query.cone.map(|cone| cone.ranges());
-    let mut demands = demands::of(query, &condition);
+    let cover = sky::region::cover(&query.regions);
+    let mut demands = demands::of(query, &condition, cover.as_deref());
     let shell = demands::shell(&condition);
     if let Some(wanted) = &wanted {
         demands = demands.map(|demands| wanted.narrow(demands));
@@ -278,7 +280,8 @@ async fn alone(registry: &Registry, query: &Query, detail: Detail) -> Result<Res
         pruned.live_files = resolver.product_files(query.product()).await?;
     }
     let judges =
-        Judges::new(&resolver, candidates, &condition, shell, query.cone, cover.as_deref()).await?;
+        Judges::new(&resolver, candidates, &condition, shell, &query.regions, cover.as_deref())
+            .await?;
     check_columns(&resolver, query, &condition, &judges).await?;
     let mut judged = judges.judge(&resolver, candidates).await?;
     if wanted.is_some() {
@@ -295,6 +298,7 @@ async fn alone(registry: &Registry, query: &Query, detail: Detail) -> Result<Res
         pruned.explained = Some(explained);
     }
     let mut whereabouts = Whereabouts::default();
+    let product: Arc<str> = query.product().into();
     let files: Vec<ResolvedFile> = judged
         .into_iter()
         .map(|judged| {
@@ -302,7 +306,7 @@ async fn alone(registry: &Registry, query: &Query, detail: Detail) -> Result<Res
             pruned.row_groups += judged.row_groups.len();
             pruned.rows_at_most += judged.rows_at_most;
             let rows = judged.candidate.located.clone().filter(|_| wanted.is_some());
-            let file = resolved(judged, query.product(), &places, &mut whereabouts);
+            let file = resolved(judged, &product, &places, &mut whereabouts);
             ResolvedFile { rows, ..file }
         })
         .collect();
@@ -335,7 +339,7 @@ impl Resolution {
 
 fn resolved(
     judged: Judged,
-    product: &str,
+    product: &Arc<str>,
     places: &Places,
     whereabouts: &mut Whereabouts,
 ) -> ResolvedFile {
@@ -354,10 +358,10 @@ fn resolved(
     }
     ResolvedFile {
         file_id: *file_id,
-        node: places.node_of(*lake_id).to_owned(),
+        node: places.node_of(*lake_id).cloned().unwrap_or_default(),
         path,
         uri,
-        product: product.to_owned(),
+        product: product.clone(),
         num_rows: num_rows.unwrap_or_default(),
         row_groups: judged.row_groups,
         spans: judged.spans,
@@ -388,7 +392,7 @@ async fn check_columns(
     judges: &Judges<'_>,
 ) -> Result<(), Error> {
     let mut names = condition.columns();
-    if query.cone.is_some() {
+    if !query.regions.is_empty() {
         names.extend(["ra", "dec"]);
     }
     if names.iter().all(|name| judges.has(name)) {
@@ -447,7 +451,7 @@ async fn explained(
     let spectypes = demands.spectypes.as_deref();
     let rows = resolver.estimate(&ids, spectypes, zwarn_zero, z.ends()).await?;
     let rows = rows.min(at_most(&cataloged) as f64) + at_most(&others) as f64;
-    let share = query.cone.map_or(1.0, |cone| cone::share_of_tiles(&cone, judged.len()));
+    let share = region::share_of_tiles(&query.regions, judged.len());
     Ok(Explained {
         condition: condition.to_string(),
         steps,
