@@ -167,7 +167,7 @@ mod tests {
             meet(&[0..10, 20..30, 40..50], &[5..25, 29..41]),
             [5..10, 20..25, 29..30, 40..41]
         );
-        assert_eq!(meet(&[0..10], &[10..20]), []);
+        assert_eq!(meet(&[0..10, 30..40], &[10..20, 25..30]), []);
         let mut ranges = Vec::new();
         for range in [0..3, 3..4, 2..6, 9..10] {
             append(&mut ranges, range);
