@@ -73,7 +73,7 @@ fn every_format_names_the_same_files() {
     let table = place.bifrost(question.iter().chain(&["--explain"])).expect(0);
     assert_eq!(table.stdout.lines().count(), 5);
     assert!(table.stderr.contains("4 of 4 files"), "{}", table.stderr);
-    assert!(table.stderr.contains("sky cover of the cone"), "{}", table.stderr);
+    assert!(table.stderr.contains("sky cover of the region"), "{}", table.stderr);
     assert_eq!(
         place.bifrost(["resolve", "z > 90", "--json"]).expect(4).json()["pruned"]["files"],
         0

@@ -4,7 +4,7 @@ use super::rows::{self, Test};
 use super::schema::Shape;
 use super::zipped::Zipped;
 use super::{Error, Source};
-use crate::guard::guard;
+use crate::guard::{Panicked, guard};
 use crate::predicate::Predicate;
 use crate::sky::Region;
 use arrow::array::{BooleanArray, RecordBatch};
@@ -13,13 +13,17 @@ use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader,
     ParquetRecordBatchReaderBuilder, RowSelection,
 };
-use parquet::file::metadata::PageIndexPolicy;
+use parquet::errors::ParquetError;
+use parquet::file::metadata::{
+    PageIndexPolicy, ParquetMetaData, ParquetStatisticsPolicy, RowGroupMetaData,
+};
 use std::fmt::Display;
 use std::fs::{File, Metadata};
 use std::io;
 use std::ops::Range;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::sync::Arc;
 
 /// Rows tested at once.
 pub(super) const TEST_ROWS: usize = 8192;
@@ -51,15 +55,49 @@ pub(super) fn open(source: &Source) -> Result<Opened, Error> {
     if !is_resolved(source, &file.metadata().map_err(failed)?) {
         return Err(Error::Changed(path.clone()));
     }
-    let options = ArrowReaderOptions::new().with_offset_index_policy(PageIndexPolicy::Optional);
-    let metadata = guard(|| ArrowReaderMetadata::load(&file, options))
-        .map_err(|panicked| damaged(path)(panicked))?
+    let metadata = guard(|| metadata_of(&file))
+        .map_err(|panicked| gave_up(path, &panicked))?
         .map_err(|error| damaged(path)(error))?;
     let groups = metadata.metadata().num_row_groups();
     if source.row_groups.iter().any(|group| *group >= groups) {
         return Err(Error::Changed(path.clone()));
     }
     Ok(Opened { file, metadata })
+}
+
+/// The decoded footer. Statistics, which others got wrong, are not needed, and an Arrow schema
+/// that is not the file's is done without.
+fn metadata_of(file: &File) -> Result<ArrowReaderMetadata, ParquetError> {
+    let options = ArrowReaderOptions::new()
+        .with_offset_index_policy(PageIndexPolicy::Optional)
+        .with_column_stats_policy(ParquetStatisticsPolicy::SkipAll);
+    let plain = || options.clone().with_skip_arrow_metadata(true);
+    let (found, options) = match ArrowReaderMetadata::load(file, options.clone()) {
+        Ok(found) => (found, options),
+        Err(error) => (ArrowReaderMetadata::load(file, plain()).map_err(|_| error)?, plain()),
+    };
+    let has_null = |group: &RowGroupMetaData| {
+        group.columns().iter().any(|chunk| chunk.dictionary_page_offset() == Some(0))
+    };
+    if !found.metadata().row_groups().iter().any(has_null) {
+        return Ok(found);
+    }
+    ArrowReaderMetadata::try_new(Arc::new(without_null(found.metadata())?), options)
+}
+
+/// A dictionary at 0, where the magic is, is none: some writers say so, and the decoder believes it.
+fn without_null(metadata: &ParquetMetaData) -> Result<ParquetMetaData, ParquetError> {
+    let mut builder = metadata.clone().into_builder();
+    for group in builder.take_row_groups() {
+        let mut group = group.into_builder();
+        for chunk in group.take_columns() {
+            let offset = chunk.dictionary_page_offset().filter(|offset| *offset != 0);
+            let chunk = chunk.into_builder().set_dictionary_page_offset(offset).build()?;
+            group = group.add_column_metadata(chunk);
+        }
+        builder = builder.add_row_group(group.build()?);
+    }
+    Ok(builder.build())
 }
 
 /// Whether the file is as the registry knew it: its row groups were chosen by what it then held.
@@ -71,6 +109,15 @@ fn is_resolved(source: &Source, now: &Metadata) -> bool {
 
 pub(super) fn damaged<E: Display>(path: &Path) -> impl Fn(E) -> Error {
     move |reason| Error::Damaged { path: path.to_owned(), reason: reason.to_string() }
+}
+
+/// A panic while a file was read. One of the decoder tells of the file, not of this program.
+pub(super) fn gave_up(path: &Path, panicked: &Panicked) -> Error {
+    let reason = match panicked.is_of_decoder() {
+        true => "its pages are damaged".to_owned(),
+        false => panicked.to_string(),
+    };
+    Error::Damaged { path: path.to_owned(), reason }
 }
 
 impl Plan {

@@ -113,6 +113,14 @@ pub enum Error {
         /// A file with the other.
         path: PathBuf,
     },
+    /// Two columns of a file have the same name.
+    #[error("{} has two columns named '{column}': rename one of them, or ask for others with --columns", path.display())]
+    Twice {
+        /// The name.
+        column: String,
+        /// The file.
+        path: PathBuf,
+    },
     /// A thread ended without saying why.
     #[error("failed to read {}: its reader ended early; this is a fault of the program", .0.display())]
     Ended(PathBuf),
@@ -122,7 +130,10 @@ impl Error {
     /// Whether the question is at fault.
     #[must_use]
     pub fn is_usage(&self) -> bool {
-        matches!(self, Self::Predicate(_) | Self::Comparison { .. } | Self::Types { .. })
+        matches!(
+            self,
+            Self::Predicate(_) | Self::Comparison { .. } | Self::Types { .. } | Self::Twice { .. }
+        )
     }
 }
 
@@ -235,7 +246,7 @@ fn work(plan: &file::Plan, todo: &Mutex<Receiver<Job>>) {
         let path = source.path.clone();
         let send = |batch| deliver.send(Delivery::Batch(batch)).is_ok();
         let ended = guard(|| plan.read(&source, send))
-            .unwrap_or_else(|panicked| Err(Error::Damaged { path, reason: panicked.to_string() }));
+            .unwrap_or_else(|panicked| Err(file::gave_up(&path, &panicked)));
         // nobody may be listening any more
         let _ = deliver.send(match ended {
             Ok(()) => Delivery::End,

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use std::ops::Range;
 
 /// Cells along the edge of a region: finer ones tell more row groups apart, and take longer.
-const CELLS_AROUND: f64 = 128.0;
-const CELLS_A_RADIUS: f64 = 20.0;
+const CELLS_AROUND: f64 = 64.0;
+const CELLS_A_RADIUS: f64 = 10.0;
 /// Ranges by which tiles are told apart, before they are made coarser.
 const TILE_RANGES_MAX: usize = 2000;
 
