@@ -4,17 +4,20 @@
 //!
 //! ```text
 //! ask DATABASE_URL
-//! {"predicate": "z > 2.5", "cone": "150,2,1", "target_ids": [1, 2], "product": "spectra", "columns": ["target_id"], "as_of": 7}
+//! {"predicate": "z > 2.5", "cone": "150,2,1", "target_ids": [1, 2], "sql": "SELECT targetid FROM galaxies", "product": "spectra", "columns": ["target_id"], "as_of": 7}
 //! ```
 //!
 //! Without `columns` the question is only resolved, without `as_of` it is about now. `{"ping": true}`
-//! asks nothing: what remains is the way to the server.
+//! asks nothing: what remains is the way to the server. Besides `cone` there are `polygon`, `box` and
+//! `moc` (ASCII or JSON).
 
 use arrow::json::LineDelimitedWriter;
 use bifrost_core::predicate::Predicate;
 use bifrost_core::read::{self, Options};
 use bifrost_core::registry::Registry;
 use bifrost_core::resolution::{self, Detail, Query};
+use bifrost_core::sky::Region;
+use bifrost_core::sky::region::Spelled;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::error::Error;
@@ -28,7 +31,12 @@ struct Question {
     detail: Option<String>,
     predicate: Option<String>,
     cone: Option<String>,
+    polygon: Option<String>,
+    #[serde(rename = "box")]
+    rectangle: Option<String>,
+    moc: Option<String>,
     target_ids: Option<Vec<i64>>,
+    sql: Option<String>,
     product: Option<String>,
     columns: Option<Vec<String>>,
     as_of: Option<i64>,
@@ -57,10 +65,18 @@ async fn answer(registry: &Registry, question: &Question) -> Result<Value, Box<d
         registry.ping().await?;
         return Ok(json!({ "resolved_us": started.elapsed().as_micros() as u64 }));
     }
+    let spelled = [
+        question.cone.clone().map(Spelled::Cone),
+        question.polygon.clone().map(Spelled::Polygon),
+        question.rectangle.clone().map(Spelled::Box),
+        question.moc.clone().map(Spelled::Moc),
+    ];
+    let regions = spelled.iter().flatten().map(Region::try_from).collect::<Result<_, _>>()?;
     let query = Query {
         predicate: question.predicate.as_deref().map(Predicate::parse).transpose()?,
-        cone: question.cone.as_deref().map(str::parse).transpose()?,
+        regions,
         target_ids: question.target_ids.clone(),
+        sql: question.sql.clone(),
         product: question.product.clone(),
         as_of: question.as_of,
         columns: question.columns.clone(),

@@ -23,6 +23,9 @@ pub const CONFIG: &str = "bifrost.config";
 pub const CONFIGURATION: &str = "bifrost.configuration";
 /// Hash of the TARGETIDs in row order (hex): products of one tile with equal hashes zip.
 pub const ORDER: &str = "bifrost.order";
+/// How many rows have a TARGETID that names a brick in which they do not lie (see
+/// [`crate::sky::bricks::is_off`]).
+pub const OFF_BRICK: &str = "bifrost.off_brick";
 /// [`Content`] of the file, written as `blake3:HEX:LENGTH`.
 pub const CONTENT: &str = "bifrost.content";
 /// Header cards of the inputs that are worth keeping, as JSON (name to value).

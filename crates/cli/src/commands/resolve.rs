@@ -7,7 +7,8 @@ use crate::history::AsOf;
 use crate::printer::{Printer, size, table};
 use bifrost_core::predicate::Predicate;
 use bifrost_core::resolution::{self, Detail, Explained, Query, Resolution, ResolvedFile};
-use bifrost_core::sky::Cone;
+use bifrost_core::sky::region::Spelled;
+use bifrost_core::sky::{self, Moc, Region};
 use bifrost_core::snapshot;
 use clap::ValueEnum;
 use std::fmt::Display;
@@ -23,9 +24,35 @@ pub struct Selectors {
     /// Circle on the sky, in degrees
     #[arg(long, value_name = "RA,DEC,RADIUS_DEG", group = "question", allow_hyphen_values = true)]
     cone: Option<String>,
+    /// Polygon on the sky: its corners in order, in degrees; its edges are great circles
+    #[arg(
+        long,
+        value_name = "RA,DEC,RA,DEC,RA,DEC[,…]",
+        group = "question",
+        allow_hyphen_values = true
+    )]
+    polygon: Option<String>,
+    /// Box on the sky, in degrees; goes over RA 0 where RA_MIN > RA_MAX
+    #[arg(
+        long = "box",
+        value_name = "RA_MIN,RA_MAX,DEC_MIN,DEC_MAX",
+        group = "question",
+        allow_hyphen_values = true
+    )]
+    rectangle: Option<String>,
+    /// Part of the sky as a MOC of the IVOA: FITS, JSON or ASCII
+    #[arg(long, value_name = "FILE", group = "question")]
+    moc: Option<PathBuf>,
     /// Objects by TARGETID; separate several by commas or spaces
     #[arg(long, value_name = "ID", group = "question", num_args = 1.., value_delimiter = ',', allow_negative_numbers = true)]
     target_id: Option<Vec<i64>>,
+    /// Objects by a query of the registry's database that gives one column of TARGETIDs, e.g.
+    /// "SELECT targetid FROM galaxies WHERE mass > 11"
+    #[arg(long, value_name = "QUERY", group = "question")]
+    sql: Option<String>,
+    /// More of them from a file, one a line; - is standard input
+    #[arg(long, value_name = "FILE", group = "question")]
+    target_ids: Option<PathBuf>,
     /// Product [default: spectra]
     #[arg(long, value_name = "P", group = "question")]
     product: Option<String>,
@@ -35,15 +62,52 @@ impl Selectors {
     /// The question; what cannot be meant is a usage error.
     pub fn query(&self) -> anyhow::Result<Query> {
         let predicate = self.predicate.as_deref().map(Predicate::parse).transpose();
-        let cone = self.cone.as_deref().map(str::parse::<Cone>).transpose();
         Ok(Query {
             predicate: predicate.map_err(usage)?,
-            cone: cone.map_err(usage)?,
-            target_ids: self.target_id.clone(),
+            regions: self.regions().map_err(usage)?,
+            target_ids: self.target_ids()?,
+            sql: self.sql.clone(),
             product: self.product.clone(),
             as_of: None,
             columns: None,
         })
+    }
+
+    /// Objects of the command line and of the file, each once.
+    fn target_ids(&self) -> anyhow::Result<Option<Vec<i64>>> {
+        let Some(path) = &self.target_ids else { return Ok(self.target_id.clone()) };
+        let text = match path.as_os_str() == "-" {
+            true => std::io::read_to_string(std::io::stdin()),
+            false => std::fs::read_to_string(path),
+        };
+        let text = text
+            .map_err(|e| usage(format!("failed to read TARGETIDs of {}: {e}", path.display())))?;
+        let mut ids = self.target_id.clone().unwrap_or_default();
+        for (number, line) in (1..).zip(text.lines()) {
+            let line = line.trim();
+            if line.is_empty() {
+                continue;
+            }
+            let id = line.parse().map_err(|_| {
+                let path = path.display();
+                usage(format!("line {number} of {path} is no TARGETID, an integer: '{line}'"))
+            })?;
+            ids.push(id);
+        }
+        ids.sort_unstable();
+        ids.dedup();
+        Ok(Some(ids))
+    }
+
+    fn regions(&self) -> Result<Vec<Region>, sky::Error> {
+        let spelled = [
+            self.cone.clone().map(Spelled::Cone),
+            self.polygon.clone().map(Spelled::Polygon),
+            self.rectangle.clone().map(Spelled::Box),
+        ];
+        let spelled = spelled.iter().flatten().map(Region::try_from);
+        let moc = self.moc.iter().map(|path| Moc::read(path).map(Region::Moc));
+        spelled.chain(moc).collect()
     }
 }
 
@@ -56,7 +120,7 @@ pub fn usage(error: impl Display) -> Usage {
 pub fn resolve(ctx: &Context, query: &Query, detail: Detail) -> anyhow::Result<Resolution> {
     let registry = ctx.registry_to_read()?;
     ctx.block_on(resolution::resolve(&registry, query, detail)).map_err(|error| match error {
-        resolution::Error::Registry(error) => error.into(),
+        resolution::Error::Registry(error) if !error.is_usage() => error.into(),
         error => usage(error).into(),
     })
 }
@@ -148,7 +212,7 @@ fn rows(answer: &Resolution) -> String {
     let mut table = table(&["node", "path", "rows", "row groups", "size"], &[2, 4]);
     for file in &answer.files {
         table.add_row([
-            file.node.clone(),
+            file.node.to_string(),
             file.path.display().to_string(),
             file.num_rows.to_string(),
             runs(&file.row_groups),

@@ -6,7 +6,7 @@ use super::zipped::Zipped;
 use super::{Error, Source};
 use crate::guard::{Panicked, guard};
 use crate::predicate::Predicate;
-use crate::sky::Cone;
+use crate::sky::Region;
 use arrow::array::{BooleanArray, RecordBatch};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
@@ -31,7 +31,9 @@ pub(super) const TEST_ROWS: usize = 8192;
 /// What is done with every file.
 pub(super) struct Plan {
     pub(super) condition: Predicate,
-    pub(super) cone: Option<Cone>,
+    /// The same with the wanted objects, for files of which the rows are not known.
+    pub(super) targets: Option<Predicate>,
+    pub(super) regions: Vec<Region>,
     pub(super) shape: Shape,
     pub(super) batch_bytes: usize,
 }
@@ -128,7 +130,7 @@ impl Plan {
     ) -> Result<(), Error> {
         let files = Zipped::open(source)?;
         let schema = files.schema();
-        let tested = rows::columns_of(&self.condition, self.cone.as_ref(), &schema);
+        let tested = rows::columns_of(self.condition(source), &self.regions, &schema);
         let wanted = self.shape.columns_of(&schema);
         for &group in &source.row_groups {
             let Some(passed) = self.passed(&files, source, group, &tested)? else { continue };
@@ -143,6 +145,14 @@ impl Plan {
         Ok(())
     }
 
+    /// What rows of a file are tested by.
+    fn condition(&self, source: &Source) -> &Predicate {
+        match (&source.rows, &self.targets) {
+            (None, Some(with_targets)) => with_targets,
+            _ => &self.condition,
+        }
+    }
+
     /// Rows of a row group that match; `None` if there are none.
     fn passed(
         &self,
@@ -151,22 +161,39 @@ impl Plan {
         group: usize,
         columns: &[usize],
     ) -> Result<Option<RowSelection>, Error> {
+        let located = source.rows.as_deref().map(|rows| located(files.span(group), rows));
+        if located.as_ref().is_some_and(|rows| !rows.selects_any()) {
+            return Ok(None);
+        }
         let (mut test, mut passed) = (None, Vec::<BooleanArray>::new());
-        for batch in files.rows(group, columns, TEST_ROWS, None)? {
+        for batch in files.rows(group, columns, TEST_ROWS, located.as_ref())? {
             let batch = batch?;
             let test = match &test {
                 Some(test) => test,
-                None => {
-                    test.insert(Test::bind(&self.condition, self.cone, &batch.schema()).map_err(
+                None => test.insert(
+                    Test::bind(self.condition(source), &self.regions, &batch.schema()).map_err(
                         |error| Error::Comparison { path: source.path.clone(), source: error },
-                    )?)
-                }
+                    )?,
+                ),
             };
             passed.push(test.passes(&batch));
         }
         let any = passed.iter().any(|rows| rows.values().count_set_bits() > 0);
-        Ok(any.then(|| RowSelection::from_filters(&passed)))
+        let passed = any.then(|| RowSelection::from_filters(&passed));
+        Ok(passed.map(|passed| match located {
+            Some(located) => located.and_then(&passed),
+            None => passed,
+        }))
     }
+}
+
+/// Those of a file's rows that lie in a row group.
+fn located(group: Range<usize>, rows: &[i32]) -> RowSelection {
+    let place =
+        |edge: usize| rows.partition_point(|row| usize::try_from(*row).is_ok_and(|row| row < edge));
+    let here = rows.get(place(group.start)..place(group.end)).unwrap_or_default();
+    let here = here.iter().filter_map(|row| usize::try_from(*row).ok()?.checked_sub(group.start));
+    RowSelection::from_consecutive_ranges(here.map(|row| row..row + 1), group.len())
 }
 
 impl Opened {

@@ -19,6 +19,7 @@ pub use schema::COLUMNS_ALL;
 
 use crate::guard::guard;
 use crate::predicate;
+use crate::resolution::tables::one_of;
 use crate::resolution::{Query, Resolution, ResolvedFile};
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
@@ -149,6 +150,8 @@ struct Source {
     size_bytes: i64,
     mtime_ns: i64,
     row_groups: Vec<usize>,
+    /// Rows that may match, from 0, ascending, where they are known.
+    rows: Option<Vec<i32>>,
     schema_id: Option<i32>,
     /// Files whose rows are beside its own.
     aligned: Vec<Source>,
@@ -185,7 +188,8 @@ pub fn read(resolution: &Resolution, query: &Query, options: &Options) -> Result
     let schema = shape.schema.clone();
     let plan = Arc::new(file::Plan {
         condition: query.condition(),
-        cone: query.cone,
+        targets: resolution.targets.as_deref().map(|ids| query.condition().and(one_of(ids))),
+        regions: query.regions.clone(),
         shape,
         batch_bytes: options.batch_bytes,
     });
@@ -229,6 +233,7 @@ fn source(file: &ResolvedFile) -> Source {
         size_bytes: file.size_bytes,
         mtime_ns: file.mtime_ns,
         row_groups: file.row_groups.clone(),
+        rows: file.rows.clone(),
         schema_id: file.schema_id,
         aligned: file.aligned.iter().map(source).collect(),
     }

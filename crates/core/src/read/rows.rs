@@ -1,27 +1,24 @@
-//! Which rows of a batch answer the question: condition and cone, exactly.
+//! Which rows of a batch answer the question: condition and regions, exactly.
 
 use crate::predicate::filter::Filter;
 use crate::predicate::{self, Predicate, column};
-use crate::sky::Cone;
+use crate::sky::Region;
 use arrow::array::{Array, AsArray, BooleanArray, RecordBatch};
 use arrow::buffer::BooleanBuffer;
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Float64Type, Schema};
 
 /// The test of rows, bound to the columns that it needs.
-pub(super) struct Test {
+pub(super) struct Test<'a> {
     filter: Filter,
-    cone: Option<(Cone, Option<(usize, usize)>)>,
+    regions: &'a [Region],
+    place: Option<(usize, usize)>,
 }
 
 /// Positions in a schema of the columns that a question needs.
-pub(super) fn columns_of(
-    condition: &Predicate,
-    cone: Option<&Cone>,
-    schema: &Schema,
-) -> Vec<usize> {
+pub(super) fn columns_of(condition: &Predicate, regions: &[Region], schema: &Schema) -> Vec<usize> {
     let mut names = condition.columns();
-    if cone.is_some() {
+    if !regions.is_empty() {
         names.extend(["ra", "dec"]);
     }
     let mut found: Vec<usize> =
@@ -35,13 +32,14 @@ fn position(schema: &Schema, name: &str) -> Option<usize> {
     column::find(schema.fields().iter().map(|field| field.name().as_str()), name)
 }
 
-impl Test {
+impl<'a> Test<'a> {
     pub(super) fn bind(
         condition: &Predicate,
-        cone: Option<Cone>,
+        regions: &'a [Region],
         schema: &Schema,
     ) -> Result<Self, predicate::Error> {
-        let place = |cone: Cone| {
+        let mut place = None;
+        if !regions.is_empty() {
             let (ra, dec) = (position(schema, "ra"), position(schema, "dec"));
             for index in [ra, dec].into_iter().flatten() {
                 let field = schema.field(index);
@@ -49,33 +47,31 @@ impl Test {
                     return Err(predicate::Error::Type {
                         column: field.name().clone(),
                         holds: predicate::filter::words(field.data_type()),
-                        with: "a cone".into(),
+                        with: "a part of the sky".into(),
                     });
                 }
             }
-            Ok((cone, ra.zip(dec)))
-        };
-        Ok(Self { filter: Filter::bind(condition, schema)?, cone: cone.map(place).transpose()? })
+            place = ra.zip(dec);
+        }
+        Ok(Self { filter: Filter::bind(condition, schema)?, regions, place })
     }
 
     /// Rows that pass; never NULL.
     pub(super) fn passes(&self, batch: &RecordBatch) -> BooleanArray {
         let matched = self.filter.matches(batch);
-        match &self.cone {
-            None => matched,
-            Some((cone, place)) => {
-                let inside = match place {
-                    Some((ra, dec)) => inside(cone, batch, *ra, *dec),
-                    None => BooleanBuffer::new_unset(batch.num_rows()),
-                };
-                BooleanArray::new(matched.values() & &inside, None)
-            }
+        if self.regions.is_empty() {
+            return matched;
         }
+        let inside = match self.place {
+            Some((ra, dec)) => inside(self.regions, batch, ra, dec),
+            None => BooleanBuffer::new_unset(batch.num_rows()),
+        };
+        BooleanArray::new(matched.values() & &inside, None)
     }
 }
 
-/// Rows with a position in the cone; a position that is none lies in no cone.
-fn inside(cone: &Cone, batch: &RecordBatch, ra: usize, dec: usize) -> BooleanBuffer {
+/// Rows with a position in all regions; a position that is none lies in no region.
+fn inside(regions: &[Region], batch: &RecordBatch, ra: usize, dec: usize) -> BooleanBuffer {
     let degrees = |index: usize| cast(batch.column(index), &DataType::Float64);
     let (Ok(ra), Ok(dec)) = (degrees(ra), degrees(dec)) else {
         // numbers always become doubles
@@ -88,6 +84,6 @@ fn inside(cone: &Cone, batch: &RecordBatch, ra: usize, dec: usize) -> BooleanBuf
         is_known
             && ra_deg.is_finite()
             && (-90.0..=90.0).contains(&dec_deg)
-            && cone.contains(ra_deg, dec_deg)
+            && regions.iter().all(|region| region.contains(ra_deg, dec_deg))
     })
 }

@@ -3,6 +3,7 @@
 use super::{Error, Options, read};
 use crate::predicate::Predicate;
 use crate::resolution::{Pruned, Query, Resolution, ResolvedFile};
+use crate::sky::Region;
 use arrow::array::{
     Array, ArrayRef, AsArray, DictionaryArray, Float32Array, Float64Array, Int64Array, ListArray,
     RecordBatch, StringArray,
@@ -62,6 +63,7 @@ fn resolved(paths: &[&Path]) -> Resolution {
             product: "spectra".into(),
             num_rows: ROWS,
             row_groups: (0..(ROWS / GROUP_ROWS) as usize).collect(),
+            rows: None,
             size_bytes: metadata.size() as i64,
             schema_id: None,
             mtime_ns: metadata.mtime() * 1_000_000_000 + metadata.mtime_nsec(),
@@ -71,7 +73,8 @@ fn resolved(paths: &[&Path]) -> Resolution {
             aligned: Vec::new(),
         }
     });
-    Resolution { version: 1, commit: 1, files: files.collect(), pruned: Pruned::default() }
+    let pruned = Pruned::default();
+    Resolution { version: 1, commit: 1, files: files.collect(), pruned, targets: None }
 }
 
 fn query(text: &str) -> Query {
@@ -129,6 +132,23 @@ fn only_chosen_row_groups_are_read() {
 }
 
 #[test]
+fn rows_that_are_known_are_read_by_their_place() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let [one, other] = ["a", "b"].map(|name| folder.path().join(name));
+    write(&one, objects(0));
+    write(&other, objects(100));
+    let mut resolution = resolved(&[&one, &other]);
+    // across the edges of row groups of 20, one group left out, and rows of which none is chosen
+    resolution.files[0].row_groups = vec![0, 1, 2, 4];
+    resolution.files[0].rows = Some(vec![0, 18, 19, 20, 55, 70, 98, 99]);
+    // of the other file only the objects are known
+    resolution.targets = Some(vec![18, 101, 155, 9999]);
+    let found = |text| ids(&rows(&resolution, &query(text), &Options::default()).expect("rows"));
+    assert_eq!(found("TRUE"), [0, 18, 19, 20, 55, 98, 99, 101, 155]);
+    assert_eq!(found("target_id > 18 AND target_id < 120"), [19, 20, 55, 98, 99, 101]);
+}
+
+#[test]
 fn a_cone_is_exact_and_holds_no_row_without_position() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("a.parquet");
@@ -143,13 +163,13 @@ fn a_cone_is_exact_and_holds_no_row_without_position() {
             ("DEC", Arc::new(Float64Array::from_iter(dec))),
         ],
     );
-    let cone = Some("0,0,1".parse().expect("a cone"));
+    let cone = vec![Region::Cone("0,0,1".parse().expect("a cone"))];
     let mut resolution = resolved(&[&path]);
     resolution.files[0].row_groups = vec![0];
-    let asked = Query { cone, ..Query::default() };
+    let asked = Query { regions: cone.clone(), ..Query::default() };
     let found = rows(&resolution, &asked, &Options::default()).expect("rows");
     assert_eq!(found["TARGETID"].as_primitive::<Int64Type>().values(), &[0, 1, 3]);
-    let asked = Query { cone, target_ids: Some(vec![3, 2]), ..Query::default() };
+    let asked = Query { regions: cone, target_ids: Some(vec![3, 2]), ..Query::default() };
     assert_eq!(rows(&resolution, &asked, &Options::default()).expect("rows").num_rows(), 1);
 }
 

@@ -3,10 +3,10 @@
 
 use super::candidates::{Answer, Candidate, CandidateRow};
 use super::memory::Memory;
+use super::tables::Connection;
 use super::template::{self, Assembled};
 use super::{Error, Registry, doing};
 use crate::bounds::{Bounds, Value};
-use deadpool_postgres::Client;
 use std::collections::HashMap;
 use std::sync::Arc;
 use tokio_postgres::Row;
@@ -53,6 +53,9 @@ pub(crate) struct Demands {
     pub(crate) product: String,
     /// An `int8multirange`, as text.
     pub(crate) sky: Option<String>,
+    /// The same, where it was concluded from bounds of `ra` and `dec`: so it may leave out only files
+    /// of which it is known that their rows lie where their names and `_healpix_29` say.
+    pub(crate) area: Option<String>,
     pub(crate) z: (Option<f64>, Option<f64>),
     pub(crate) deltachi2: (Option<f64>, Option<f64>),
     pub(crate) zwarn: (Option<i64>, Option<i64>),
@@ -66,20 +69,32 @@ pub(crate) struct Demands {
     pub(crate) cells: Option<Vec<i16>>,
     /// Objects, of which a file must hold one.
     pub(crate) objects: Option<Vec<i64>>,
+    /// Files that hold wanted objects; others count only where the catalog does not tell.
+    pub(crate) files: Option<Vec<i64>>,
+    /// Where those lie that name their bricks, an `int8multirange` as text; asked of files in which
+    /// these do not lie.
+    pub(crate) bricks: Option<String>,
+    /// Least and greatest of the others.
+    pub(crate) brickless: Option<(i64, i64)>,
 }
 
 impl Demands {
     /// What is demanded, in the words of `sql/resolve_files.sql`: the way first.
     fn words(&self) -> Vec<&'static str> {
         let way = match self {
+            Self { files: Some(_), .. } => "files",
             Self { objects: Some(_), .. } => "objects",
             Self { healpixes: Some(_), .. } => "tile",
             Self { sky: Some(_), .. } => "sky",
+            Self { area: Some(_), .. } => "area",
             Self { cells: Some(_), .. } => "cells",
             _ => "product",
         };
         let demands = [
             ("cover", self.sky.is_some()),
+            ("within", self.area.is_some() && way != "area"),
+            ("bricks", self.bricks.is_some() && way == "objects"),
+            ("brickless", self.bricks.is_some() && way == "objects" && self.brickless.is_some()),
             ("z_first", self.z.0.is_some()),
             ("z_last", self.z.1.is_some()),
             ("deltachi2_first", self.deltachi2.0.is_some()),
@@ -103,6 +118,7 @@ impl Demands {
         Some(match name {
             "product" => &self.product,
             "cover" => &self.sky,
+            "area" => &self.area,
             "z_first" => &self.z.0,
             "z_last" => &self.z.1,
             "deltachi2_first" => &self.deltachi2.0,
@@ -118,6 +134,10 @@ impl Demands {
             "healpixes" => &self.healpixes,
             "cells" => &self.cells,
             "objects" => &self.objects,
+            "files" => &self.files,
+            "bricks" => &self.bricks,
+            "brickless_first" => &self.brickless.as_ref()?.0,
+            "brickless_last" => &self.brickless.as_ref()?.1,
             _ => return None,
         })
     }
@@ -198,7 +218,7 @@ impl Registry {
             None => self.reader().await?,
             Some(_) => self.client().await?,
         };
-        Ok(Resolver { client, memory: self.memory.clone(), as_of })
+        Ok(Resolver { client: Connection::Pooled(client), memory: self.memory.clone(), as_of })
     }
 }
 
@@ -250,7 +270,7 @@ impl Named {
 /// A connection on which a resolution runs. Versions of files never change, so what is asked about
 /// those of an answer is as of the same commit; of a file that went meanwhile, nothing is known.
 pub(crate) struct Resolver {
-    client: Client,
+    pub(super) client: Connection,
     pub(super) memory: Arc<Memory>,
     pub(super) as_of: Option<i64>,
 }

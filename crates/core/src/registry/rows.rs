@@ -45,13 +45,14 @@ pub(crate) struct ReadRow<'a> {
     pub(crate) content: Option<&'a str>,
     pub(crate) order_hash: Option<&'a str>,
     pub(crate) promoted: Option<&'a [u8]>,
+    pub(crate) off_brick: Option<i64>,
 }
 
 impl Rows {
     /// A row of `file_registry`.
     pub(crate) fn file(&mut self, file: &FileRow<'_>) {
         let read = file.content.as_ref().ok();
-        self.begin(40);
+        self.begin(41);
         self.int8(file.file_id);
         self.bytes(file.lake_id.as_bytes());
         self.int8(file.added_commit);
@@ -84,6 +85,7 @@ impl Rows {
         self.maybe(read.and_then(|r| r.content), Self::text);
         self.maybe(read.and_then(|r| r.order_hash), Self::text);
         self.maybe(read.and_then(|r| r.promoted), Self::bytes);
+        self.maybe(read.and_then(|r| r.off_brick), Self::int8);
         self.maybe(file.content.as_ref().err().copied(), Self::text);
     }
 

@@ -1,13 +1,20 @@
 //! What of a question the registry's indexes can be asked.
 
-use super::{Query, cone};
+use super::Query;
+use super::region::{demanded, multirange};
 use crate::occupancy::{self, Shell};
 use crate::predicate::Predicate;
 use crate::predicate::needs::{self, Interval};
 use crate::registry::resolve::Demands;
+use crate::sky::{bricks, region};
+use std::ops::Range;
 
-/// The demands of a question; `None` if nothing can fulfil them.
-pub(super) fn of(query: &Query, condition: &Predicate) -> Option<Demands> {
+/// The demands of a question whose regions have that cover; `None` if nothing can fulfil them.
+pub(super) fn of(
+    query: &Query,
+    condition: &Predicate,
+    cover: Option<&[Range<i64>]>,
+) -> Option<Demands> {
     let float = |name| Interval::<f64>::of(condition, name);
     let int = |name| Interval::<i64>::of(condition, name);
     let texts = |name| needs::texts(condition, name).map(Vec::from_iter);
@@ -17,9 +24,12 @@ pub(super) fn of(query: &Query, condition: &Predicate) -> Option<Demands> {
         return None;
     }
     let spectypes = texts("spectype");
+    let objects = needs::integers(condition, "target_id").map(Vec::from_iter);
+    let located = objects.as_deref().map(bricks::locate).unwrap_or_default();
     let demands = Demands {
         product: query.product().to_owned(),
-        sky: query.cone.map(|cone| cone::multirange(&cone.tile_ranges())),
+        sky: cover.map(|cover| multirange(&region::tile_cover(cover))),
+        area: demanded(condition).map(|cover| multirange(&cover)),
         z: z.ends(),
         deltachi2: deltachi2.ends(),
         zwarn: zwarn.ends(),
@@ -30,7 +40,10 @@ pub(super) fn of(query: &Query, condition: &Predicate) -> Option<Demands> {
         surveys: texts("survey"),
         programs: texts("program"),
         healpixes: needs::integers(condition, "healpix").map(Vec::from_iter),
-        objects: needs::integers(condition, "target_id").map(Vec::from_iter),
+        bricks: located.cover.as_deref().map(multirange),
+        brickless: ends(&located.elsewhere),
+        objects,
+        files: None,
     };
     let lists = [&demands.spectypes, &demands.releases, &demands.surveys, &demands.programs];
     let is_empty = lists.into_iter().flatten().any(Vec::is_empty);
@@ -43,6 +56,10 @@ pub(super) fn shell(condition: &Predicate) -> Option<Shell> {
     let spectypes = needs::texts(condition, "spectype").map(Vec::from_iter);
     let zwarn = zwarn_zero(Interval::<i64>::of(condition, "zwarn"));
     Shell::demanded(spectypes.as_deref(), zwarn, Interval::<f64>::of(condition, "z"))
+}
+
+fn ends(ids: &[i64]) -> Option<(i64, i64)> {
+    ids.iter().min().copied().zip(ids.iter().max().copied())
 }
 
 /// Whether matching rows have `zwarn = 0` (or have not); `None`: either.
@@ -61,17 +78,22 @@ pub(super) fn steps(all: &Demands) -> Vec<(&'static str, Demands)> {
     let mut steps = Vec::new();
     if all.sky.is_some() {
         so_far.sky.clone_from(&all.sky);
-        steps.push(("sky cover of the cone", so_far.clone()));
+        steps.push(("sky cover of the region", so_far.clone()));
     }
     let spectypes = None;
-    so_far = Demands { sky: so_far.sky, cells: None, objects: None, spectypes, ..all.clone() };
+    let (sky, files) = (so_far.sky, None);
+    so_far = Demands { sky, cells: None, objects: None, spectypes, files, ..all.clone() };
     steps.push(("indexed bounds and tile keys", so_far));
     if all.cells.is_some() {
-        let classes = Demands { objects: None, ..all.clone() };
+        let classes = Demands { objects: None, files: None, ..all.clone() };
         steps.push(("objects by class, quality and redshift", classes));
     }
     if all.objects.is_some() {
-        steps.push(("catalog of objects", all.clone()));
+        let objects = Demands { files: None, ..all.clone() };
+        steps.push(("catalog of objects", objects));
+    }
+    if all.files.is_some() {
+        steps.push(("objects of the SQL", all.clone()));
     }
     steps
 }
@@ -83,7 +105,7 @@ mod tests {
     fn demands(text: &str) -> Option<Demands> {
         let predicate = Predicate::parse(text).expect("a predicate");
         let query = Query { predicate: Some(predicate), ..Query::default() };
-        of(&query, &query.condition())
+        of(&query, &query.condition(), None)
     }
 
     #[test]

@@ -16,6 +16,8 @@ use crate::history::{self, Point, commit_at};
 use crate::predicate::{self, Predicate};
 use crate::registry::{self, Registry, VersionRow};
 use crate::resolution::{self, Detail, Query, Resolution, ResolvedFile};
+use crate::sky::Region;
+use crate::sky::region::Spelled;
 use crate::whole;
 use crate::withdraw::Version;
 use bifrost_sha256::Sha256;
@@ -76,6 +78,9 @@ pub struct Question {
     pub predicate: Option<String>,
     /// Circle on the sky: RA, declination, radius, degrees.
     pub cone: Option<String>,
+    /// Other parts of the sky that hold the positions.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub regions: Vec<Spelled>,
     /// Objects.
     pub target_ids: Option<Vec<i64>>,
 }
@@ -122,6 +127,11 @@ pub enum Error {
     /// The registry failed.
     #[error(transparent)]
     Registry(#[from] registry::Error),
+    /// What SQL gives may be another thing tomorrow.
+    #[error(
+        "a question in SQL cannot be saved, since its tables may change: save one that names its objects"
+    )]
+    Sql,
     /// Nothing to save.
     #[error("nothing matches: nothing was saved")]
     Empty,
@@ -164,7 +174,7 @@ impl Error {
         match self {
             Self::Resolution(error) => error.is_usage(),
             Self::History(error) => error.is_usage(),
-            Self::There(_) | Self::Form { .. } | Self::Broken(_) => true,
+            Self::Sql | Self::There(_) | Self::Form { .. } | Self::Broken(_) => true,
             _ => false,
         }
     }
@@ -177,10 +187,21 @@ impl Error {
 
 impl Question {
     fn of(query: &Query) -> Self {
+        let mut cone = None;
+        let mut regions: Vec<Spelled> = query.regions.iter().map(Region::spelled).collect();
+        // the first circle has a place of its own, as it had before there were other regions
+        regions.retain_mut(|region| match region {
+            Spelled::Cone(text) if cone.is_none() => {
+                cone = Some(std::mem::take(text));
+                false
+            }
+            _ => true,
+        });
         Self {
             product: query.product().to_owned(),
             predicate: query.predicate.as_ref().map(ToString::to_string),
-            cone: query.cone.map(|c| format!("{},{},{}", c.ra_deg, c.dec_deg, c.radius_deg)),
+            cone,
+            regions,
             target_ids: query.target_ids.clone(),
         }
     }
@@ -194,10 +215,13 @@ impl Snapshot {
     pub fn query(&self) -> Result<Query, resolution::Error> {
         let syntax = |error: crate::sky::Error| predicate::Error::Syntax(error.to_string());
         let asked = &self.question;
+        let cone = asked.cone.clone().map(Spelled::Cone);
+        let regions = cone.iter().chain(&asked.regions).map(Region::try_from);
         Ok(Query {
             predicate: asked.predicate.as_deref().map(Predicate::parse).transpose()?,
-            cone: asked.cone.as_deref().map(str::parse).transpose().map_err(syntax)?,
+            regions: regions.collect::<Result<_, _>>().map_err(syntax)?,
             target_ids: asked.target_ids.clone(),
+            sql: None,
             product: Some(asked.product.clone()),
             as_of: Some(self.commit),
             columns: None,
@@ -244,6 +268,9 @@ impl Saved {
 pub async fn save(registry: &Registry, query: &Query, path: &Path) -> Result<Saved, Error> {
     if path.exists() {
         return Err(Error::There(path.to_owned()));
+    }
+    if query.sql.is_some() {
+        return Err(Error::Sql);
     }
     let commit = match query.as_of {
         Some(commit) => commit,

@@ -176,6 +176,7 @@ impl<'a> Registrar<'a> {
         let making_id = self.making_id(&found.making).await?;
         let content = footer.value(metadata::CONTENT).filter(|_| footer.is_ours());
         let promoted = found.promoted();
+        let off_brick = footer.value(metadata::OFF_BRICK).filter(|_| footer.is_ours());
         let content = ReadRow {
             num_rows: footer.bounds.num_rows,
             num_row_groups: i32::try_from(footer.num_row_groups).unwrap_or(i32::MAX),
@@ -194,6 +195,7 @@ impl<'a> Registrar<'a> {
             content: content.filter(|c| c.parse::<Content>().is_ok()),
             order_hash: found.order_hash.as_deref(),
             promoted: promoted.as_deref(),
+            off_brick: off_brick.and_then(|rows| rows.parse().ok()),
         };
         rows.file(&self.file(seen, Some(found), file_id, Ok(content)));
         Ok(())

@@ -115,6 +115,11 @@ impl Input {
         if found == stated { Ok(()) } else { Err(Fault::Checksum) }
     }
 
+    /// Rows that do not lie where their TARGETIDs say, where it states how many they are.
+    pub(super) fn off_brick(&self) -> Option<&str> {
+        self.opened.about.get(metadata::OFF_BRICK).map(String::as_str)
+    }
+
     pub(super) fn num_rows(&self) -> i64 {
         self.opened.metadata.metadata().file_metadata().num_rows()
     }

@@ -111,6 +111,8 @@ fn write(recipe: &Recipe<'_>, claim: &Claim, tile: &Tile, input: &Input) -> Resu
         (metadata::PARENTS, serde_json::json!([&input.parent]).to_string()),
         (metadata::ORDER, order.hash()),
     ];
+    // the same rows lie in the same places
+    about.extend(input.off_brick().map(|rows| (metadata::OFF_BRICK, rows.to_owned())));
     about.extend(votable);
     output.finish(about)?;
     Ok(count.unsigned_abs())

@@ -13,14 +13,15 @@ use super::unchanged::{Remembered, is_current};
 use super::write::{self, Writer};
 use crate::rrdetails;
 use crate::stage::{About, FromArchive, Made, Source, Work};
-use arrow::array::{AsArray, RecordBatch};
-use arrow::datatypes::Int64Type;
+use arrow::array::{Array, AsArray, Float64Array, RecordBatch};
+use arrow::datatypes::{Float64Type, Int64Type};
 use bifrost_core::layout::{Lake, SPECTRA};
 use bifrost_core::metadata::{self, Input, MadeBy};
 use bifrost_core::order;
 use bifrost_core::outcome::Outcome;
 use bifrost_core::publish::{self, Claim, Staging};
 use bifrost_core::quarantine;
+use bifrost_core::sky::bricks;
 use bifrost_core::tile::{Name, Tile};
 use parquet::errors::ParquetError;
 use serde::Serialize;
@@ -280,9 +281,9 @@ fn draft_known(
     if !config.verify {
         findings.note("digests were not verified");
     }
-    let (writer, ids) = writer.filter(|_| findings.worst().is_none())?;
-    let about = provenance(inputs, &files, tile, config, &ids, findings);
-    let rows = ids.len() as u64;
+    let (writer, rows) = writer.filter(|_| findings.worst().is_none())?;
+    let about = provenance(inputs, &files, tile, config, &rows, findings);
+    let rows = rows.num_rows() as u64;
     if let Err(e) = writer.finish(about) {
         write_fault(&e, findings);
         return None;
@@ -447,7 +448,7 @@ fn draft(
     prepared: &Prepared,
     config: &Config,
     findings: &mut Findings,
-) -> Option<(Writer, Vec<i64>)> {
+) -> Option<(Writer, RecordBatch)> {
     let write = || -> Result<Writer, write::Fault> {
         let mut writer = Writer::create(claim.draft(), config)?;
         writer.write(&prepared.spectra, &prepared.scalars)?;
@@ -459,7 +460,7 @@ fn draft(
                 let count = writer.repaired;
                 findings.note(format!("{count} pixels were not finite: flux 0, ivar 0"));
             }
-            Some((writer, target_ids(&prepared.scalars.batch)))
+            Some((writer, prepared.scalars.batch.clone()))
         }
         Err(e) => {
             write_fault(&e, findings);
@@ -486,13 +487,24 @@ fn target_ids(batch: &RecordBatch) -> Vec<i64> {
     ids.map(|ids| ids.values().to_vec()).unwrap_or_default()
 }
 
+/// Rows that do not lie where their TARGETIDs say.
+fn off_brick(batch: &RecordBatch) -> usize {
+    let [ra, dec] = ["ra", "dec"]
+        .map(|name| batch.column_by_name(name).and_then(|c| c.as_primitive_opt::<Float64Type>()));
+    let at = |column: Option<&Float64Array>, row| {
+        column.filter(|column| column.is_valid(row)).map(|column| column.value(row))
+    };
+    let is_off = |(row, id): &(usize, i64)| bricks::is_off(*id, at(ra, *row), at(dec, *row));
+    target_ids(batch).into_iter().enumerate().filter(is_off).count()
+}
+
 /// The footer's key-value metadata, all but the content's checksum.
 fn provenance(
     inputs: &Inputs,
     files: &BTreeMap<Kind, Input>,
     tile: &Tile,
     config: &Config,
-    ids: &[i64],
+    rows: &RecordBatch,
     findings: &Findings,
 ) -> Vec<(&'static str, String)> {
     let files: Vec<&Input> = files.values().collect();
@@ -505,7 +517,8 @@ fn provenance(
         (metadata::INPUTS, serde_json::json!(files).to_string()),
         (metadata::CONFIG, config.fingerprint()),
         (metadata::CONFIGURATION, config.shape().to_string()),
-        (metadata::ORDER, order::hash_of(tile, ids)),
+        (metadata::ORDER, order::hash_of(tile, &target_ids(rows))),
+        (metadata::OFF_BRICK, off_brick(rows).to_string()),
         (metadata::HEADERS, serde_json::json!(inputs.headers()).to_string()),
         (metadata::NOTES, serde_json::json!(findings.notes()).to_string()),
     ];

@@ -2,7 +2,7 @@
 
 use super::dice::{Dice, Purpose, Seed};
 use super::edges::{Edge, Edges};
-use bifrost_core::sky;
+use bifrost_core::sky::{self, bricks};
 use bifrost_core::tile::Pixel;
 
 /// What a row of a tile is.
@@ -110,8 +110,9 @@ pub struct Target {
 const FIRST_OBJID: i64 = 100;
 /// Object numbers that a (survey, program) has to itself.
 pub const OBJIDS_PER_BRANCH: i64 = 100_000;
-/// Bricks of a pixel.
-const BRICKS: i64 = 13;
+/// Of a tile of those: of four tiles around a corner each has its own, but for some corners at the edges
+/// of the polar caps.
+const OBJIDS_PER_TILE: i64 = OBJIDS_PER_BRANCH / 4;
 /// Share of rows whose target is also in the pixel's other programs.
 const SHARED: f64 = 0.05;
 /// Declination that parts the northern from the southern imaging.
@@ -194,7 +195,9 @@ fn draw_one(mut dice: Dice, pixel: Pixel, objid: i64, mix: &Mix) -> Target {
         Class::Star(_) => dice.normal(18.2, 1.2),
         _ => dice.normal(20.8, 0.9),
     };
-    let brick_id = 1 + i64::from(pixel.get()) * BRICKS + objid % BRICKS;
+    let brick_id = bricks::brick_at(ra_deg, dec_deg).map_or(0, i64::from);
+    // two tiles that share a brick number its objects apart
+    let objid = objid + OBJIDS_PER_TILE * i64::from(pixel.get() % 4);
     let catalogue_release = if dec_deg < NORTH_DEC_DEG { 9010 } else { 9011 };
     let is_sky = i64::from(class == Class::Sky);
     Target {

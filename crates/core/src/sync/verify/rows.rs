@@ -2,7 +2,7 @@
 //! each object once.
 
 use crate::order::Order;
-use crate::sky::{self, Cone};
+use crate::sky::{self, Cone, Region, region};
 use crate::tile::Tile;
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::compute::cast;
@@ -249,7 +249,10 @@ fn text(column: Option<&ArrayRef>, row: usize) -> Option<&str> {
 
 fn is_at_the_edge((ra, dec): (f64, f64), partition: &Range<i64>) -> bool {
     let Ok(around) = Cone::new(ra, dec, MARGIN_DEG) else { return false };
-    around.ranges().iter().any(|r| r.start < partition.end && partition.start < r.end)
+    region::cover(&[Region::Cone(around)])
+        .iter()
+        .flatten()
+        .any(|r| r.start < partition.end && partition.start < r.end)
 }
 
 #[cfg(test)]
