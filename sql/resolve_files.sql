@@ -3,14 +3,15 @@
 -- may hold the objects anywhere.
 --
 -- A line that ends in words behind a question mark is left out unless the question demands one of
--- these; one of product, sky, area, tile, cells and objects is the way, the index that leads to the files.
+-- these; one of product, sky, area, tile, cells, objects and files is the way, the index that leads to
+-- the files.
 -- What the program can judge by what it remembers of a file it judges itself: a row that is looked up
 -- here costs more. A bound that is NULL keeps its file.
 SELECT (SELECT registry_id FROM registry_identity) AS registry_id,
        (SELECT coalesce(max(commit_id), 0) FROM commits) AS commit_id,
        array_agg(w.file_id) AS file_ids,
        array_agg(w.row_index) AS row_indexes  --? objects
-       NULL::int4[] AS row_indexes  --? product sky area tile cells
+       NULL::int4[] AS row_indexes  --? product sky area tile cells files
 FROM (
     -- joint occupancy: some object has the class, the quality and the redshift at once
     SELECT x.file_id, NULL::int4 AS row_index FROM file_cells x WHERE x.cells && :cells::int2[]  --? cells
@@ -18,7 +19,9 @@ FROM (
     SELECT c.file_id, c.row_index FROM catalog_rows c WHERE c.target_id = ANY (:objects::int8[])  --? objects
       AND (:cells::int2[] IS NULL OR EXISTS (  --? objects
             SELECT FROM file_cells x WHERE x.file_id = c.file_id AND x.cells && :cells::int2[]))  --? objects
-    UNION ALL  --? cells objects
+    -- files that are known to hold wanted objects
+    SELECT unnest(:files::int8[]) AS file_id, NULL::int4 AS row_index  --? files
+    UNION ALL  --? cells objects files
     -- pixels of tiles, boxes of positions; names and numbers in files that others wrote may lie
     SELECT f.file_id, NULL::int4 AS row_index  --? area tile
     FROM file_registry f  --? area tile
@@ -30,7 +33,7 @@ FROM (
       AND f.product = :product::text
       AND f.num_rows IS DISTINCT FROM 0
       -- of these cells and objects are not known
-      AND NOT f.has_cells  --? cells objects
+      AND NOT f.has_cells  --? cells objects files
       AND f.is_ours AND (f.healpix = ANY (:healpixes::int8[]) OR f.healpix IS NULL)  --? tile
       AND f.is_ours AND (f.sky && :area::text::int8multirange OR f.sky IS NULL)  --? area
       AND (f.sky && :area::text::int8multirange OR f.sky IS NULL OR NOT f.is_ours)  --? within

@@ -24,7 +24,7 @@ FROM known f
 WHERE f.num_rows <> 0
   -- cells and objects lead to their files without a look at bounds, now as then
   AND (false
-    OR f.is_ours AND f.was_cataloged  --? cells objects
+    OR f.is_ours AND f.was_cataloged  --? cells objects files
     OR (:cover::text::int8multirange IS NULL OR f.sky IS NULL OR f.sky && :cover::text::int8multirange)
     AND (:area::text::int8multirange IS NULL OR f.sky IS NULL OR f.sky && :area::text::int8multirange OR NOT f.is_ours)
     AND (:bricks::text::int8multirange IS NULL OR f.off_brick IS DISTINCT FROM 0 OR f.sky IS NULL
@@ -47,4 +47,5 @@ WHERE f.num_rows <> 0
     AND (:healpixes::int8[] IS NULL OR f.healpix IS NULL OR f.healpix = ANY (:healpixes::int8[]) OR NOT f.is_ours)
   )
   AND (:objects::int8[] IS NULL OR NOT (f.has_cells AND f.was_cataloged) OR f.located IS NOT NULL)
+  AND (:files::int8[] IS NULL OR NOT (f.has_cells AND f.was_cataloged) OR f.file_id = ANY (:files::int8[]))
   AND (:cells::int2[] IS NULL OR f.cells IS NULL OR NOT (f.is_ours AND f.was_cataloged) OR f.cells && :cells::int2[])

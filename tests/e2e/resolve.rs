@@ -73,7 +73,7 @@ fn every_format_names_the_same_files() {
     let table = place.bifrost(question.iter().chain(&["--explain"])).expect(0);
     assert_eq!(table.stdout.lines().count(), 5);
     assert!(table.stderr.contains("4 of 4 files"), "{}", table.stderr);
-    assert!(table.stderr.contains("sky cover of the cone"), "{}", table.stderr);
+    assert!(table.stderr.contains("sky cover of the region"), "{}", table.stderr);
     assert_eq!(
         place.bifrost(["resolve", "z > 90", "--json"]).expect(4).json()["pruned"]["files"],
         0
@@ -120,6 +120,39 @@ fn files_out_of_reach_are_named() {
     let read = away(&["read", "z > 0"]).expect(1);
     assert!(read.stderr.contains("cannot be opened from here"), "{}", read.stderr);
     std::fs::rename(place.path("elsewhere"), place.lake()).expect("moved back");
+}
+
+#[test]
+fn sql_of_objects_leads_to_their_rows() {
+    let place = lake();
+    place.sql("CREATE TABLE galaxies AS SELECT target_id AS targetid, z FROM catalog WHERE z > 1");
+    let count = |condition: &str| -> usize {
+        let rows = format!("SELECT count(*) FROM catalog WHERE {condition}");
+        place.sql(&rows).parse().expect("a number")
+    };
+    let question = ["--sql", "SELECT targetid FROM galaxies WHERE z < 2;"];
+    let answer = place.json(["resolve"].iter().chain(&question));
+    let files = answer["files"].as_array().expect("files");
+    let rows: usize = files.iter().filter_map(|f| f["rows"].as_array()).map(Vec::len).sum();
+    assert_eq!(rows, count("z > 1 AND z < 2"));
+    assert_eq!(answer["pruned"]["rows_at_most"], rows);
+    let read = ["read", "zwarn = 0", "--format", "csv", "--columns", "target_id"];
+    let read = place.bifrost(read.iter().chain(&question)).expect(0);
+    assert_eq!(read.stdout.lines().count(), 1 + count("z > 1 AND z < 2 AND zwarn = 0"));
+    let told = place.bifrost(["resolve", "--explain"].iter().chain(&question)).expect(0);
+    assert!(told.stderr.contains("objects of the SQL"), "{}", told.stderr);
+
+    for (sql, says) in [
+        ("SELECT z FROM galaxies", "double precision"),
+        ("SELECT * FROM galaxies", "only one column"),
+        ("DELETE FROM galaxies RETURNING targetid", "only reads"),
+        ("SELECT targetid FROM nowhere", "\"nowhere\" does not exist"),
+    ] {
+        let ended = place.bifrost(["read", "--sql", sql]).expect(2);
+        assert!(ended.stderr.contains(says), "{sql}: {}", ended.stderr);
+    }
+    place.bifrost(["resolve", "--sql", "SELECT targetid FROM galaxies WHERE z < 0"]).expect(4);
+    assert_eq!(place.sql("SELECT count(*) FROM galaxies"), count("z > 1").to_string());
 }
 
 #[test]

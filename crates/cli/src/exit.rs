@@ -1,6 +1,7 @@
 //! Every way a command can end, and the number that says so.
 
-use bifrost_core::{cluster, guard, registry};
+use bifrost_core::patience::MayPass;
+use bifrost_core::{cluster, guard, registry, sync};
 use std::io;
 use std::process::ExitCode;
 
@@ -69,8 +70,9 @@ fn number(error: &anyhow::Error) -> u8 {
 }
 
 /// Whether the cause may be gone by itself later.
-fn may_pass(cause: &(dyn std::error::Error + 'static)) -> bool {
+pub fn may_pass(cause: &(dyn std::error::Error + 'static)) -> bool {
     cause.is::<TryAgain>()
         || cause.downcast_ref::<registry::Error>().is_some_and(registry::Error::is_transient)
+        || cause.downcast_ref::<sync::Error>().is_some_and(sync::Error::may_pass)
         || cause.downcast_ref::<cluster::Error>().is_some_and(cluster::Error::is_transient)
 }

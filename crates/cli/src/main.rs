@@ -10,6 +10,7 @@ mod commands;
 mod context;
 mod datasheet;
 mod exit;
+mod follow;
 mod history;
 mod printer;
 mod progress;

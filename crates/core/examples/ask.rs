@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! ask DATABASE_URL
-//! {"predicate": "z > 2.5", "cone": "150,2,1", "target_ids": [1, 2], "product": "spectra", "columns": ["target_id"], "as_of": 7}
+//! {"predicate": "z > 2.5", "cone": "150,2,1", "target_ids": [1, 2], "sql": "SELECT targetid FROM galaxies", "product": "spectra", "columns": ["target_id"], "as_of": 7}
 //! ```
 //!
 //! Without `columns` the question is only resolved, without `as_of` it is about now. `{"ping": true}`
@@ -36,6 +36,7 @@ struct Question {
     rectangle: Option<String>,
     moc: Option<String>,
     target_ids: Option<Vec<i64>>,
+    sql: Option<String>,
     product: Option<String>,
     columns: Option<Vec<String>>,
     as_of: Option<i64>,
@@ -75,6 +76,7 @@ async fn answer(registry: &Registry, question: &Question) -> Result<Value, Box<d
         predicate: question.predicate.as_deref().map(Predicate::parse).transpose()?,
         regions,
         target_ids: question.target_ids.clone(),
+        sql: question.sql.clone(),
         product: question.product.clone(),
         as_of: question.as_of,
         columns: question.columns.clone(),

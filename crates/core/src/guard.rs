@@ -14,11 +14,21 @@ use std::sync::{Mutex, Once, PoisonError};
 #[error("reading it ran into a fault: {0}")]
 pub struct Panicked(String);
 
+/// Crates that decode Parquet: what makes them panic is damage of a file.
+const DECODERS: [&str; 4] = ["/parquet-", "/arrow-", "/snap-", "/lz4_flex-"];
+
 impl Panicked {
     /// The words of the panic, and the file and line where it was, if that is known.
     #[must_use]
     pub fn fault(&self) -> &str {
         &self.0
+    }
+
+    /// Whether it was in a decoder of Parquet and not in this program.
+    #[must_use]
+    pub fn is_of_decoder(&self) -> bool {
+        let place = self.0.rsplit_once(" (").map_or("", |(_, place)| place);
+        DECODERS.iter().any(|decoder| place.contains(decoder))
     }
 }
 

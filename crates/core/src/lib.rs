@@ -34,6 +34,7 @@ pub mod snapshot;
 pub mod sync;
 pub mod tile;
 pub mod votable;
+pub mod watch;
 pub mod whole;
 pub mod withdraw;
 

@@ -46,7 +46,7 @@ pub fn run(ctx: &Context, args: &Args) -> anyhow::Result<Exit> {
 }
 
 /// `7d`, `12h`, `30m`, `10s`.
-fn parse_time(text: &str) -> Result<Duration, String> {
+pub fn parse_time(text: &str) -> Result<Duration, String> {
     let (number, unit) = text.split_at(text.trim_end_matches(char::is_alphabetic).len());
     let seconds = match unit {
         "s" => 1.0,

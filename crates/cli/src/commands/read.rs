@@ -35,7 +35,7 @@ pub struct Args {
     #[command(flatten)]
     as_of: AsOf,
     /// Read what a snapshot names, of its own question
-    #[arg(long, value_name = "FILE", group = "question", conflicts_with_all = ["predicate", "cone", "polygon", "rectangle", "moc", "target_id", "target_ids", "product", "as_of"])]
+    #[arg(long, value_name = "FILE", group = "question", conflicts_with_all = ["predicate", "cone", "polygon", "rectangle", "moc", "target_id", "target_ids", "sql", "product", "as_of"])]
     snapshot: Option<PathBuf>,
     /// Columns to deliver, in this order [default: all; a table shows identity, position and
     /// redshift, and '*' shows all]

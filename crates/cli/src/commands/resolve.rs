@@ -46,6 +46,10 @@ pub struct Selectors {
     /// Objects by TARGETID; separate several by commas or spaces
     #[arg(long, value_name = "ID", group = "question", num_args = 1.., value_delimiter = ',', allow_negative_numbers = true)]
     target_id: Option<Vec<i64>>,
+    /// Objects by a query of the registry's database that gives one column of TARGETIDs, e.g.
+    /// "SELECT targetid FROM galaxies WHERE mass > 11"
+    #[arg(long, value_name = "QUERY", group = "question")]
+    sql: Option<String>,
     /// More of them from a file, one a line; - is standard input
     #[arg(long, value_name = "FILE", group = "question")]
     target_ids: Option<PathBuf>,
@@ -62,6 +66,7 @@ impl Selectors {
             predicate: predicate.map_err(usage)?,
             regions: self.regions().map_err(usage)?,
             target_ids: self.target_ids()?,
+            sql: self.sql.clone(),
             product: self.product.clone(),
             as_of: None,
             columns: None,
@@ -115,7 +120,7 @@ pub fn usage(error: impl Display) -> Usage {
 pub fn resolve(ctx: &Context, query: &Query, detail: Detail) -> anyhow::Result<Resolution> {
     let registry = ctx.registry_to_read()?;
     ctx.block_on(resolution::resolve(&registry, query, detail)).map_err(|error| match error {
-        resolution::Error::Registry(error) => error.into(),
+        resolution::Error::Registry(error) if !error.is_usage() => error.into(),
         error => usage(error).into(),
     })
 }
@@ -207,7 +212,7 @@ fn rows(answer: &Resolution) -> String {
     let mut table = table(&["node", "path", "rows", "row groups", "size"], &[2, 4]);
     for file in &answer.files {
         table.add_row([
-            file.node.clone(),
+            file.node.to_string(),
             file.path.display().to_string(),
             file.num_rows.to_string(),
             runs(&file.row_groups),

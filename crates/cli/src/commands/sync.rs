@@ -1,14 +1,18 @@
 //! `bifrost sync`: bring the registry and the datasheet up to date with the lake.
 
+use super::gc::parse_time;
 use crate::context::Context;
 use crate::exit::{Exit, Usage};
+use crate::follow::follow;
 use crate::{datasheet, printer, progress};
 use bifrost_core::layout::{Lake, SPECTRA};
 use bifrost_core::patience::{OF_A_COMMAND, patiently};
+use bifrost_core::registry::Registry;
 use bifrost_core::sync::{self, Progress, Report, Step};
 use indicatif::ProgressBar;
 use serde::Deserialize;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 /// Arguments of `bifrost sync`.
 #[derive(Debug, clap::Args)]
@@ -19,6 +23,12 @@ pub struct Args {
     /// Idempotency key: where the lake has a commit of this key, do nothing
     #[arg(long, value_name = "KEY")]
     key: Option<String>,
+    /// Follow the lake, and sync whenever something in it has changed, until told to stop
+    #[arg(long, conflicts_with_all = ["dry_run", "key"])]
+    watch: bool,
+    /// With --watch: sync so often at least, whatever was noticed: 30s, 5m, 1h
+    #[arg(long, value_name = "TIME", default_value = "5m", requires = "watch", value_parser = parse_time)]
+    every: Duration,
     #[command(flatten)]
     options: Options,
 }
@@ -66,29 +76,60 @@ impl Options {
 }
 
 pub fn run(ctx: &Context, args: &Args) -> anyhow::Result<Exit> {
-    let options = args.options.clone().or(&ctx.settings.sync);
     let lake = lake(ctx)?;
-    let registry = ctx.registry()?;
-    let sheet_wanted = !args.dry_run && !options.leaves_datasheet();
-    let asked = sync::Options {
-        node: ctx.node(&lake),
-        catalog: options.products(),
-        uri_prefixes: options.uri_prefix,
-        dry_run: args.dry_run,
-        key: args.key.clone(),
-    };
+    let job = Job::new(ctx, args, lake)?;
+    if args.watch {
+        return follow(ctx, &job, args.every);
+    }
     let bars = Bars::new(ctx.printer);
-    let synced = patiently(OF_A_COMMAND, || sync::run(&registry, &lake, &asked, bars.progress()));
-    let report = ctx.block_on(synced)?;
+    let report = ctx.block_on(patiently(OF_A_COMMAND, || job.sync(bars.progress())))?;
     bars.clear();
     ctx.printer.data(&report, summary)?;
-    if report.repeats.is_some() {
-        return Ok(Exit::Ok);
+    job.refresh_sheet(ctx, &report)?;
+    Ok(exit(&report))
+}
+
+/// How a sync that came to its end counts.
+pub fn exit(report: &Report) -> Exit {
+    let is_clean = report.repeats.is_some() || report.quarantined.is_empty();
+    if is_clean { Exit::Ok } else { Exit::Quarantined }
+}
+
+/// A sync of this lake, to be run as often as need be.
+pub struct Job {
+    pub lake: Lake,
+    registry: Registry,
+    asked: sync::Options,
+    sheet_wanted: bool,
+}
+
+impl Job {
+    fn new(ctx: &Context, args: &Args, lake: Lake) -> anyhow::Result<Self> {
+        let options = args.options.clone().or(&ctx.settings.sync);
+        let registry = ctx.registry()?;
+        let sheet_wanted = !args.dry_run && !options.leaves_datasheet();
+        let asked = sync::Options {
+            node: ctx.node(&lake),
+            catalog: options.products(),
+            uri_prefixes: options.uri_prefix,
+            dry_run: args.dry_run,
+            key: args.key.clone(),
+        };
+        Ok(Self { lake, registry, asked, sheet_wanted })
     }
-    if sheet_wanted {
-        datasheet::refresh(ctx, &registry, &lake)?;
+
+    /// Brings the registry up to date.
+    pub async fn sync(&self, progress: Progress) -> Result<Report, sync::Error> {
+        sync::run(&self.registry, &self.lake, &self.asked, progress).await
     }
-    Ok(if report.quarantined.is_empty() { Exit::Ok } else { Exit::Quarantined })
+
+    /// Brings the datasheet up to date, if that is wanted.
+    pub fn refresh_sheet(&self, ctx: &Context, report: &Report) -> anyhow::Result<()> {
+        if self.sheet_wanted && report.repeats.is_none() {
+            datasheet::refresh(ctx, &self.registry, &self.lake)?;
+        }
+        Ok(())
+    }
 }
 
 /// The lake; a folder becomes one, but a folder that is not there is a slip of the pen.
@@ -136,7 +177,8 @@ impl Bars {
     }
 }
 
-fn summary(report: &Report) -> String {
+/// What a sync did, for people.
+pub fn summary(report: &Report) -> String {
     if let Some(commit) = report.repeats {
         return format!("nothing was done: commit {commit} has this key");
     }

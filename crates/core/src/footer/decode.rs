@@ -2,7 +2,7 @@
 
 use super::packed::{Packed, Statistics};
 use super::schema::{Schema, Schemas};
-use super::thrift::{Kind, Reader};
+use super::thrift::{self, Kind, Reader};
 use super::{Error, Footer};
 
 type Result<T> = std::result::Result<T, Error>;
@@ -32,16 +32,22 @@ impl Default for Groups<'_> {
 }
 
 impl<'a> Parts<'a> {
-    fn find(bytes: &'a [u8], schemas: &Schemas) -> Result<Self> {
+    fn find(bytes: &'a [u8], data_bytes: u64, schemas: &Schemas) -> Result<Self> {
         let (mut reader, mut id) = (Reader::new(bytes), 0);
         let mut parts = Self::default();
         while let Some((field, kind)) = reader.field(&mut id)? {
             match (field, kind) {
+                // what the row groups were decoded by must not change afterwards
+                (2, Kind::List) if parts.schema.is_some() => {
+                    return Err(Error::Nonsense("it has two schemas"));
+                }
                 (2, Kind::List) => parts.schema = Some(reader.span(kind)?),
                 (3, Kind::Int) => parts.num_rows = Some(reader.int()?),
                 (4, Kind::List) => {
                     parts.groups = match parts.schema.and_then(|s| schemas.with_tree(s)) {
-                        Some(schema) => Groups::Decoded(row_groups(&mut reader, &schema)?),
+                        Some(schema) => {
+                            Groups::Decoded(row_groups(&mut reader, data_bytes, &schema)?)
+                        }
                         None => Groups::Encoded(reader.span(kind)?),
                     };
                 }
@@ -50,6 +56,9 @@ impl<'a> Parts<'a> {
                     parts.writer = Some(String::from_utf8_lossy(reader.binary()?).into_owned());
                 }
                 (7, Kind::List) => parts.orders = Some(reader.span(kind)?),
+                // the footer can be read, the columns cannot
+                (8, Kind::Struct) => return Err(Error::Encrypted),
+                (2..=8, _) => return Err(thrift::Error::Unexpected.into()),
                 _ => reader.skip(kind)?,
             }
         }
@@ -57,22 +66,23 @@ impl<'a> Parts<'a> {
     }
 }
 
-/// Decodes a footer.
-pub(super) fn footer(bytes: &[u8], schemas: &Schemas) -> Result<Footer> {
-    let parts = Parts::find(bytes, schemas)?;
+/// Decodes a footer that follows `data_bytes` of the file.
+pub(super) fn footer(bytes: &[u8], data_bytes: u64, schemas: &Schemas) -> Result<Footer> {
+    let parts = Parts::find(bytes, data_bytes, schemas)?;
     let schema_bytes = parts.schema.ok_or(Error::Nonsense("it has no schema"))?;
     let num_rows = parts.num_rows.ok_or(Error::Nonsense("it has no row count"))?;
     let pairs = parts.key_values.map(key_values).transpose()?.unwrap_or_default();
     let arrow = pairs.iter().find(|(key, _)| *key == "ARROW:schema").map(|(_, value)| *value);
-    let schema = schemas.get(bytes, schema_bytes, arrow)?;
+    let schema = schemas.get(schema_bytes, arrow)?;
     let mut groups = match parts.groups {
         Groups::Decoded(groups) => groups,
-        Groups::Encoded(bytes) => row_groups(&mut Reader::new(bytes), &schema)?,
+        Groups::Encoded(bytes) => row_groups(&mut Reader::new(bytes), data_bytes, &schema)?,
     };
     if groups.iter().try_fold(0i64, |sum, g| sum.checked_add(g.num_rows)) != Some(num_rows) {
         return Err(Error::Nonsense("its row groups do not add up to its row count"));
     }
-    if !parts.orders.map(all_type_ordered).transpose()?.unwrap_or(false) {
+    let leaves = schema.leaves().len();
+    if !parts.orders.map(|o| all_type_ordered(o, leaves)).transpose()?.unwrap_or(false) {
         groups.iter_mut().for_each(|group| group.forget_unordered(&schema));
     }
     let num_row_groups = groups.len();
@@ -120,30 +130,35 @@ fn key_values(bytes: &[u8]) -> Result<Vec<(&str, &str)>> {
 
 /// Whether the file states that every column is ordered as its type is; without that, bounds of
 /// text and of unsigned numbers may follow another order.
-fn all_type_ordered(bytes: &[u8]) -> Result<bool> {
+fn all_type_ordered(bytes: &[u8], leaves: usize) -> Result<bool> {
     let mut reader = Reader::new(bytes);
-    let mut all = true;
-    for _ in 0..reader.structs()? {
-        let mut id = 0;
+    let count = reader.structs()?;
+    let mut all = count == leaves;
+    for _ in 0..count {
+        let (mut id, mut fields, mut by_type) = (0, 0, 0);
         while let Some((field, kind)) = reader.field(&mut id)? {
-            all &= field == 1;
+            fields += 1;
+            by_type += usize::from(field == 1);
             reader.skip(kind)?;
         }
+        all &= (fields, by_type) == (1, 1);
     }
     Ok(all)
 }
 
-fn row_groups(reader: &mut Reader<'_>, schema: &Schema) -> Result<Vec<Packed>> {
+fn row_groups(reader: &mut Reader<'_>, data_bytes: u64, schema: &Schema) -> Result<Vec<Packed>> {
     let count = reader.structs()?;
     let mut groups = Vec::new();
     for _ in 0..count {
-        groups.push(row_group(reader, schema)?);
+        groups.push(row_group(reader, data_bytes, schema)?);
     }
     Ok(groups)
 }
 
-fn row_group(reader: &mut Reader<'_>, schema: &Schema) -> Result<Packed> {
+fn row_group(reader: &mut Reader<'_>, data_bytes: u64, schema: &Schema) -> Result<Packed> {
     let (mut bounds, mut num_rows, mut id) = (Packed::unknown(schema.slots()), None, 0);
+    // a few bytes must not claim the bounds of a thousand columns
+    let mut has_columns = schema.leaves().is_empty();
     while let Some((field, kind)) = reader.field(&mut id)? {
         match (field, kind) {
             (1, Kind::List) => {
@@ -151,11 +166,13 @@ fn row_group(reader: &mut Reader<'_>, schema: &Schema) -> Result<Packed> {
                     return Err(Error::Nonsense("a row group has another number of columns"));
                 }
                 for leaf in schema.leaves() {
-                    let statistics = column_chunk(reader)?;
+                    let statistics = column_chunk(reader, data_bytes)?;
                     bounds.note(leaf, &statistics);
                 }
+                has_columns = true;
             }
             (3, Kind::Int) => num_rows = Some(reader.int()?),
+            (1 | 3, _) => return Err(thrift::Error::Unexpected.into()),
             _ => reader.skip(kind)?,
         }
     }
@@ -163,31 +180,74 @@ fn row_group(reader: &mut Reader<'_>, schema: &Schema) -> Result<Packed> {
         Some(rows) if rows >= 0 => bounds.num_rows = rows,
         _ => return Err(Error::Nonsense("a row group has no row count")),
     }
+    if !has_columns {
+        return Err(Error::Nonsense("a row group has no columns"));
+    }
     bounds.drop_impossible_counts();
     Ok(bounds)
 }
 
 /// The statistics of a `ColumnChunk`; none of them where it has none (or is encrypted).
-fn column_chunk<'a>(reader: &mut Reader<'a>) -> Result<Statistics<'a>> {
-    let (mut statistics, mut id) = (Statistics::default(), 0);
+fn column_chunk<'a>(reader: &mut Reader<'a>, data_bytes: u64) -> Result<Statistics<'a>> {
+    let (mut found, mut id) = (Statistics::default(), 0);
     while let Some((field, kind)) = reader.field(&mut id)? {
         match (field, kind) {
-            (3, Kind::Struct) => column_metadata(reader, &mut statistics)?,
+            (3, Kind::Struct) => {
+                let pages;
+                (found, pages) = column_metadata(reader)?;
+                if !pages.lie_within(data_bytes) {
+                    return Err(Error::Nonsense("a column lies outside of the file"));
+                }
+            }
+            (3, _) => return Err(thrift::Error::Unexpected.into()),
             _ => reader.skip(kind)?,
         }
     }
-    Ok(statistics)
+    Ok(found)
 }
 
-fn column_metadata<'a>(reader: &mut Reader<'a>, found: &mut Statistics<'a>) -> Result<()> {
-    let mut id = 0;
+/// Where the pages of a column lie in the file, in bytes.
+#[derive(Default)]
+struct Pages {
+    values: Option<i64>,
+    decoded: Option<i64>,
+    stored: Option<i64>,
+    data: Option<i64>,
+    dictionary: Option<i64>,
+}
+
+impl Pages {
+    /// Readers believe these numbers: what is negative or leads out of the file must not get to
+    /// them. A dictionary at 0, where the magic is, is none.
+    fn lie_within(&self, data_bytes: u64) -> bool {
+        let number = |n: Option<i64>| n.and_then(|n| u64::try_from(n).ok());
+        let counts = [self.values, self.decoded].map(number);
+        let (Some(length), Some(data)) = (number(self.stored), number(self.data)) else {
+            return false;
+        };
+        let Some(dictionary) = number(self.dictionary.or(Some(0))) else { return false };
+        let first = if dictionary > 0 { dictionary } else { data };
+        counts.iter().all(Option::is_some)
+            && data <= data_bytes
+            && first.checked_add(length).is_some_and(|end| end <= data_bytes)
+    }
+}
+
+fn column_metadata<'a>(reader: &mut Reader<'a>) -> Result<(Statistics<'a>, Pages)> {
+    let (mut found, mut pages, mut id) = (Statistics::default(), Pages::default(), 0);
     while let Some((field, kind)) = reader.field(&mut id)? {
         match (field, kind) {
-            (12, Kind::Struct) => *found = statistics(reader)?,
+            (5, Kind::Int) => pages.values = Some(reader.int()?),
+            (6, Kind::Int) => pages.decoded = Some(reader.int()?),
+            (7, Kind::Int) => pages.stored = Some(reader.int()?),
+            (9, Kind::Int) => pages.data = Some(reader.int()?),
+            (11, Kind::Int) => pages.dictionary = Some(reader.int()?),
+            (12, Kind::Struct) => found = statistics(reader)?,
+            (5..=7 | 9 | 11 | 12, _) => return Err(thrift::Error::Unexpected.into()),
             _ => reader.skip(kind)?,
         }
     }
-    Ok(())
+    Ok((found, pages))
 }
 
 fn statistics<'a>(reader: &mut Reader<'a>) -> Result<Statistics<'a>> {
@@ -201,6 +261,8 @@ fn statistics<'a>(reader: &mut Reader<'a>) -> Result<Statistics<'a>> {
             (6, Kind::Binary) => found.min = Some(reader.binary()?),
             (7, Kind::True) => found.max_is_exact = true,
             (8, Kind::True) => found.min_is_exact = true,
+            (7 | 8, Kind::False) => {}
+            (1..=3 | 5..=8, _) => return Err(thrift::Error::Unexpected.into()),
             _ => reader.skip(kind)?,
         }
     }

@@ -6,10 +6,13 @@
 //! a panic or in an allocation of whatever size it claims.
 
 mod decode;
+mod element;
 mod packed;
 mod schema;
 mod thrift;
 
+#[cfg(test)]
+mod fuzz;
 #[cfg(test)]
 mod tests;
 
@@ -94,7 +97,8 @@ impl Footer {
     /// [`Error`] says what is wrong with the file; nothing else depends on it.
     pub fn read(file: &File, size_bytes: u64, schemas: &Schemas) -> Result<Self, Error> {
         let tail = Tail::read(file, size_bytes)?;
-        decode::footer(tail.footer(), schemas)
+        let data_bytes = size_bytes - (tail.footer_bytes + TRAILER_BYTES) as u64;
+        decode::footer(tail.footer(), data_bytes, schemas)
     }
 
     /// Whether this program wrote the file: only then its `bifrost.` metadata describe what is in

@@ -1,7 +1,7 @@
 //! Columns of a file and where their bounds lie; decoded once for all files that share them.
 
 use super::Error;
-use super::thrift::{Kind as Wire, Reader};
+use super::element::{Element, REQUIRED, elements};
 use crate::guard::guard;
 use crate::metadata;
 use arrow::datatypes::Schema as ArrowSchema;
@@ -187,16 +187,11 @@ impl Schemas {
     }
 
     /// The schema of a footer: `tree` is its part of it, `arrow` the value of `ARROW:schema`.
-    pub(super) fn get(
-        &self,
-        footer: &[u8],
-        tree: &[u8],
-        arrow: Option<&str>,
-    ) -> Result<Arc<Schema>, Error> {
+    pub(super) fn get(&self, tree: &[u8], arrow: Option<&str>) -> Result<Arc<Schema>, Error> {
         if let Some(known) = self.find(|k| *k.tree == *tree && k.arrow.as_deref() == arrow) {
             return Ok(known);
         }
-        let schema = Arc::new(decode(footer, tree, arrow)?);
+        let schema = Arc::new(decode(tree, arrow)?);
         let known =
             Known { tree: tree.into(), arrow: arrow.map(Into::into), schema: schema.clone() };
         self.known.write().unwrap_or_else(PoisonError::into_inner).push(known);
@@ -209,32 +204,13 @@ impl Schemas {
     }
 }
 
-/// A `SchemaElement`.
-#[derive(Default)]
-struct Element<'a> {
-    name: &'a str,
-    physical: Option<i64>,
-    length: Option<i64>,
-    repetition: i64,
-    children: i64,
-    converted: Option<i64>,
-    logical: Option<Logical>,
-}
-
-/// The logical types that matter here.
-#[derive(Clone, Copy, PartialEq)]
-enum Logical {
-    Text,
-    Int { signed: bool },
-    Half,
-    Other,
-}
-
-fn decode(footer: &[u8], bytes: &[u8], arrow: Option<&str>) -> Result<Schema, Error> {
-    let elements = elements(bytes)?;
+fn decode(tree: &[u8], arrow: Option<&str>) -> Result<Schema, Error> {
+    let elements = elements(tree)?;
     let mut rest = elements.iter();
     let root = rest.next().ok_or(Error::Nonsense("its schema is empty"))?;
-    let arrow = arrow_schema(footer, arrow);
+    // the parquet crate descends as deep as the schema says: never before it was checked
+    check_tree(&elements)?;
+    let arrow = arrow_schema(tree, arrow);
     let mut schema = Schema {
         fingerprint: String::new(),
         columns: Vec::new(),
@@ -254,7 +230,7 @@ fn decode(footer: &[u8], bytes: &[u8], arrow: Option<&str>) -> Result<Schema, Er
         let field = arrow.as_ref().and_then(|a| a.fields().get(usize::try_from(index).ok()?));
         let text = |key| field.and_then(|f| f.metadata().get(key).map(|t| without_nul(t)));
         schema.columns.push(Column {
-            name: without_nul(element.name),
+            name: without_nul(element.name.unwrap_or_default()),
             data_type: field
                 .map_or_else(|| "unknown".to_owned(), |f| without_nul(&f.data_type().to_string())),
             kind: scalar.map_or(Kind::Other, |s| s.encoding.kind()),
@@ -266,9 +242,6 @@ fn decode(footer: &[u8], bytes: &[u8], arrow: Option<&str>) -> Result<Schema, Er
             description: text(metadata::DESCRIPTION),
         });
     }
-    if rest.next().is_some() {
-        return Err(Error::Nonsense("its schema has elements to spare"));
-    }
     let columns = serde_json::to_vec(&schema.columns).unwrap_or_default();
     schema.fingerprint = blake3::hash(&columns).to_hex().to_string();
     Ok(schema)
@@ -279,8 +252,20 @@ fn without_nul(text: &str) -> String {
     text.replace('\0', "\u{fffd}")
 }
 
-const REQUIRED: i64 = 0;
-const REPEATED: i64 = 2;
+/// Head of the second field of a struct, a list.
+const SCHEMA_FIELD: u8 = 0x29;
+
+/// Makes sure that the elements are one tree of bounded depth.
+fn check_tree(elements: &[Element<'_>]) -> Result<(), Error> {
+    let mut rest = elements.iter();
+    if let Some(root) = rest.next() {
+        leaves_below(root, &mut rest, MAX_DEPTH)?;
+    }
+    match rest.next() {
+        None => Ok(()),
+        Some(_) => Err(Error::Nonsense("its schema has elements to spare")),
+    }
+}
 
 /// Passes over the descendants of a group and counts their leaves.
 fn leaves_below<'a, 'b: 'a>(
@@ -300,104 +285,14 @@ fn leaves_below<'a, 'b: 'a>(
     Ok(leaves)
 }
 
-fn elements(bytes: &[u8]) -> Result<Vec<Element<'_>>, Error> {
-    let mut reader = Reader::new(bytes);
-    let count = reader.structs()?;
-    let mut elements = Vec::new();
-    for _ in 0..count {
-        elements.push(element(&mut reader)?);
-    }
-    // the parquet crate, which is asked for Arrow types, believes these numbers
-    if elements.iter().any(|e| e.children < 0 || e.children as usize >= count) {
-        return Err(Error::Nonsense("its schema has a group without children"));
-    }
-    Ok(elements)
-}
-
-fn element<'a>(reader: &mut Reader<'a>) -> Result<Element<'a>, Error> {
-    let (mut element, mut id) = (Element::default(), 0);
-    while let Some((field, kind)) = reader.field(&mut id)? {
-        match (field, kind) {
-            (1, Wire::Int) => element.physical = Some(reader.int()?),
-            (2, Wire::Int) => element.length = Some(reader.int()?),
-            (3, Wire::Int) => element.repetition = reader.int()?,
-            (4, Wire::Binary) => element.name = reader.text()?,
-            (5, Wire::Int) => element.children = reader.int()?,
-            (6, Wire::Int) => element.converted = Some(reader.int()?),
-            (10, Wire::Struct) => element.logical = Some(logical(reader)?),
-            _ => reader.skip(kind)?,
-        }
-    }
-    Ok(element)
-}
-
-fn logical(reader: &mut Reader<'_>) -> Result<Logical, Error> {
-    let (mut found, mut id) = (Logical::Other, 0);
-    while let Some((field, kind)) = reader.field(&mut id)? {
-        match (field, kind) {
-            (10, Wire::Struct) => {
-                found = Logical::Int { signed: is_signed(reader)? };
-                continue;
-            }
-            (1, _) => found = Logical::Text,
-            (15, _) => found = Logical::Half,
-            _ => found = Logical::Other,
-        }
-        reader.skip(kind)?;
-    }
-    Ok(found)
-}
-
-fn is_signed(reader: &mut Reader<'_>) -> Result<bool, Error> {
-    let (mut signed, mut id) = (true, 0);
-    while let Some((field, kind)) = reader.field(&mut id)? {
-        if field == 2 {
-            signed = kind == Wire::True;
-        }
-        reader.skip(kind)?;
-    }
-    Ok(signed)
-}
-
-impl Element<'_> {
-    /// How statistics of a scalar are encoded; `None` for what has no bounds here.
-    fn encoding(&self) -> Option<Encoding> {
-        if self.children > 0 || self.repetition == REPEATED {
-            return None;
-        }
-        match (self.physical?, self.annotation()) {
-            (0, None) => Some(Encoding::Bool),
-            (1, None | Some(Logical::Int { signed: true })) => Some(Encoding::Int32),
-            (1, Some(Logical::Int { signed: false })) => Some(Encoding::UInt32),
-            (2, None | Some(Logical::Int { signed: true })) => Some(Encoding::Int64),
-            (2, Some(Logical::Int { signed: false })) => Some(Encoding::UInt64),
-            (4, None) => Some(Encoding::Float),
-            (5, None) => Some(Encoding::Double),
-            (6, Some(Logical::Text)) => Some(Encoding::Text),
-            (7, Some(Logical::Half)) if self.length == Some(2) => Some(Encoding::Half),
-            _ => None,
-        }
-    }
-
-    /// The logical type, also where only the older converted type is given.
-    fn annotation(&self) -> Option<Logical> {
-        self.logical.or_else(|| {
-            Some(match self.converted? {
-                0 => Logical::Text,
-                11..=14 => Logical::Int { signed: false },
-                15..=18 => Logical::Int { signed: true },
-                _ => Logical::Other,
-            })
-        })
-    }
-}
-
 /// The Arrow schema, for types and field metadata: what cannot be had is done without.
-fn arrow_schema(footer: &[u8], arrow: Option<&str>) -> Option<ArrowSchema> {
+fn arrow_schema(tree: &[u8], arrow: Option<&str>) -> Option<ArrowSchema> {
+    // a footer that has the schema alone
+    let footer = [&[SCHEMA_FIELD], tree, &[0]].concat();
     let hint = arrow.map(|value| vec![KeyValue::new("ARROW:schema".to_owned(), value.to_owned())]);
     let with = |hint: Option<&Vec<KeyValue>>| {
         let convert = || {
-            let tree = ParquetMetaDataReader::decode_schema(footer).ok()?;
+            let tree = ParquetMetaDataReader::decode_schema(&footer).ok()?;
             parquet_to_arrow_schema(&tree, hint).ok()
         };
         guard(convert).ok().flatten()

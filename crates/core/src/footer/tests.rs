@@ -17,7 +17,7 @@ mod half_of {
 }
 
 /// One column of every kind that has bounds, and some that have none.
-fn batch() -> RecordBatch {
+pub(super) fn batch() -> RecordBatch {
     let list = ListArray::from_iter_primitive::<Int32Type, _, _>((0..6).map(|i| Some([Some(i)])));
     let pair = StructArray::from(vec![(
         std::sync::Arc::new(Field::new("inside", DataType::Int32, false)),
@@ -44,7 +44,10 @@ fn batch() -> RecordBatch {
     RecordBatch::try_from_iter(columns).expect("a batch")
 }
 
-fn written(batch: &RecordBatch, properties: WriterProperties) -> tempfile::NamedTempFile {
+pub(super) fn written(
+    batch: &RecordBatch,
+    properties: WriterProperties,
+) -> tempfile::NamedTempFile {
     let file = tempfile::NamedTempFile::new().expect("a file");
     let handle = file.reopen().expect("a handle");
     let mut writer =
@@ -197,6 +200,19 @@ fn what_is_wrong_is_named() {
     assert!(matches!(of_bytes(&encrypted), Err(Error::Encrypted)));
 }
 
+/// The parquet crate descends into a schema as deep as it goes, and with it the program went down.
+#[test]
+fn a_deep_schema_is_refused_before_anyone_descends() {
+    let depth = 100_000;
+    // a list of as many groups, each named "g" and holding the next
+    let mut footer = vec![0x29, 0xfc, 0xa0, 0x8d, 0x06];
+    (0..depth).for_each(|_| footer.extend([0x48, 1, b'g', 0x15, 2, 0]));
+    // no rows in no row groups
+    footer.extend([0x16, 0, 0x19, 0x0c, 0]);
+    let refused = decode::footer(&footer, 4, &Schemas::default()).expect_err("too deep");
+    assert!(refused.to_string().contains("nested too deep"), "{refused}");
+}
+
 #[test]
 fn damage_never_panics() {
     crate::guard::keep_quiet();
@@ -219,7 +235,7 @@ fn damage_never_panics() {
             damaged[at] = random() as u8;
         }
         damaged.truncate(damaged.len() - random() % 2 * (random() % damaged.len()));
-        refused += usize::from(decode::footer(&damaged, &schemas).is_err());
+        refused += usize::from(decode::footer(&damaged, body.len() as u64, &schemas).is_err());
     }
     assert!(refused > 1_000, "only {refused} were refused");
 }

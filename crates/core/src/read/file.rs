@@ -4,7 +4,7 @@ use super::rows::{self, Test};
 use super::schema::Shape;
 use super::zipped::Zipped;
 use super::{Error, Source};
-use crate::guard::guard;
+use crate::guard::{Panicked, guard};
 use crate::predicate::Predicate;
 use crate::sky::Region;
 use arrow::array::{BooleanArray, RecordBatch};
@@ -13,13 +13,17 @@ use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader,
     ParquetRecordBatchReaderBuilder, RowSelection,
 };
-use parquet::file::metadata::PageIndexPolicy;
+use parquet::errors::ParquetError;
+use parquet::file::metadata::{
+    PageIndexPolicy, ParquetMetaData, ParquetStatisticsPolicy, RowGroupMetaData,
+};
 use std::fmt::Display;
 use std::fs::{File, Metadata};
 use std::io;
 use std::ops::Range;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::sync::Arc;
 
 /// Rows tested at once.
 pub(super) const TEST_ROWS: usize = 8192;
@@ -27,6 +31,8 @@ pub(super) const TEST_ROWS: usize = 8192;
 /// What is done with every file.
 pub(super) struct Plan {
     pub(super) condition: Predicate,
+    /// The same with the wanted objects, for files of which the rows are not known.
+    pub(super) targets: Option<Predicate>,
     pub(super) regions: Vec<Region>,
     pub(super) shape: Shape,
     pub(super) batch_bytes: usize,
@@ -49,15 +55,49 @@ pub(super) fn open(source: &Source) -> Result<Opened, Error> {
     if !is_resolved(source, &file.metadata().map_err(failed)?) {
         return Err(Error::Changed(path.clone()));
     }
-    let options = ArrowReaderOptions::new().with_offset_index_policy(PageIndexPolicy::Optional);
-    let metadata = guard(|| ArrowReaderMetadata::load(&file, options))
-        .map_err(|panicked| damaged(path)(panicked))?
+    let metadata = guard(|| metadata_of(&file))
+        .map_err(|panicked| gave_up(path, &panicked))?
         .map_err(|error| damaged(path)(error))?;
     let groups = metadata.metadata().num_row_groups();
     if source.row_groups.iter().any(|group| *group >= groups) {
         return Err(Error::Changed(path.clone()));
     }
     Ok(Opened { file, metadata })
+}
+
+/// The decoded footer. Statistics, which others got wrong, are not needed, and an Arrow schema
+/// that is not the file's is done without.
+fn metadata_of(file: &File) -> Result<ArrowReaderMetadata, ParquetError> {
+    let options = ArrowReaderOptions::new()
+        .with_offset_index_policy(PageIndexPolicy::Optional)
+        .with_column_stats_policy(ParquetStatisticsPolicy::SkipAll);
+    let plain = || options.clone().with_skip_arrow_metadata(true);
+    let (found, options) = match ArrowReaderMetadata::load(file, options.clone()) {
+        Ok(found) => (found, options),
+        Err(error) => (ArrowReaderMetadata::load(file, plain()).map_err(|_| error)?, plain()),
+    };
+    let has_null = |group: &RowGroupMetaData| {
+        group.columns().iter().any(|chunk| chunk.dictionary_page_offset() == Some(0))
+    };
+    if !found.metadata().row_groups().iter().any(has_null) {
+        return Ok(found);
+    }
+    ArrowReaderMetadata::try_new(Arc::new(without_null(found.metadata())?), options)
+}
+
+/// A dictionary at 0, where the magic is, is none: some writers say so, and the decoder believes it.
+fn without_null(metadata: &ParquetMetaData) -> Result<ParquetMetaData, ParquetError> {
+    let mut builder = metadata.clone().into_builder();
+    for group in builder.take_row_groups() {
+        let mut group = group.into_builder();
+        for chunk in group.take_columns() {
+            let offset = chunk.dictionary_page_offset().filter(|offset| *offset != 0);
+            let chunk = chunk.into_builder().set_dictionary_page_offset(offset).build()?;
+            group = group.add_column_metadata(chunk);
+        }
+        builder = builder.add_row_group(group.build()?);
+    }
+    Ok(builder.build())
 }
 
 /// Whether the file is as the registry knew it: its row groups were chosen by what it then held.
@@ -71,6 +111,15 @@ pub(super) fn damaged<E: Display>(path: &Path) -> impl Fn(E) -> Error {
     move |reason| Error::Damaged { path: path.to_owned(), reason: reason.to_string() }
 }
 
+/// A panic while a file was read. One of the decoder tells of the file, not of this program.
+pub(super) fn gave_up(path: &Path, panicked: &Panicked) -> Error {
+    let reason = match panicked.is_of_decoder() {
+        true => "its pages are damaged".to_owned(),
+        false => panicked.to_string(),
+    };
+    Error::Damaged { path: path.to_owned(), reason }
+}
+
 impl Plan {
     /// Reads what matches of a file and sends it off in batches; stops early when `send` says that
     /// nobody wants more.
@@ -81,7 +130,7 @@ impl Plan {
     ) -> Result<(), Error> {
         let files = Zipped::open(source)?;
         let schema = files.schema();
-        let tested = rows::columns_of(&self.condition, &self.regions, &schema);
+        let tested = rows::columns_of(self.condition(source), &self.regions, &schema);
         let wanted = self.shape.columns_of(&schema);
         for &group in &source.row_groups {
             let Some(passed) = self.passed(&files, source, group, &tested)? else { continue };
@@ -96,6 +145,14 @@ impl Plan {
         Ok(())
     }
 
+    /// What rows of a file are tested by.
+    fn condition(&self, source: &Source) -> &Predicate {
+        match (&source.rows, &self.targets) {
+            (None, Some(with_targets)) => with_targets,
+            _ => &self.condition,
+        }
+    }
+
     /// Rows of a row group that match; `None` if there are none.
     fn passed(
         &self,
@@ -104,13 +161,17 @@ impl Plan {
         group: usize,
         columns: &[usize],
     ) -> Result<Option<RowSelection>, Error> {
+        let located = source.rows.as_deref().map(|rows| located(files.span(group), rows));
+        if located.as_ref().is_some_and(|rows| !rows.selects_any()) {
+            return Ok(None);
+        }
         let (mut test, mut passed) = (None, Vec::<BooleanArray>::new());
-        for batch in files.rows(group, columns, TEST_ROWS, None)? {
+        for batch in files.rows(group, columns, TEST_ROWS, located.as_ref())? {
             let batch = batch?;
             let test = match &test {
                 Some(test) => test,
                 None => test.insert(
-                    Test::bind(&self.condition, &self.regions, &batch.schema()).map_err(
+                    Test::bind(self.condition(source), &self.regions, &batch.schema()).map_err(
                         |error| Error::Comparison { path: source.path.clone(), source: error },
                     )?,
                 ),
@@ -118,8 +179,21 @@ impl Plan {
             passed.push(test.passes(&batch));
         }
         let any = passed.iter().any(|rows| rows.values().count_set_bits() > 0);
-        Ok(any.then(|| RowSelection::from_filters(&passed)))
+        let passed = any.then(|| RowSelection::from_filters(&passed));
+        Ok(passed.map(|passed| match located {
+            Some(located) => located.and_then(&passed),
+            None => passed,
+        }))
     }
+}
+
+/// Those of a file's rows that lie in a row group.
+fn located(group: Range<usize>, rows: &[i32]) -> RowSelection {
+    let place =
+        |edge: usize| rows.partition_point(|row| usize::try_from(*row).is_ok_and(|row| row < edge));
+    let here = rows.get(place(group.start)..place(group.end)).unwrap_or_default();
+    let here = here.iter().filter_map(|row| usize::try_from(*row).ok()?.checked_sub(group.start));
+    RowSelection::from_consecutive_ranges(here.map(|row| row..row + 1), group.len())
 }
 
 impl Opened {

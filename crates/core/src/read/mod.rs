@@ -19,6 +19,7 @@ pub use schema::COLUMNS_ALL;
 
 use crate::guard::guard;
 use crate::predicate;
+use crate::resolution::tables::one_of;
 use crate::resolution::{Query, Resolution, ResolvedFile};
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
@@ -112,6 +113,14 @@ pub enum Error {
         /// A file with the other.
         path: PathBuf,
     },
+    /// Two columns of a file have the same name.
+    #[error("{} has two columns named '{column}': rename one of them, or ask for others with --columns", path.display())]
+    Twice {
+        /// The name.
+        column: String,
+        /// The file.
+        path: PathBuf,
+    },
     /// A thread ended without saying why.
     #[error("failed to read {}: its reader ended early; this is a fault of the program", .0.display())]
     Ended(PathBuf),
@@ -121,7 +130,10 @@ impl Error {
     /// Whether the question is at fault.
     #[must_use]
     pub fn is_usage(&self) -> bool {
-        matches!(self, Self::Predicate(_) | Self::Comparison { .. } | Self::Types { .. })
+        matches!(
+            self,
+            Self::Predicate(_) | Self::Comparison { .. } | Self::Types { .. } | Self::Twice { .. }
+        )
     }
 }
 
@@ -138,6 +150,8 @@ struct Source {
     size_bytes: i64,
     mtime_ns: i64,
     row_groups: Vec<usize>,
+    /// Rows that may match, from 0, ascending, where they are known.
+    rows: Option<Vec<i32>>,
     schema_id: Option<i32>,
     /// Files whose rows are beside its own.
     aligned: Vec<Source>,
@@ -174,6 +188,7 @@ pub fn read(resolution: &Resolution, query: &Query, options: &Options) -> Result
     let schema = shape.schema.clone();
     let plan = Arc::new(file::Plan {
         condition: query.condition(),
+        targets: resolution.targets.as_deref().map(|ids| query.condition().and(one_of(ids))),
         regions: query.regions.clone(),
         shape,
         batch_bytes: options.batch_bytes,
@@ -218,6 +233,7 @@ fn source(file: &ResolvedFile) -> Source {
         size_bytes: file.size_bytes,
         mtime_ns: file.mtime_ns,
         row_groups: file.row_groups.clone(),
+        rows: file.rows.clone(),
         schema_id: file.schema_id,
         aligned: file.aligned.iter().map(source).collect(),
     }
@@ -230,7 +246,7 @@ fn work(plan: &file::Plan, todo: &Mutex<Receiver<Job>>) {
         let path = source.path.clone();
         let send = |batch| deliver.send(Delivery::Batch(batch)).is_ok();
         let ended = guard(|| plan.read(&source, send))
-            .unwrap_or_else(|panicked| Err(Error::Damaged { path, reason: panicked.to_string() }));
+            .unwrap_or_else(|panicked| Err(file::gave_up(&path, &panicked)));
         // nobody may be listening any more
         let _ = deliver.send(match ended {
             Ok(()) => Delivery::End,

@@ -79,7 +79,12 @@ impl Union {
         path: &Path,
         columns: Option<&[String]>,
     ) -> Result<(), Error> {
+        let mut here = HashSet::new();
         for field in schema.fields() {
+            if !here.insert(field.name()) && is_wanted(columns, field.name()) {
+                let column = field.name().clone();
+                return Err(Error::Twice { column, path: path.to_owned() });
+            }
             let names = self.fields.iter().map(|f| f.name().as_str());
             match column::find(names, field.name()) {
                 Some(index) if self.files > 0 => {
@@ -117,20 +122,23 @@ impl Union {
     }
 }
 
+/// Whether a column is asked for.
+fn is_wanted(columns: Option<&[String]>, name: &str) -> bool {
+    columns.is_none_or(|names| {
+        names == [COLUMNS_ALL] || names.iter().any(|n| column::fold(n) == column::fold(name))
+    })
+}
+
 fn merged(
     known: &FieldRef,
     field: &FieldRef,
     path: &Path,
     columns: Option<&[String]>,
 ) -> Result<FieldRef, Error> {
-    let is_wanted = columns.is_none_or(|names| {
-        names == [COLUMNS_ALL]
-            || names.iter().any(|n| column::fold(n) == column::fold(known.name()))
-    });
     let both = (known.data_type(), field.data_type());
     let data_type = match common(both.0, both.1) {
         Some(data_type) => data_type,
-        None if !is_wanted => both.0.clone(),
+        None if !is_wanted(columns, known.name()) => both.0.clone(),
         None => {
             return Err(Error::Types {
                 column: known.name().clone(),

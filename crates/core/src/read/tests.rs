@@ -63,6 +63,7 @@ fn resolved(paths: &[&Path]) -> Resolution {
             product: "spectra".into(),
             num_rows: ROWS,
             row_groups: (0..(ROWS / GROUP_ROWS) as usize).collect(),
+            rows: None,
             size_bytes: metadata.size() as i64,
             schema_id: None,
             mtime_ns: metadata.mtime() * 1_000_000_000 + metadata.mtime_nsec(),
@@ -72,7 +73,8 @@ fn resolved(paths: &[&Path]) -> Resolution {
             aligned: Vec::new(),
         }
     });
-    Resolution { version: 1, commit: 1, files: files.collect(), pruned: Pruned::default() }
+    let pruned = Pruned::default();
+    Resolution { version: 1, commit: 1, files: files.collect(), pruned, targets: None }
 }
 
 fn query(text: &str) -> Query {
@@ -127,6 +129,23 @@ fn only_chosen_row_groups_are_read() {
     resolution.files[0].row_groups = vec![1, 4];
     let found = rows(&resolution, &query("TRUE"), &Options::default()).expect("rows");
     assert_eq!(ids(&found), (20..40).chain(80..100).collect::<Vec<_>>());
+}
+
+#[test]
+fn rows_that_are_known_are_read_by_their_place() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let [one, other] = ["a", "b"].map(|name| folder.path().join(name));
+    write(&one, objects(0));
+    write(&other, objects(100));
+    let mut resolution = resolved(&[&one, &other]);
+    // across the edges of row groups of 20, one group left out, and rows of which none is chosen
+    resolution.files[0].row_groups = vec![0, 1, 2, 4];
+    resolution.files[0].rows = Some(vec![0, 18, 19, 20, 55, 70, 98, 99]);
+    // of the other file only the objects are known
+    resolution.targets = Some(vec![18, 101, 155, 9999]);
+    let found = |text| ids(&rows(&resolution, &query(text), &Options::default()).expect("rows"));
+    assert_eq!(found("TRUE"), [0, 18, 19, 20, 55, 98, 99, 101, 155]);
+    assert_eq!(found("target_id > 18 AND target_id < 120"), [19, 20, 55, 98, 99, 101]);
 }
 
 #[test]

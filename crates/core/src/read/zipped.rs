@@ -49,6 +49,11 @@ impl Zipped {
         Schema::new(fields.collect::<Vec<_>>())
     }
 
+    /// Rows of a row group of the first file, by their numbers in it.
+    pub(super) fn span(&self, group: usize) -> Range<usize> {
+        self.0.first().map_or(0..0, |own| own.opened.span(group))
+    }
+
     /// Rows that fill a batch.
     pub(super) fn batch_rows(&self, group: usize, columns: &[usize], batch_bytes: usize) -> usize {
         let parts = self.parts(columns).into_iter();
@@ -79,7 +84,7 @@ impl Zipped {
         selection: Option<&RowSelection>,
     ) -> Result<Rows<'_>, Error> {
         let mut rows = Rows { parts: Vec::new() };
-        let span = self.0.first().map_or(0..0, |own| own.opened.span(group));
+        let span = self.span(group);
         for (place, (file, here)) in self.parts(columns).into_iter().enumerate() {
             let reader = match place {
                 0 => {

@@ -9,7 +9,7 @@ use refinery::{Migration, Runner};
 pub const LATEST: i32 = MIGRATIONS.len() as i32;
 
 /// Every migration in order: the version is the position, from 1.
-const MIGRATIONS: [(&str, &str); 11] = [
+const MIGRATIONS: [(&str, &str); 12] = [
     ("V1__registry", include_str!("../../../../migrations/V1__registry.sql")),
     ("V2__views", include_str!("../../../../migrations/V2__views.sql")),
     ("V3__archive", include_str!("../../../../migrations/V3__archive.sql")),
@@ -20,7 +20,8 @@ const MIGRATIONS: [(&str, &str); 11] = [
     ("V8__life", include_str!("../../../../migrations/V8__life.sql")),
     ("V9__time", include_str!("../../../../migrations/V9__time.sql")),
     ("V10__questions", include_str!("../../../../migrations/V10__questions.sql")),
-    ("V11__bricks", include_str!("../../../../migrations/V11__bricks.sql")),
+    ("V11__tables", include_str!("../../../../migrations/V11__tables.sql")),
+    ("V12__bricks", include_str!("../../../../migrations/V12__bricks.sql")),
 ];
 
 impl Registry {

@@ -21,6 +21,7 @@ pub(crate) mod resolve;
 mod rows;
 mod snapshots;
 pub mod stages;
+pub(crate) mod tables;
 #[doc(hidden)]
 pub mod template;
 pub(crate) mod time;
@@ -91,6 +92,9 @@ pub enum Error {
     /// The tables could not be brought up to date; what was begun is undone.
     #[error("failed to migrate the registry: {0}")]
     Migration(String),
+    /// SQL that somebody asked with failed, through no fault of the server.
+    #[error("the SQL cannot be run: {}", reason(.0))]
+    Question(tokio_postgres::Error),
     /// A statement failed.
     #[error("failed to {doing}: {}", reason(source))]
     Statement {
@@ -102,6 +106,12 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether the question, not the registry, is at fault.
+    #[must_use]
+    pub fn is_usage(&self) -> bool {
+        matches!(self, Self::Question(_))
+    }
+
     /// Whether the same thing may work later without anybody's doing.
     #[must_use]
     pub fn is_transient(&self) -> bool {

@@ -92,21 +92,39 @@ impl Asked<'_> {
 }
 
 impl Entry {
+    /// Ends of a column of integers, by its place in [`COLUMNS`].
+    pub(crate) fn ints(&self, place: usize) -> (Option<i64>, Option<i64>) {
+        let (min, max) = self.ints.get(place).copied().unwrap_or((i64::MAX, i64::MIN));
+        (Some(min).filter(|min| *min != i64::MAX), Some(max).filter(|max| *max != i64::MIN))
+    }
+
+    /// Ends of a column of floats, by its place in [`COLUMNS`].
+    pub(crate) fn floats(&self, place: usize) -> (Option<f64>, Option<f64>) {
+        let ends = place.checked_sub(INTS).and_then(|place| self.floats.get(place));
+        let (min, max) = ends.copied().unwrap_or((f32::NAN, f32::NAN));
+        let end = |end: f32| (!end.is_nan()).then(|| end.into());
+        (end(min), end(max))
+    }
+
+    /// An entry whose columns of numbers all have the same ends.
+    #[cfg(test)]
+    pub(crate) fn like(num_rows: u32, (min, max): (Option<f64>, Option<f64>)) -> Self {
+        let int = (min.map_or(i64::MAX, |v| v as i64), max.map_or(i64::MIN, |v| v as i64));
+        let float = (min.map_or(f32::NAN, narrow::below), max.map_or(f32::NAN, narrow::above));
+        Self { num_rows, ints: [int; INTS], floats: [float; NUMBERS - INTS], text: UNKNOWN }
+    }
+
     /// Bounds of columns by their places in [`COLUMNS`]; of others, nothing.
     pub(crate) fn bounds(&self, places: &[usize]) -> Asked<'_> {
         let mut numbers = [const { UNKNOWN }; NUMBERS];
         for place in places.iter().copied().filter(|place| *place < NUMBERS) {
-            (numbers[place].min, numbers[place].max) = match place.checked_sub(INTS) {
-                None => {
-                    let (min, max) = self.ints[place];
-                    let value = |value: i64| Some(Value::Int(value.into()));
-                    (value(min).filter(|_| min != i64::MAX), value(max).filter(|_| max != i64::MIN))
-                }
-                Some(place) => {
-                    let (min, max) = self.floats[place];
-                    let value = |value: f32| (!value.is_nan()).then(|| Value::Float(value.into()));
-                    (value(min), value(max))
-                }
+            (numbers[place].min, numbers[place].max) = if place < INTS {
+                let (min, max) = self.ints(place);
+                let value = |value: i64| Value::Int(value.into());
+                (min.map(value), max.map(value))
+            } else {
+                let (min, max) = self.floats(place);
+                (min.map(Value::Float), max.map(Value::Float))
             };
         }
         Asked { numbers, text: &self.text }

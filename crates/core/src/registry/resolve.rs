@@ -3,10 +3,10 @@
 
 use super::candidates::{Answer, Candidate, CandidateRow};
 use super::memory::Memory;
+use super::tables::Connection;
 use super::template::{self, Assembled};
 use super::{Error, Registry, doing};
 use crate::bounds::{Bounds, Value};
-use deadpool_postgres::Client;
 use std::collections::HashMap;
 use std::sync::Arc;
 use tokio_postgres::Row;
@@ -69,6 +69,8 @@ pub(crate) struct Demands {
     pub(crate) cells: Option<Vec<i16>>,
     /// Objects, of which a file must hold one.
     pub(crate) objects: Option<Vec<i64>>,
+    /// Files that hold wanted objects; others count only where the catalog does not tell.
+    pub(crate) files: Option<Vec<i64>>,
     /// Where those lie that name their bricks, an `int8multirange` as text; asked of files in which
     /// these do not lie.
     pub(crate) bricks: Option<String>,
@@ -80,6 +82,7 @@ impl Demands {
     /// What is demanded, in the words of `sql/resolve_files.sql`: the way first.
     fn words(&self) -> Vec<&'static str> {
         let way = match self {
+            Self { files: Some(_), .. } => "files",
             Self { objects: Some(_), .. } => "objects",
             Self { healpixes: Some(_), .. } => "tile",
             Self { sky: Some(_), .. } => "sky",
@@ -131,6 +134,7 @@ impl Demands {
             "healpixes" => &self.healpixes,
             "cells" => &self.cells,
             "objects" => &self.objects,
+            "files" => &self.files,
             "bricks" => &self.bricks,
             "brickless_first" => &self.brickless.as_ref()?.0,
             "brickless_last" => &self.brickless.as_ref()?.1,
@@ -214,7 +218,7 @@ impl Registry {
             None => self.reader().await?,
             Some(_) => self.client().await?,
         };
-        Ok(Resolver { client, memory: self.memory.clone(), as_of })
+        Ok(Resolver { client: Connection::Pooled(client), memory: self.memory.clone(), as_of })
     }
 }
 
@@ -266,7 +270,7 @@ impl Named {
 /// A connection on which a resolution runs. Versions of files never change, so what is asked about
 /// those of an answer is as of the same commit; of a file that went meanwhile, nothing is known.
 pub(crate) struct Resolver {
-    client: Client,
+    pub(super) client: Connection,
     pub(super) memory: Arc<Memory>,
     pub(super) as_of: Option<i64>,
 }

@@ -166,13 +166,14 @@ impl Side<'_> {
         let is_optional = self.is_optional(&all);
         let places = Places::reachable(&resolver.places().await?);
         let mut whereabouts = Whereabouts::default();
+        let product = self.product.into();
         let files = std::mem::take(&mut answer.files);
         for mut own in files {
             let side = kept.remove(&own.file_id);
             let is_judged_out = side.is_none() && has_one.contains(&own.file_id);
             match side {
                 Some(side) => {
-                    let side = resolved(side, self.product, &places, &mut whereabouts);
+                    let side = resolved(side, &product, &places, &mut whereabouts);
                     if narrow(&mut own, &side) {
                         own.aligned.push(side);
                         answer.files.push(own);

@@ -43,6 +43,7 @@ pub(super) fn of(
         bricks: located.cover.as_deref().map(multirange),
         brickless: ends(&located.elsewhere),
         objects,
+        files: None,
     };
     let lists = [&demands.spectypes, &demands.releases, &demands.surveys, &demands.programs];
     let is_empty = lists.into_iter().flatten().any(Vec::is_empty);
@@ -80,14 +81,19 @@ pub(super) fn steps(all: &Demands) -> Vec<(&'static str, Demands)> {
         steps.push(("sky cover of the region", so_far.clone()));
     }
     let spectypes = None;
-    so_far = Demands { sky: so_far.sky, cells: None, objects: None, spectypes, ..all.clone() };
+    let (sky, files) = (so_far.sky, None);
+    so_far = Demands { sky, cells: None, objects: None, spectypes, files, ..all.clone() };
     steps.push(("indexed bounds and tile keys", so_far));
     if all.cells.is_some() {
-        let classes = Demands { objects: None, ..all.clone() };
+        let classes = Demands { objects: None, files: None, ..all.clone() };
         steps.push(("objects by class, quality and redshift", classes));
     }
     if all.objects.is_some() {
-        steps.push(("catalog of objects", all.clone()));
+        let objects = Demands { files: None, ..all.clone() };
+        steps.push(("catalog of objects", objects));
+    }
+    if all.files.is_some() {
+        steps.push(("objects of the SQL", all.clone()));
     }
     steps
 }

@@ -1,5 +1,6 @@
 //! Stage two: files and row groups judged by all of their bounds, with the whole predicate.
 
+use super::quick::Quick;
 use super::{Error, region};
 use crate::bounds::{Bounds, Known};
 use crate::occupancy::{Ends, Shell};
@@ -31,6 +32,13 @@ impl Judged<'_> {
     pub(super) fn file(&self) -> &CandidateRow {
         &self.candidate.file
     }
+
+    /// No more rows can match than were located.
+    pub(super) fn count_located(&mut self) {
+        let located = self.candidate.located.as_ref();
+        let located = located.and_then(|rows| i64::try_from(rows.len()).ok());
+        self.rows_at_most = self.rows_at_most.min(located.unwrap_or(i64::MAX));
+    }
 }
 
 /// The judges of one question: one for each schema among the candidates.
@@ -41,6 +49,7 @@ pub(super) struct Judges<'a> {
 
 struct Question<'a> {
     condition: &'a Predicate,
+    quick: Quick<'a>,
     /// The columns that it is about, where bounds of all are at hand.
     at_hand: Option<AtHand>,
     shell: Option<Shell>,
@@ -77,6 +86,7 @@ impl<'a> Judges<'a> {
             schemas.into_iter().map(|(id, columns)| (id, Judge::new(&columns, &names))).collect();
         let question = Question {
             condition,
+            quick: Quick::of(condition),
             at_hand: AtHand::of(names).filter(|_| !condition.asks_for_null()),
             shell,
             band: region::band(regions),
@@ -181,19 +191,13 @@ impl Question<'_> {
     /// Judges a file by bounds at hand.
     fn judged<'c>(&self, candidate: &'c Candidate, asked: &AtHand) -> Option<Judged<'c>> {
         let file = &candidate.file;
-        let may_match = |entry: &Entry| {
-            let bounds = file.at_hand(entry, &asked.places);
-            let known = |name: &str| match (&bounds, asked.place(name)) {
-                (Some(bounds), Some(place)) => Known::Bounds(bounds.get(place)),
-                _ => Known::Unknown,
-            };
-            self.may(u64::from(entry.num_rows), &known)
-        };
+        let may_match = |entry: &Entry| self.quick.may(entry) && self.may_else(file, entry, asked);
         let (whole_file, groups) = file.entries.split_first()?;
         if !may_match(whole_file) {
             return None;
         }
         let judged = whole(candidate);
+        // of one row group, the bounds are the file's
         if groups.len() != judged.row_groups_in_file {
             return Some(judged);
         }
@@ -203,13 +207,32 @@ impl Question<'_> {
         narrowed(judged, groups)
     }
 
+    /// What of a question is not decided quickly.
+    fn may_else(&self, file: &CandidateRow, entry: &Entry, asked: &AtHand) -> bool {
+        if self.quick.others.is_empty() && self.band.is_none() && self.ranges.is_none() {
+            return true;
+        }
+        let bounds = file.at_hand(entry, &asked.places);
+        let known = |name: &str| match (&bounds, asked.place(name)) {
+            (Some(bounds), Some(place)) => Known::Bounds(bounds.get(place)),
+            _ => Known::Unknown,
+        };
+        let rows = u64::from(entry.num_rows);
+        self.is_there(rows, &known)
+            && self.quick.others.iter().all(|other| bounds::may(other, rows, &known))
+    }
+
     fn may<'b>(&self, rows: u64, known: &impl Fn(&str) -> Known<'b>) -> bool {
-        let may = |predicate: &Predicate| bounds::may(predicate, rows, known);
+        self.is_there(rows, known) && bounds::may(self.condition, rows, known)
+    }
+
+    /// Whether some row may lie where the question is about.
+    fn is_there<'b>(&self, rows: u64, known: &impl Fn(&str) -> Known<'b>) -> bool {
         let in_ranges = match (self.ranges, known(HEALPIX_29)) {
             (Some(ranges), Known::Bounds(bounds)) => region::may_meet(ranges, bounds),
             _ => true,
         };
-        in_ranges && may(self.condition) && self.band.as_ref().is_none_or(may)
+        in_ranges && self.band.as_ref().is_none_or(|band| bounds::may(band, rows, known))
     }
 }
 

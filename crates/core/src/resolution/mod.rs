@@ -10,10 +10,12 @@ mod demands;
 mod judge;
 pub(crate) mod past;
 pub(crate) mod place;
+mod quick;
 mod region;
+pub(crate) mod tables;
 
 use crate::predicate::needs::Interval;
-use crate::predicate::{self, Predicate, column, literal::List};
+use crate::predicate::{self, Predicate, column};
 use crate::registry::candidates::{Candidate, CandidateRow};
 use crate::registry::resolve::{Columns, Demands, Resolver};
 use crate::registry::{self, Registry};
@@ -27,6 +29,7 @@ use serde::Serialize;
 use std::collections::HashSet;
 use std::ops::Range;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// What is asked. Everything that is given must hold.
 #[derive(Debug, Clone, Default)]
@@ -37,6 +40,8 @@ pub struct Query {
     pub regions: Vec<Region>,
     /// Objects, by TARGETID.
     pub target_ids: Option<Vec<i64>>,
+    /// Objects, by a query of the registry's database that gives one column of TARGETIDs.
+    pub sql: Option<String>,
     /// Product; [`crate::layout::SPECTRA`] by default.
     pub product: Option<String>,
     /// As of which commit; now by default.
@@ -46,14 +51,10 @@ pub struct Query {
 }
 
 impl Query {
-    /// Condition and objects as one predicate; regions are no part of it.
+    /// Condition and listed objects as one predicate; neither regions nor the SQL are part of it.
     #[must_use]
     pub fn condition(&self) -> Predicate {
-        let objects = self.target_ids.as_ref().map(|ids| Predicate::In {
-            column: "target_id".into(),
-            list: List::integers(ids.iter().copied()),
-            has_null: false,
-        });
+        let objects = self.target_ids.as_deref().map(tables::one_of);
         match (self.predicate.clone(), objects) {
             (Some(predicate), Some(objects)) => predicate.and(objects),
             (one, other) => one.or(other).unwrap_or(Predicate::Constant(Some(true))),
@@ -78,6 +79,9 @@ pub struct Resolution {
     pub files: Vec<ResolvedFile>,
     /// What was left out.
     pub pruned: Pruned,
+    /// Objects of the question's SQL, where rows of some files can only be told by them.
+    #[serde(skip)]
+    pub targets: Option<Vec<i64>>,
 }
 
 /// A file that may hold matching rows.
@@ -86,13 +90,13 @@ pub struct ResolvedFile {
     /// Number of this version of the file in the registry.
     pub file_id: i64,
     /// Node where its bytes are local.
-    pub node: String,
+    pub node: Arc<str>,
     /// Absolute path on that node.
     pub path: PathBuf,
     /// What can be opened from here; `None` where nothing can.
     pub uri: Option<String>,
     /// Product it belongs to.
-    pub product: String,
+    pub product: Arc<str>,
     /// Rows in the file.
     pub num_rows: i64,
     /// Row groups that may hold matching rows, from 0.
@@ -100,6 +104,9 @@ pub struct ResolvedFile {
     /// Rows of each of these, where the file has several and it is known.
     #[serde(skip)]
     pub spans: Vec<Range<i64>>,
+    /// Rows that hold objects of the question's SQL, from 0, ascending; `None`: not asked, or not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rows: Option<Vec<i32>>,
     /// Size of the whole file.
     pub size_bytes: i64,
     /// Files with the same number have the same columns.
@@ -210,7 +217,10 @@ impl Error {
     /// Whether the question, not the registry, is at fault.
     #[must_use]
     pub fn is_usage(&self) -> bool {
-        !matches!(self, Self::Registry(_))
+        match self {
+            Self::Registry(error) => error.is_usage(),
+            _ => true,
+        }
     }
 }
 
@@ -240,15 +250,23 @@ pub async fn resolve(
 
 /// Answers a question about one product.
 async fn alone(registry: &Registry, query: &Query, detail: Detail) -> Result<Resolution, Error> {
-    let resolver = registry.resolver(query.as_of).await?;
-    let condition = query.condition();
+    let (resolver, wanted) = tables::ask(registry, query).await?;
+    let mut condition = query.condition();
     let cover = sky::region::cover(&query.regions);
-    let demands = demands::of(query, &condition, cover.as_deref());
+    let mut demands = demands::of(query, &condition, cover.as_deref());
+    let shell = demands::shell(&condition);
+    if let Some(wanted) = &wanted {
+        demands = demands.map(|demands| wanted.narrow(demands));
+        condition = wanted.condition(&condition);
+    }
     let asked = demands.clone().unwrap_or_default();
     let (answer, places) = tokio::join!(resolver.files(&asked), resolver.places());
     let (mut answer, mut places) = (answer?, Places::reachable(&places?));
     if demands.is_none() {
         answer.files.clear();
+    }
+    if let Some(wanted) = &wanted {
+        wanted.locate(&mut answer.files);
     }
     let candidates = &answer.files;
     if candidates.iter().any(|candidate| !places.has(candidate.file.lake_id)) {
@@ -261,33 +279,40 @@ async fn alone(registry: &Registry, query: &Query, detail: Detail) -> Result<Res
     if detail >= Detail::Counted {
         pruned.live_files = resolver.product_files(query.product()).await?;
     }
-    let shell = demands::shell(&condition);
     let judges =
         Judges::new(&resolver, candidates, &condition, shell, &query.regions, cover.as_deref())
             .await?;
     check_columns(&resolver, query, &condition, &judges).await?;
     let mut judged = judges.judge(&resolver, candidates).await?;
+    if wanted.is_some() {
+        judged.iter_mut().for_each(Judged::count_located);
+    }
     judged.sort_by(|a, b| {
         let node = |judged: &Judged| places.node_of(judged.file().lake_id);
         let path = a.file().path.cmp(&b.file().path);
         path.then_with(|| (node(a), a.file().file_id).cmp(&(node(b), b.file().file_id)))
     });
     if detail == Detail::Explained {
-        let explained = explained(&resolver, query, &condition, &asked, &pruned, &judged);
-        pruned.explained = Some(explained.await?);
+        let explained =
+            explained(&resolver, query, &query.condition(), &asked, &pruned, &judged).await?;
+        pruned.explained = Some(explained);
     }
     let mut whereabouts = Whereabouts::default();
+    let product: Arc<str> = query.product().into();
     let files: Vec<ResolvedFile> = judged
         .into_iter()
         .map(|judged| {
             pruned.row_groups_in_files += judged.row_groups_in_file;
             pruned.row_groups += judged.row_groups.len();
             pruned.rows_at_most += judged.rows_at_most;
-            resolved(judged, query.product(), &places, &mut whereabouts)
+            let rows = judged.candidate.located.clone().filter(|_| wanted.is_some());
+            let file = resolved(judged, &product, &places, &mut whereabouts);
+            ResolvedFile { rows, ..file }
         })
         .collect();
     pruned.files = files.len();
-    Ok(Resolution { version: 1, commit: answer.commit, files, pruned })
+    let targets = wanted.and_then(|wanted| wanted.targets);
+    Ok(Resolution { version: 1, commit: answer.commit, files, pruned, targets })
 }
 
 impl Resolution {
@@ -302,15 +327,19 @@ impl Resolution {
             [] => file.num_rows,
             spans => spans.iter().map(|span| span.end - span.start).sum(),
         };
+        let wanted = |file: &ResolvedFile| {
+            let wanted = file.rows.as_ref().and_then(|rows| i64::try_from(rows.len()).ok());
+            rows(file).min(wanted.unwrap_or(i64::MAX))
+        };
         self.pruned.files = self.files.len();
         self.pruned.row_groups = self.files.iter().map(|file| file.row_groups.len()).sum();
-        self.pruned.rows_at_most = self.files.iter().map(rows).sum();
+        self.pruned.rows_at_most = self.files.iter().map(wanted).sum();
     }
 }
 
 fn resolved(
     judged: Judged,
-    product: &str,
+    product: &Arc<str>,
     places: &Places,
     whereabouts: &mut Whereabouts,
 ) -> ResolvedFile {
@@ -329,13 +358,14 @@ fn resolved(
     }
     ResolvedFile {
         file_id: *file_id,
-        node: places.node_of(*lake_id).to_owned(),
+        node: places.node_of(*lake_id).cloned().unwrap_or_default(),
         path,
         uri,
-        product: product.to_owned(),
+        product: product.clone(),
         num_rows: num_rows.unwrap_or_default(),
         row_groups: judged.row_groups,
         spans: judged.spans,
+        rows: None,
         size_bytes: *size_bytes,
         schema_id: *schema_id,
         mtime_ns: *mtime_ns,

@@ -17,8 +17,8 @@ pub(crate) struct Places {
 }
 
 struct Place {
-    node: String,
-    root: PathBuf,
+    node: Arc<str>,
+    root: String,
     /// What stands before a file's path relative to the lake.
     base: Option<String>,
 }
@@ -45,7 +45,8 @@ impl Places {
     /// Looks which lakes can be reached.
     pub(crate) fn look(rows: &[PlaceRow]) -> Self {
         let lakes = rows.iter().map(|row| {
-            let (node, root, base) = (row.node.clone(), row.root.clone().into(), base(row));
+            let node = row.node.as_str().into();
+            let (root, base) = (row.root.trim_end_matches('/').to_owned(), base(row));
             (row.lake_id, Place { node, root, base })
         });
         Self { lakes: lakes.collect() }
@@ -61,22 +62,31 @@ impl Places {
     pub(crate) fn of(&self, lake_id: Uuid, path: &str) -> (PathBuf, Option<String>) {
         match self.lakes.get(&lake_id) {
             Some(place) => {
-                let uri = place.base.as_ref().map(|base| format!("{base}/{path}"));
-                (place.root.join(path), uri)
+                let uri = place.base.as_ref().map(|base| below(base, path));
+                (below(&place.root, path).into(), uri)
             }
             None => (path.into(), None),
         }
     }
 
     /// The node of a lake.
-    pub(crate) fn node_of(&self, lake_id: Uuid) -> &str {
-        self.lakes.get(&lake_id).map_or("", |place| &place.node)
+    pub(crate) fn node_of(&self, lake_id: Uuid) -> Option<&Arc<str>> {
+        Some(&self.lakes.get(&lake_id)?.node)
     }
 
     /// Whether a lake is among them.
     pub(crate) fn has(&self, lake_id: Uuid) -> bool {
         self.lakes.contains_key(&lake_id)
     }
+}
+
+/// `folder/path`, put together thousands of times an answer.
+fn below(folder: &str, path: &str) -> String {
+    let mut full = String::with_capacity(folder.len() + 1 + path.len());
+    full.push_str(folder);
+    full.push('/');
+    full.push_str(path);
+    full
 }
 
 fn base(row: &PlaceRow) -> Option<String> {

@@ -127,6 +127,11 @@ pub enum Error {
     /// The registry failed.
     #[error(transparent)]
     Registry(#[from] registry::Error),
+    /// What SQL gives may be another thing tomorrow.
+    #[error(
+        "a question in SQL cannot be saved, since its tables may change: save one that names its objects"
+    )]
+    Sql,
     /// Nothing to save.
     #[error("nothing matches: nothing was saved")]
     Empty,
@@ -169,7 +174,7 @@ impl Error {
         match self {
             Self::Resolution(error) => error.is_usage(),
             Self::History(error) => error.is_usage(),
-            Self::There(_) | Self::Form { .. } | Self::Broken(_) => true,
+            Self::Sql | Self::There(_) | Self::Form { .. } | Self::Broken(_) => true,
             _ => false,
         }
     }
@@ -216,6 +221,7 @@ impl Snapshot {
             predicate: asked.predicate.as_deref().map(Predicate::parse).transpose()?,
             regions: regions.collect::<Result<_, _>>().map_err(syntax)?,
             target_ids: asked.target_ids.clone(),
+            sql: None,
             product: Some(asked.product.clone()),
             as_of: Some(self.commit),
             columns: None,
@@ -262,6 +268,9 @@ impl Saved {
 pub async fn save(registry: &Registry, query: &Query, path: &Path) -> Result<Saved, Error> {
     if path.exists() {
         return Err(Error::There(path.to_owned()));
+    }
+    if query.sql.is_some() {
+        return Err(Error::Sql);
     }
     let commit = match query.as_of {
         Some(commit) => commit,
