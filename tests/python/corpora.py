@@ -97,6 +97,7 @@ def compressions(corpus):
     corpus.put("codec_lz4_without_frame", one(INT32, ints(values, packed=raw), 500, c4=i32(5)), judge="pyarrow")
     framed = lambda body: pa.Codec("lz4").compress(body, asbytes=True)  # noqa: E731
     corpus.put("codec_lz4_framed", one(INT32, ints(values, packed=framed), 500, c4=i32(5)), judge="none")
+    corpus.listed("codec_brotli", written(compression="brotli"), "brotli")
     corpus.listed("codec_lzo", one(INT32, ints(values), 500, c4=i32(3)))
     corpus.listed("codec_unknown", one(INT32, ints(values), 500, c4=i32(99)))
     corpus.listed("codec_lies", one(INT32, ints(values), 500, c4=i32(6)))

@@ -13,7 +13,7 @@ from conftest import new_place
 from corpus import LISTED, READ, REFUSED
 
 # words of a program that fell over; the decoder's own word for a wrong index is none
-FALLEN = re.compile(r"fault|panic|backtrace|out of bounds|out of range|overflow|unwrap|assert|unreachable", re.I)
+FALLEN = re.compile(r"fault|panic|backtrace|index out of bounds|with overflow|unwrap|assertion|unreachable|\.rs:\d", re.I)
 
 # one lake for all of them: one process
 pytestmark = pytest.mark.xdist_group("corpora")
