@@ -129,7 +129,7 @@ impl CandidateRow {
 #[derive(Debug, Clone)]
 pub(crate) struct Candidate {
     pub(crate) file: Arc<CandidateRow>,
-    /// Rows in which the catalog knows the wanted objects, where it was asked.
+    /// Rows in which the catalog knows the wanted objects, ascending, where it was asked.
     pub(crate) located: Option<Vec<i32>>,
     /// Of a version that is live no longer.
     pub(crate) past: Option<PastRow>,
@@ -142,11 +142,10 @@ impl Candidate {
         memory: &Memory,
         commit: i64,
     ) -> Result<Self, tokio_postgres::Error> {
-        Ok(Self {
-            file: Arc::new(CandidateRow::of(row, memory, commit)?),
-            located: row.try_get("located")?,
-            past: PastRow::of(row)?,
-        })
+        let mut located: Option<Vec<i32>> = row.try_get("located")?;
+        located.iter_mut().for_each(|rows| rows.sort_unstable());
+        let file = Arc::new(CandidateRow::of(row, memory, commit)?);
+        Ok(Self { file, located, past: PastRow::of(row)? })
     }
 }
 

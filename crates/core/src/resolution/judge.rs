@@ -247,8 +247,11 @@ fn narrowed<'c>(
     let mut start = 0i64;
     for (group, rows, may_match) in groups {
         let end = start.saturating_add(rows);
-        let holds = |row: &i32| (start..end).contains(&i64::from(*row));
-        if located.is_none_or(|located| located.iter().any(holds)) && may_match() {
+        let holds = |rows: &[i32]| {
+            let first = rows.partition_point(|row| i64::from(*row) < start);
+            rows.get(first).is_some_and(|row| i64::from(*row) < end)
+        };
+        if located.is_none_or(holds) && may_match() {
             judged.row_groups.push(group);
             judged.spans.push(start..end);
             judged.rows_at_most += rows;

@@ -100,6 +100,11 @@ impl TryFrom<&Spelled> for Region {
 /// little. `None` where there are no regions.
 #[must_use]
 pub fn cover(regions: &[Region]) -> Option<Vec<Range<i64>>> {
+    cover_by_cells(regions, 0)
+}
+
+/// The same by cells that are so many orders smaller.
+fn cover_by_cells(regions: &[Region], finer: u8) -> Option<Vec<Range<i64>>> {
     let (mut drawn, mut maps): (Vec<Judge>, Vec<Vec<Range<i64>>>) = (Vec::new(), Vec::new());
     for region in regions {
         match region {
@@ -112,7 +117,7 @@ pub fn cover(regions: &[Region]) -> Option<Vec<Range<i64>>> {
     let lies =
         |circle: &Circle| drawn.iter().map(|lies| lies(circle)).min().unwrap_or(Lies::Inside);
     let order = regions.iter().filter_map(Region::order).max();
-    let drawn = order.map(|order| cover::cover(order, &lies));
+    let drawn = order.map(|order| cover::cover(order + finer, &lies));
     drawn.into_iter().chain(maps).reduce(|one, other| meet(&one, &other))
 }
 
@@ -133,7 +138,7 @@ pub fn share(regions: &[Region]) -> f64 {
     let least = regions.iter().map(Region::share).fold(1.0, f64::min);
     match regions.len() {
         0 | 1 => least,
-        // what their covers have in common is a little too much
-        _ => cover(regions).map_or(least, |ranges| cover::share(&ranges).min(least)),
+        // what their covers have in common is a little too much: small cells make it less
+        _ => cover_by_cells(regions, 2).map_or(least, |ranges| cover::share(&ranges).min(least)),
     }
 }
