@@ -92,6 +92,23 @@ def new_place():
 
 
 @contextlib.contextmanager
+def library(database_url):
+    """Asks the library, in one process for all questions: the example `ask` beside the program."""
+    program = Path(os.environ["BIFROST_BIN"]).parent / "examples" / "ask"
+    command = [str(program), database_url]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def ask(**question):
+        process.stdin.write(json.dumps(question) + "\n")
+        process.stdin.flush()
+        return json.loads(process.stdout.readline())
+
+    yield ask
+    process.stdin.close()
+    assert process.wait() == 0
+
+
+@contextlib.contextmanager
 def small_disk(folder, size):
     """A disk of its own at a new folder; where that is not allowed, the test is skipped."""
     folder.mkdir()

@@ -9,7 +9,6 @@ import io
 import json
 import os
 import random
-import subprocess
 from pathlib import Path
 
 import astropy.units as u
@@ -18,7 +17,7 @@ import healpy
 import numpy as np
 import pytest
 from astropy.coordinates import SkyCoord
-from conftest import new_place
+from conftest import library, new_place
 from mocpy import MOC
 
 TRIALS = 1000 if os.environ.get("BIFROST_SOAK") else 100
@@ -67,21 +66,15 @@ def lake():
 
 @pytest.fixture(scope="module")
 def ask(lake):
-    """Asks the library, in one process for all questions."""
-    program = Path(os.environ["BIFROST_BIN"]).parent / "examples" / "ask"
-    command = [str(program), lake.place.database_url]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    """Asks the library what it must understand."""
+    with library(lake.place.database_url) as ask:
 
-    def ask(**question):
-        process.stdin.write(json.dumps(question) + "\n")
-        process.stdin.flush()
-        answer = json.loads(process.stdout.readline())
-        assert "error" not in answer, f"{question}: {answer['error']}"
-        return answer
+        def answered(**question):
+            answer = ask(**question)
+            assert "error" not in answer, f"{question}: {answer['error']}"
+            return answer
 
-    yield ask
-    process.stdin.close()
-    assert process.wait() == 0
+        yield answered
 
 
 def check(lake, ask, inside, product, **question):

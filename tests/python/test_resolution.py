@@ -11,14 +11,12 @@ that are only resolved.
 
 import json
 import os
-import subprocess
-from pathlib import Path
 
 import duckdb
 import foreign
 import pytest
 import questions
-from conftest import new_place
+from conftest import library, new_place
 from questions import Column
 
 QUESTIONS = 2000 if os.environ.get("BIFROST_SOAK") else 200
@@ -101,19 +99,8 @@ def lake():
 
 @pytest.fixture(scope="module")
 def ask(lake):
-    """Asks the library, in one process for all questions."""
-    program = Path(os.environ["BIFROST_BIN"]).parent / "examples" / "ask"
-    command = [str(program), lake.place.database_url]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-
-    def ask(**question):
-        process.stdin.write(json.dumps(question) + "\n")
-        process.stdin.flush()
-        return json.loads(process.stdout.readline())
-
-    yield ask
-    process.stdin.close()
-    assert process.wait() == 0
+    with library(lake.place.database_url) as ask:
+        yield ask
 
 
 def columns_of(lake, product, rng):

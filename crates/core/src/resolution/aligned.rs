@@ -10,7 +10,7 @@ use super::past::Whereabouts;
 use super::place::Places;
 use super::{Detail, Error, Query, Resolution, ResolvedFile, alone, resolved};
 use crate::bounds::Known;
-use crate::predicate::{self, Predicate, bounds, column};
+use crate::predicate::{Predicate, bounds, column};
 use crate::registry::Registry;
 use crate::registry::resolve::Resolver;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -148,7 +148,7 @@ impl Side<'_> {
         let condition = part(&all, |name| self.has(name));
         let condition = condition.unwrap_or(Predicate::Constant(Some(true)));
         let judges = Judges::new(resolver, &found.files, &condition, None, &[], None).await?;
-        judges.check_types(&condition).map_err(|error: predicate::Error| Error::from(error))?;
+        judges.check_types(&condition)?;
         let judged = judges.judge(resolver, &found.files).await?;
         let beside: HashMap<i64, i64> = found
             .own
