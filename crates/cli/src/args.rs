@@ -103,6 +103,8 @@ pub enum Command {
     Resolve(commands::resolve::Args),
     /// Read the rows that answer a question
     Read(commands::read::Args),
+    /// Find rows near the positions of a list of your own
+    Match(commands::crossmatch::Args),
     /// Say whether a saved snapshot still holds, or let go of its files
     Replay(commands::replay::Args),
 }

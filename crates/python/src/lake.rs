@@ -1,19 +1,22 @@
 //! A lake's registry, and questions to it.
 
 use crate::error::raised;
+use crate::recipe::Stream;
 use crate::resolution::Resolution;
 use arrow::array::AsArray;
 use arrow::compute::cast;
-use arrow::datatypes::{DataType, Int64Type};
+use arrow::datatypes::{DataType, Float64Type, Int64Type};
+use bifrost_core::crossmatch::{List, crossmatch};
 use bifrost_core::history::{Point, commit_at};
 use bifrost_core::predicate::Predicate;
+use bifrost_core::read::Options;
 use bifrost_core::resolution::{Detail, Query};
 use bifrost_core::session::{At, Session};
 use bifrost_core::sky::region::Spelled;
 use bifrost_core::sky::{Moc, Region};
 use bifrost_core::snapshot::{self, Saved};
 use pyo3::prelude::*;
-use pyo3_arrow::PyArray;
+use pyo3_arrow::{PyArray, PyRecordBatchReader};
 use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::runtime::{Builder, Runtime};
@@ -85,6 +88,31 @@ impl Lake {
         Ok(Resolution::new(self.0.clone(), query, answer.map_err(raised)?))
     }
 
+    /// Rows near positions, as an Arrow stream.
+    #[pyo3(signature = (ra, dec, radius_arcsec, nearest, predicate=None, product=None, columns=None))]
+    #[expect(clippy::too_many_arguments, reason = "a question has so many sides")]
+    fn crossmatch(
+        &self,
+        py: Python<'_>,
+        ra: PyArray,
+        dec: PyArray,
+        radius_arcsec: f64,
+        nearest: bool,
+        predicate: Option<&str>,
+        product: Option<String>,
+        columns: Option<Vec<String>>,
+    ) -> PyResult<PyRecordBatchReader> {
+        let positions = degrees(ra)?.into_iter().zip(degrees(dec)?).collect();
+        let list = List { positions, radius_arcsec, nearest };
+        let predicate = predicate.map(Predicate::parse).transpose().map_err(raised)?;
+        let query = Query { predicate, product, ..Query::default() };
+        let options = Options { columns, ..Options::default() };
+        let found = self.0.wait(py, crossmatch(&self.0.session, &list, &query, &options));
+        let found = found.map_err(raised)?;
+        let schema = found.schema();
+        Ok(PyRecordBatchReader::new(Box::new(Stream::new(schema, found))))
+    }
+
     /// The answer that a snapshot holds.
     fn opened(&self, py: Python<'_>, path: PathBuf) -> PyResult<Resolution> {
         let saved = Saved::read(&path).map_err(raised)?;
@@ -119,6 +147,14 @@ fn region(kind: &str, text: &str) -> PyResult<Region> {
         _ => return Moc::read(text.as_ref()).map(Region::Moc).map_err(raised),
     };
     Region::try_from(&spelled).map_err(raised)
+}
+
+/// Degrees; NaN where there are none.
+fn degrees(array: PyArray) -> PyResult<Vec<f64>> {
+    let (array, _) = array.into_inner();
+    let array = cast(&array, &DataType::Float64)
+        .map_err(|error| crate::error::UsageError::new_err(format!("positions: {error}")))?;
+    Ok(array.as_primitive::<Float64Type>().iter().map(|x| x.unwrap_or(f64::NAN)).collect())
 }
 
 /// TARGETIDs, each once.

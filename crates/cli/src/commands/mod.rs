@@ -3,6 +3,7 @@
 pub mod backup;
 pub mod bench;
 pub mod convert;
+pub mod crossmatch;
 pub mod db;
 pub mod diff;
 pub mod failures;
@@ -47,6 +48,7 @@ pub fn run(ctx: &Context, command: Command) -> anyhow::Result<Exit> {
         Command::Diff(args) => diff::run(ctx, &args),
         Command::Resolve(args) => resolve::run(ctx, &args),
         Command::Read(args) => read::run(ctx, &args),
+        Command::Match(args) => crossmatch::run(ctx, &args),
         Command::Replay(args) => replay::run(ctx, &args),
     }
 }

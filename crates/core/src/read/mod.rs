@@ -124,6 +124,12 @@ pub enum Error {
         /// The file.
         path: PathBuf,
     },
+    /// A radius that is none.
+    #[error(transparent)]
+    Sky(#[from] crate::sky::Error),
+    /// Rows cannot be put together.
+    #[error("failed to put rows together: {0}")]
+    Arrow(#[from] arrow::error::ArrowError),
     /// A recipe that is none.
     #[error("the recipe for reading cannot be understood: {0}")]
     Text(String),
@@ -138,7 +144,11 @@ impl Error {
     pub fn is_usage(&self) -> bool {
         matches!(
             self,
-            Self::Predicate(_) | Self::Comparison { .. } | Self::Types { .. } | Self::Twice { .. }
+            Self::Predicate(_)
+                | Self::Sky(_)
+                | Self::Comparison { .. }
+                | Self::Types { .. }
+                | Self::Twice { .. }
         )
     }
 }

@@ -31,6 +31,16 @@ class Lake:
         as_of: str | None = None,
         columns: list[str] | None = None,
     ) -> Resolution: ...
+    def crossmatch(
+        self,
+        ra: Any,
+        dec: Any,
+        radius_arcsec: float,
+        nearest: bool,
+        predicate: str | None = None,
+        product: str | None = None,
+        columns: list[str] | None = None,
+    ) -> Any: ...
     def opened(self, path: str | PathLike[str]) -> Resolution: ...
     def replayed(self, path: str | PathLike[str], deep: bool = False) -> str: ...
 

@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pyarrow as pa
 
 from bifrost import _bifrost
@@ -112,6 +113,41 @@ class Lake:
         """Rows that match: `resolve(predicate, **question).read(columns)`."""
         return self.resolve(predicate, **question).read(columns, limit=limit)
 
+    def crossmatch(
+        self,
+        table: Any,
+        radius_arcsec: float = 1.0,
+        *,
+        ra: str = "ra",
+        dec: str = "dec",
+        nearest: bool = True,
+        predicate: str | None = None,
+        product: str | None = None,
+        columns: Sequence[str] | None = None,
+    ) -> pa.Table:
+        """Rows near the positions of a list of your own.
+
+        table: whatever has columns by name: pyarrow, pandas, Polars, astropy, a dict of arrays.
+        radius_arcsec: how near is near.
+        ra, dec: its columns of right ascension and declination, degrees. Rows without a position match
+            nothing.
+        nearest: only the nearest row of each position, in the order of the list; all pairs otherwise.
+        predicate, product, columns: as in `resolve` and `read`.
+
+        The table that is returned begins with `match_row`, the row of the list from 0, and
+        `separation_arcsec`.
+        """
+        stream = self._native.crossmatch(
+            ra=_degrees(table[ra]),
+            dec=_degrees(table[dec]),
+            radius_arcsec=float(radius_arcsec),
+            nearest=nearest,
+            predicate=predicate,
+            product=product,
+            columns=None if columns is None else list(columns),
+        )
+        return pa.RecordBatchReader.from_stream(stream).read_all()
+
     def snapshot(self, path: Path) -> Resolution:
         """The answer that a snapshot holds, saved with `Resolution.save` or `bifrost resolve --save`."""
         return Resolution(self._native.opened(path))
@@ -123,6 +159,12 @@ class Lake:
 
 def _numbers(values: Iterable[float]) -> str:
     return ",".join(repr(float(value)) for value in values)
+
+
+def _degrees(column: Any) -> pa.Array:
+    if isinstance(column, pa.ChunkedArray):
+        return column.combine_chunks().cast(pa.float64())
+    return pa.array(np.ma.filled(np.ma.asarray(column, dtype=np.float64), np.nan))
 
 
 def _integers(ids: Any) -> pa.Array:
