@@ -34,7 +34,8 @@ pub struct Names {
 
 /// The positions of a file's rows, degrees; NaN where a row has none.
 pub fn read(path: &Path, names: &Names) -> anyhow::Result<Vec<(f64, f64)>> {
-    let mut file = File::open(path).with_context(|| format!("failed to open {}", path.display()))?;
+    let mut file =
+        File::open(path).with_context(|| format!("failed to open {}", path.display()))?;
     let mut magic = Vec::new();
     (&mut file).take(6).read_to_end(&mut magic)?;
     file.rewind()?;
@@ -103,7 +104,11 @@ fn of_csv(mut file: File, path: &Path, names: &Names) -> anyhow::Result<[Vec<f64
     degrees(path, &batches, chosen.map(|at| known[at]))
 }
 
-fn degrees(path: &Path, batches: &[RecordBatch], names: [&str; 2]) -> anyhow::Result<[Vec<f64>; 2]> {
+fn degrees(
+    path: &Path,
+    batches: &[RecordBatch],
+    names: [&str; 2],
+) -> anyhow::Result<[Vec<f64>; 2]> {
     let mut all = [Vec::new(), Vec::new()];
     for batch in batches {
         for (values, name) in all.iter_mut().zip(names) {

@@ -111,7 +111,8 @@ impl Compared {
         }
         let of = schema.clone();
         let mut all = Some(all);
-        let rows = std::iter::from_fn(move || Some(nearest_of(&of, all.take()?).transpose())).flatten();
+        let rows =
+            std::iter::from_fn(move || Some(nearest_of(&of, all.take()?).transpose())).flatten();
         Matches { schema, rows: Box::new(rows) }
     }
 
@@ -122,7 +123,8 @@ impl Compared {
         };
         let (mut of, mut rows, mut apart) = (Vec::new(), Vec::new(), Vec::new());
         if let (Some(ra), Some(dec)) = (degrees("ra"), degrees("dec")) {
-            let places = ra.as_primitive::<Float64Type>().iter().zip(dec.as_primitive::<Float64Type>());
+            let places =
+                ra.as_primitive::<Float64Type>().iter().zip(dec.as_primitive::<Float64Type>());
             for (row, place) in (0u32..).zip(places) {
                 let (Some(ra), Some(dec)) = place else { continue };
                 for (number, apart_deg) in self.nearby.of(ra, dec) {
@@ -133,7 +135,8 @@ impl Compared {
             }
         }
         let taken = take_record_batch(batch, &UInt32Array::from(rows))?;
-        let own: [ArrayRef; 2] = [Arc::new(Int64Array::from(of)), Arc::new(Float64Array::from(apart))];
+        let own: [ArrayRef; 2] =
+            [Arc::new(Int64Array::from(of)), Arc::new(Float64Array::from(apart))];
         let columns = own.into_iter().chain(taken.columns().iter().take(self.delivered).cloned());
         Ok(RecordBatch::try_new(self.schema.clone(), columns.collect())?)
     }

@@ -105,10 +105,8 @@ impl Remote {
         let (store, key) = store_of(&url).map_err(|e| wrong(&e))?;
         let size = u64::try_from(source.size_bytes).unwrap_or_default();
         let tail = size.saturating_sub(TAIL)..size;
-        let options = GetOptions {
-            range: Some(GetRange::Bounded(tail.clone())),
-            ..GetOptions::default()
-        };
+        let options =
+            GetOptions { range: Some(GetRange::Bounded(tail.clone())), ..GetOptions::default() };
         let (asked, of) = (store.clone(), key.clone());
         let met = await_here(async move {
             let found = asked.get_opts(&of, options).await?;
@@ -246,6 +244,8 @@ struct Net {
     process: u32,
     runtime: Arc<Runtime>,
     stores: HashMap<String, Arc<dyn ObjectStore>>,
+    /// Kept: its threads are not here, so that its end could not be waited for.
+    _of_parent: Option<Box<Net>>,
 }
 
 static NET: Mutex<Option<Net>> = Mutex::new(None);
@@ -255,9 +255,9 @@ fn with_net<T>(use_it: impl FnOnce(&mut Net) -> T) -> io::Result<T> {
     let mut net = NET.lock().unwrap_or_else(PoisonError::into_inner);
     if net.as_ref().is_none_or(|net| net.process != process) {
         let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-        let new = Net { process, runtime: Arc::new(runtime), stores: HashMap::new() };
-        // what is of another process cannot be waited for
-        std::mem::forget(net.replace(new));
+        let _of_parent = net.take().map(Box::new);
+        let stores = HashMap::new();
+        *net = Some(Net { process, runtime: Arc::new(runtime), stores, _of_parent });
     }
     net.as_mut().map(use_it).ok_or_else(|| io::Error::other("no runtime"))
 }

@@ -40,10 +40,12 @@ impl Nearby {
             let Some(at) = at else { continue };
             // a little more, lest rounding puts somebody's neighbour into the next cube
             let reach = reach * (1.0 + 1e-9) + 1e-15;
-            let (low, high) = (at.map(|x| cube(x - reach, edge)), at.map(|x| cube(x + reach, edge)));
+            let (low, high) =
+                (at.map(|x| cube(x - reach, edge)), at.map(|x| cube(x + reach, edge)));
             for x in low[0]..=high[0] {
                 for y in low[1]..=high[1] {
-                    (low[2]..=high[2]).for_each(|z| cubes.entry([x, y, z]).or_default().push(number));
+                    (low[2]..=high[2])
+                        .for_each(|z| cubes.entry([x, y, z]).or_default().push(number));
                 }
             }
         }
@@ -64,7 +66,9 @@ impl Nearby {
             return Vec::new();
         }
         let here = vector((ra_deg, dec_deg));
-        let Some(near) = self.cubes.get(&here.map(|x| cube(x, self.edge))) else { return Vec::new() };
+        let Some(near) = self.cubes.get(&here.map(|x| cube(x, self.edge))) else {
+            return Vec::new();
+        };
         let within = chord2_of(self.radius_deg.to_radians()) * (1.0 + 1e-9) + 1e-30;
         let mut found = Vec::new();
         for &number in near {
@@ -85,7 +89,8 @@ impl Nearby {
     pub fn moc(&self, positions: &[(f64, f64)]) -> Moc {
         let wanted = (REACH_DEG / self.radius_deg.max(1e-6)).log2().floor();
         if wanted < 0.0 {
-            return Moc::of_ranges(vec![range_of(0, 0).start..range_of(0, 11).end]);
+            let all = range_of(0, 0).start..range_of(0, 11).end;
+            return Moc::of_ranges(std::iter::once(all).collect());
         }
         let order = (wanted as u8).min(DEEPEST);
         let shift = 2 * (super::ORDER - order);
@@ -113,7 +118,9 @@ mod tests {
         let ra = dice.random_range(-10.0..370.0);
         match dice.random_range(0..4) {
             0 => (ra, dice.random_range(-1f64..1.0).asin().to_degrees()),
-            1 => (ra, [-90.0, 90.0][dice.random_range(0..2)] * (1.0 - dice.random_range(0.0..1e-4))),
+            1 => {
+                (ra, [-90.0, 90.0][dice.random_range(0..2)] * (1.0 - dice.random_range(0.0..1e-4)))
+            }
             2 => (45.0 * f64::from(dice.random_range(0..8)), 41.810_314_895_778_6),
             _ => (dice.random_range(0.0..1e-3), dice.random_range(-1e-3..1e-3)),
         }
