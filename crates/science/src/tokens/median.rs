@@ -2,7 +2,7 @@
 //! many values are looked at in one step.
 
 /// Values of the sample that tells where the median is.
-const SAMPLE: usize = 64;
+const SAMPLE: usize = 32;
 /// As few values are gathered and sorted.
 const FEW: usize = 32;
 /// Counts, at most; spectra need three or four. What is odd is selected from all.
