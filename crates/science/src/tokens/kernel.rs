@@ -1,6 +1,6 @@
-//! Spectra become tokens, one after another, with the widest vectors that the processor has.
-//!
-//! The code is the same for all; results are, too, as every step is rounded as IEEE 754 says.
+//! Spectra become tokens, one after another, with vectors of 256 bits where the processor has them;
+//! wider ones gain nothing here. The code is the same for all processors, and so are the results: every
+//! step is one that IEEE 754 rounds.
 
 use super::median::median;
 use super::{EMPTY, FLOORED, IVAR_FLOOR, MEDIAN_FLOOR, NEGATIVE, Tokenizer, TokensMut};
@@ -14,25 +14,14 @@ pub(super) fn rows<const P: usize>(
 ) {
     #[cfg(target_arch = "x86_64")]
     {
-        macro_rules! where_there_is {
-            ($($feature:tt),*) => {{
-                $(#[target_feature(enable = $feature)])*
-                fn wide<const P: usize>(
-                    shape: Tokenizer,
-                    flux: &[f32],
-                    ivar: &[f32],
-                    into: TokensMut<'_>,
-                ) {
-                    each_row::<P>(shape, flux, ivar, into);
-                }
-                if true $(&& is_x86_feature_detected!($feature))* {
-                    // SAFETY: the processor has what the function needs.
-                    return unsafe { wide::<P>(shape, flux, ivar, into) };
-                }
-            }};
+        #[target_feature(enable = "avx2")]
+        fn wide<const P: usize>(shape: Tokenizer, flux: &[f32], ivar: &[f32], into: TokensMut<'_>) {
+            each_row::<P>(shape, flux, ivar, into);
         }
-        where_there_is!("avx512f", "avx512bw", "avx512dq", "avx512vl");
-        where_there_is!("avx2");
+        if is_x86_feature_detected!("avx2") {
+            // SAFETY: the processor has what the function needs.
+            return unsafe { wide::<P>(shape, flux, ivar, into) };
+        }
     }
     each_row::<P>(shape, flux, ivar, into);
 }
