@@ -5,32 +5,38 @@ BIFROST_BIN names the program.
 
 import json
 
+import duckdb
+import lsdb
 import numpy as np
+import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import tokens_reference as reference
+from conftest import new_place
 
 KEYS = ["_healpix_29", "target_id", "survey", "program", "healpix", "release", "ra", "dec"]
 PATCH, PATCHES = 32, 244
 DEAD = "iron-main-bright-10000"
 
 
-@pytest.fixture
-def lake(place):
-    """Spectra of two tiles of every sort, one of them rounded, and of one without a good pixel."""
-    archive = place.folder / "archive"
+@pytest.fixture(scope="module")
+def lake():
+    """Tokens of spectra of two tiles of every sort, one of them rounded, and of one without a good pixel."""
+    with new_place() as place:
+        archive = place.folder / "archive"
 
-    def mock(*arguments):
-        place.run("mock", "--out", archive, "--objects", 25, "--seed", 4, *arguments)
+        def mock(*arguments):
+            place.run("mock", "--out", archive, "--objects", 25, "--seed", 4, *arguments)
 
-    mock("--tiles", 2, "--edge", "nan_flux")
-    mock("--tiles", 1, "--program", "bright", "--edge", "dead_b", "dead_r", "dead_z")
-    pixels = archive / "healpix" / "main" / "dark" / "100"
-    place.run("convert", archive / "healpix" / "main" / "bright", pixels / "10000", "--precision", "exact")
-    place.run("convert", pixels / "10001")
-    place.run("sync", "--no-datasheet")
-    return place
+        mock("--tiles", 2, "--edge", "nan_flux")
+        mock("--tiles", 1, "--program", "bright", "--edge", "dead_b", "dead_r", "dead_z")
+        tiles = archive / "healpix" / "main"
+        place.run("convert", tiles / "bright", tiles / "dark" / "100" / "10000", "--precision", "exact")
+        place.run("convert", tiles / "dark" / "100" / "10001")
+        place.run("sync", "--no-datasheet")
+        place.report = place.json("stage", "run", "tokens")
+        yield place
 
 
 def files(root, product):
@@ -73,8 +79,7 @@ def compare(table, tokens, masked, median, flag):
 
 
 def test_every_token_is_what_numpy_makes_of_the_spectra(lake):
-    report = lake.json("stage", "run", "tokens")
-    assert report["totals"] == {"converted": 3} and report["left"] == 0
+    assert lake.report["totals"] == {"converted": 3} and lake.report["left"] == 0
     spectra, made = files(lake.lake, "spectra"), files(lake.lake, "tokens")
     assert set(spectra) == set(made) and len(made) == 3
     rows = empty = 0
@@ -83,7 +88,7 @@ def test_every_token_is_what_numpy_makes_of_the_spectra(lake):
         empty += compare(table, *expected(spectra[tile]))
         rows += len(table)
         assert table.select(KEYS).equals(pq.read_table(spectra[tile], columns=KEYS))
-        stage = json.loads(pq.read_schema(path).metadata[b"bifrost.stage"])
+        stage = json.loads(pq.ParquetFile(path).metadata.metadata[b"bifrost.stage"])
         assert stage == {"name": "tokens", "version": 1}
     # a spectrum without a good pixel has a flag, and no tokens
     dead = pq.read_table(made[DEAD])
@@ -96,7 +101,6 @@ def test_every_token_is_what_numpy_makes_of_the_spectra(lake):
 
 
 def test_arrays_carry_no_bounds_and_scalars_do(lake):
-    lake.run("stage", "run", "tokens")
     group = pq.ParquetFile(files(lake.lake, "tokens")["iron-main-dark-10000"]).metadata.row_group(0)
     columns = {c.path_in_schema: c for c in (group.column(i) for i in range(group.num_columns))}
     tokens = columns["tokens.list.element"]
@@ -106,18 +110,19 @@ def test_arrays_carry_no_bounds_and_scalars_do(lake):
 
 
 def test_questions_readers_and_the_datasheet_take_them_as_any_product(lake):
-    lake.run("stage", "run", "tokens")
     lake.run("sync")
     sheet = (lake.lake / "DATA_README.md").read_text()
     assert "**tokens**: 12 columns" in sheet and "| `tokens_masked` |" in sheet
     assert "tokens" in (lake.lake / "croissant.json").read_text()
     assert (lake.lake / "tokens" / "hats.properties").exists()
-    assert lake.json("verify", "--deep")["problems"] == []
+    assert lake.json("verify", "--deep")["findings"] == []
     # bounds of the scalars leave files out, also beside spectra
     found = lake.json("resolve", "tokens_flag >= 4", "--product", "tokens")["files"]
     assert [DEAD in file["path"] for file in found] == [True]
     out = lake.folder / "answer.parquet"
-    lake.run("read", "z > 0.1 AND tokens_flag = 0", "--columns", "target_id,z,tokens,tokens_median", "--out", out)
+    columns = "target_id,z,tokens,tokens_median"
+    question = ("z > 0.1 AND tokens_flag = 0", "--columns", columns)
+    lake.run("read", *question, "--format", "parquet", "--output", out)
     answer = pq.read_table(out)
     assert len(answer) > 10 and set(pa.compute.list_value_length(answer["tokens"]).to_pylist()) == {PATCHES * 64}
     by_target = {}
@@ -128,11 +133,24 @@ def test_questions_readers_and_the_datasheet_take_them_as_any_product(lake):
         assert tokens == by_target[target]
 
 
+def test_other_readers_see_the_same_arrays(lake):
+    path = files(lake.lake, "tokens")["iron-main-dark-10001"]
+    tokens, masked = expected(files(lake.lake, "spectra")["iron-main-dark-10001"])[:2]
+    frame = pl.read_parquet(path)
+    np.testing.assert_allclose(np.stack(frame["tokens"]), tokens.reshape(len(frame), -1), rtol=5e-7)
+    query = f"SELECT sum(len(tokens)), sum(list_sum(tokens_masked::INT[])) FROM '{path}'"
+    assert duckdb.sql(query).fetchall() == [(tokens.size, masked.sum())]
+    catalog = lsdb.open_catalog(lake.lake / "tokens", columns=["target_id", "tokens_flag", "tokens"]).compute()
+    rows = sum(pq.ParquetFile(made).metadata.num_rows for made in files(lake.lake, "tokens").values())
+    assert len(catalog) == rows and (catalog["tokens"].isna() == (catalog["tokens_flag"] == reference.EMPTY)).all()
+
+
 def test_the_reference_is_its_own_definition():
     """Row by row, with the plainest functions of numpy."""
     flux, ivar = reference.mock(12, 500, seed=2)
     for patch in (32, 64):
         tokens, masked, median, flag = reference.tokens(flux, ivar, patch)
+        np.testing.assert_array_equal(reference.tokens(flux, ivar, patch, reference.nanmedian)[0], tokens)
         assert tokens.shape == (12, -(-500 // patch), 2 * patch) and tokens.dtype == "f4"
         assert set(flag) >= {0, reference.FLOORED, reference.NEGATIVE, reference.EMPTY}
         for row in range(12):
