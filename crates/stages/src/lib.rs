@@ -10,3 +10,4 @@ pub mod mock;
 pub mod rrdetails;
 pub mod snr;
 pub mod stage;
+pub mod tokens;

@@ -65,13 +65,17 @@ impl<'a> Spectra<'a> {
         Ok(Self { offsets, pixels })
     }
 
+    /// All pixels of each row.
+    pub fn rows(self) -> impl ExactSizeIterator<Item = Pixels<'a>> {
+        let rows = self.offsets.windows(2);
+        rows.map(move |ends| self.pixels.part(ends[0] as usize, ends[1] as usize))
+    }
+
     /// An arm of each row; empty where the row has none of it.
     pub fn arms(self, arm: usize) -> impl Iterator<Item = Pixels<'a>> {
-        self.offsets.windows(2).map(move |ends| {
-            let (first, last) = (ends[0] as usize, ends[1] as usize);
-            let wave = &self.pixels.wavelength[first..last];
-            let starts = starts(wave);
-            self.pixels.part(first + starts[arm], first + starts[arm + 1])
+        self.rows().map(move |pixels| {
+            let starts = starts(pixels.wavelength);
+            pixels.part(starts[arm], starts[arm + 1])
         })
     }
 }
