@@ -105,6 +105,8 @@ pub enum Command {
     Read(commands::read::Args),
     /// Find rows near the positions of a list of your own
     Match(commands::crossmatch::Args),
+    /// Make a lake of its own of the rows that answer a question
+    Export(commands::export::Args),
     /// Say whether a saved snapshot still holds, or let go of its files
     Replay(commands::replay::Args),
 }

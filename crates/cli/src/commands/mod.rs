@@ -6,6 +6,7 @@ pub mod convert;
 pub mod crossmatch;
 pub mod db;
 pub mod diff;
+pub mod export;
 pub mod failures;
 pub mod fetch;
 pub mod gc;
@@ -49,6 +50,7 @@ pub fn run(ctx: &Context, command: Command) -> anyhow::Result<Exit> {
         Command::Resolve(args) => resolve::run(ctx, &args),
         Command::Read(args) => read::run(ctx, &args),
         Command::Match(args) => crossmatch::run(ctx, &args),
+        Command::Export(args) => export::run(ctx, &args),
         Command::Replay(args) => replay::run(ctx, &args),
     }
 }

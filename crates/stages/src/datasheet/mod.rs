@@ -18,6 +18,8 @@ mod view;
 use bifrost_core::layout::Lake;
 use bifrost_core::registry::facts::Facts;
 use curated::Merged;
+pub(crate) use archive::{ACKNOWLEDGEMENT, citation};
+pub(crate) use spell::{grouped, size, time};
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::{Serde, Value};
 use minijinja::{Environment, UndefinedBehavior};
