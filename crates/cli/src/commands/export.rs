@@ -31,7 +31,7 @@ pub fn run(ctx: &Context, args: &Args) -> anyhow::Result<Exit> {
     let query = Query { as_of: args.as_of.commit(ctx)?, ..args.selectors.query()? };
     let query = Query { columns: args.columns.clone(), ..query };
     let session = Session::from(ctx.registry()?);
-    let bar = progress::files(ctx.settings.quiet, "export");
+    let bar = progress::bar(&ctx.printer, 0, "files");
     let tell = |done, all: usize| {
         bar.set_length(all as u64);
         bar.set_position(done as u64);
