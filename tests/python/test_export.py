@@ -8,7 +8,7 @@ import shutil
 import subprocess
 
 import duckdb
-import hats
+from hats.io.validation import is_valid_catalog
 import lsdb
 import pyarrow.parquet as pq
 import pytest
@@ -56,7 +56,7 @@ def test_a_part_opens_with_no_database(place):
     for row in expected.to_pylist():
         assert together[row["target_id"]] == row
     # as anybody opens it
-    assert hats.io.validation.is_valid_catalog(folder / "spectra", strict=True)
+    assert is_valid_catalog(folder / "spectra", strict=True)
     assert sorted(lsdb.open_catalog(folder / "spectra", columns=["target_id"]).compute()["target_id"]) == sorted(together)
     with duckdb.connect() as connection:
         found = connection.execute(f"SELECT count(*) FROM '{folder}/spectra/dataset/**/*.parquet'").fetchall()

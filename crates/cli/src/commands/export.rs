@@ -48,7 +48,12 @@ pub fn run(ctx: &Context, args: &Args) -> anyhow::Result<Exit> {
         made => {
             ctx.printer.data(&made?, |made| {
                 let (rows, bytes) = (made.rows, size(made.bytes as i64));
-                format!("{}\n{rows} rows in {} files, {bytes}: {}\n", made.id, made.files, made.folder.display())
+                format!(
+                    "{}\n{rows} rows in {} files, {bytes}: {}\n",
+                    made.id,
+                    made.files,
+                    made.folder.display()
+                )
             })?;
             Ok(Exit::Ok)
         }

@@ -6,6 +6,7 @@ use arrow::datatypes::Schema;
 use bifrost_core::metadata::{DESCRIPTION, UNIT};
 use bifrost_core::sky::region::Spelled;
 use bifrost_core::snapshot::Saved;
+use minijinja::syntax::SyntaxConfig;
 use minijinja::{Environment, context};
 use std::collections::BTreeSet;
 
@@ -19,8 +20,9 @@ pub(super) fn render(
     releases: BTreeSet<&str>,
 ) -> Result<String, minijinja::Error> {
     let mut templates = Environment::new();
-    templates.set_trim_blocks(true);
-    templates.set_keep_trailing_newline(true);
+    let mut syntax = SyntaxConfig::builder();
+    syntax.trim_blocks(true).keep_trailing_newline(true);
+    templates.set_syntax(syntax.build()?);
     let asked = &saved.snapshot.question;
     let part = |what: &str, text: String| context! { what, text };
     let mut question = Vec::new();
@@ -42,7 +44,7 @@ pub(super) fn render(
     templates.render_str(
         TEMPLATE,
         context! {
-            product => asked.product,
+            product => &asked.product,
             rows => grouped(report.rows),
             files => grouped(report.files as u64),
             size => size(report.bytes),
@@ -50,7 +52,7 @@ pub(super) fn render(
             version => bifrost_core::VERSION,
             commit => report.commit,
             registry => saved.snapshot.registry.to_string(),
-            id => saved.id,
+            id => &saved.id,
             question,
             columns => columns.collect::<Vec<_>>(),
             citations => releases.into_iter().map(citation).collect::<BTreeSet<_>>(),
