@@ -31,6 +31,7 @@ pub mod registry;
 pub mod resolution;
 pub mod sky;
 pub mod snapshot;
+pub mod spectrum;
 pub mod sync;
 pub mod tile;
 pub mod votable;

@@ -67,7 +67,7 @@ pub(super) fn open(source: &Source) -> Result<Opened, Error> {
 
 /// The decoded footer. Statistics, which others got wrong, are not needed, and an Arrow schema
 /// that is not the file's is done without.
-fn metadata_of(file: &File) -> Result<ArrowReaderMetadata, ParquetError> {
+pub(crate) fn metadata_of(file: &File) -> Result<ArrowReaderMetadata, ParquetError> {
     let options = ArrowReaderOptions::new()
         .with_offset_index_policy(PageIndexPolicy::Optional)
         .with_column_stats_policy(ParquetStatisticsPolicy::SkipAll);
@@ -107,12 +107,12 @@ fn is_resolved(source: &Source, now: &Metadata) -> bool {
         && mtime_ns == i128::from(source.mtime_ns)
 }
 
-pub(super) fn damaged<E: Display>(path: &Path) -> impl Fn(E) -> Error {
+pub(crate) fn damaged<E: Display>(path: &Path) -> impl Fn(E) -> Error {
     move |reason| Error::Damaged { path: path.to_owned(), reason: reason.to_string() }
 }
 
 /// A panic while a file was read. One of the decoder tells of the file, not of this program.
-pub(super) fn gave_up(path: &Path, panicked: &Panicked) -> Error {
+pub(crate) fn gave_up(path: &Path, panicked: &Panicked) -> Error {
     let reason = match panicked.is_of_decoder() {
         true => "its pages are damaged".to_owned(),
         false => panicked.to_string(),

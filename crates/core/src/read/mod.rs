@@ -15,6 +15,7 @@ mod schema;
 mod tests;
 mod zipped;
 
+pub(crate) use file::{damaged, gave_up, metadata_of};
 pub use schema::COLUMNS_ALL;
 
 use crate::guard::guard;

@@ -1,0 +1,354 @@
+//! Spectra by TARGETID: from the registry to the row, from the row to its pixels.
+//!
+//! [`Spectra`] looks objects up in the registry, in one statement, and reads of the files only what
+//! holds their spectra (`table`: the pages of a row in Parquet). Files that were read stay open with
+//! their footers decoded, so many of them (`cache`); whether a file is still the one that the
+//! registry knows, its size and time say before every read. A handle is cheap to clone, and any
+//! number of threads may use it at once: nothing is read under a lock.
+
+mod cache;
+mod table;
+
+use crate::blocking::run_blocking;
+use crate::read;
+use crate::registry::spectra::SpectrumRow;
+use crate::registry::{self, Registry};
+use crate::resolution::place::Places;
+use crate::withdraw::Version;
+use cache::Cache;
+use rayon::prelude::*;
+use serde::Serialize;
+use std::cmp::Reverse;
+use std::collections::HashMap;
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use table::Table;
+
+/// Files that a handle keeps open unless it is told otherwise.
+pub const FILES_OPEN: usize = 256;
+
+/// Which of an object's spectra; what is `None` may be any.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Which {
+    /// Production of the archive.
+    pub release: Option<String>,
+    /// Survey.
+    pub survey: Option<String>,
+    /// Program.
+    pub program: Option<String>,
+}
+
+/// An observed object: what the catalog knows of it, and where its spectrum lies.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Observed {
+    /// TARGETID.
+    pub target_id: i64,
+    /// Production of the archive.
+    pub release: Option<String>,
+    /// Survey.
+    pub survey: Option<String>,
+    /// Program.
+    pub program: Option<String>,
+    /// Pixel (nside 64, NESTED).
+    pub healpix: Option<i32>,
+    /// Right ascension, ICRS, degrees.
+    pub ra: Option<f64>,
+    /// Declination, ICRS, degrees.
+    pub dec: Option<f64>,
+    /// Redshift.
+    pub z: Option<f64>,
+    /// Error of the redshift.
+    pub zerr: Option<f64>,
+    /// Difference of chi2 to the next best fit.
+    pub deltachi2: Option<f64>,
+    /// Warnings of the redshift fit; 0: none.
+    pub zwarn: Option<i64>,
+    /// Class: GALAXY, QSO or STAR.
+    pub spectype: Option<String>,
+    /// Subclass.
+    pub subtype: Option<String>,
+    /// Whether it is the best of the object's rows.
+    pub is_primary: bool,
+    /// The file, as it can be opened from here.
+    #[serde(rename = "file")]
+    pub path: PathBuf,
+    /// Row in it, from 0.
+    pub row: u64,
+    #[serde(skip)]
+    file: Source,
+}
+
+/// A row of a version of a file.
+#[derive(Debug, Clone, PartialEq)]
+struct Source {
+    path: PathBuf,
+    size_bytes: i64,
+    mtime_ns: i64,
+    row: u64,
+    target_id: i64,
+}
+
+/// The pixels of a spectrum: arrays of one length. Of the arms as they were taken, one after the
+/// other, b, r, z, which overlap; or of one grid.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Pixels {
+    /// Å, vacuum.
+    pub wavelength: Arc<[f64]>,
+    /// 10⁻¹⁷ erg/s/cm²/Å.
+    pub flux: Vec<f32>,
+    /// Inverse variance of the flux.
+    pub ivar: Vec<f32>,
+    /// Mask bits; 0: good.
+    pub mask: Vec<i32>,
+}
+
+/// A spectrum.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Spectrum {
+    /// Of what.
+    #[serde(flatten)]
+    pub about: Observed,
+    /// Its pixels.
+    #[serde(flatten)]
+    pub pixels: Pixels,
+}
+
+/// Why there is no spectrum.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The registry refused.
+    #[error(transparent)]
+    Registry(#[from] registry::Error),
+    /// The file refused.
+    #[error(transparent)]
+    Read(#[from] read::Error),
+    /// The catalog does not know it.
+    #[error("no spectrum of TARGETID {target_id}{} is in the catalog", told(.which))]
+    Unknown {
+        /// The TARGETID.
+        target_id: i64,
+        /// What was asked for.
+        which: Which,
+    },
+    /// The row has no spectrum.
+    #[error("{} has no {column} in this row: make it again with arrays", path.display())]
+    NoSpectrum {
+        /// The file.
+        path: PathBuf,
+        /// The column.
+        column: &'static str,
+    },
+    /// The file has no spectra.
+    #[error("{} has no column {column}: it holds no spectra", path.display())]
+    NoColumn {
+        /// The file.
+        path: PathBuf,
+        /// The column.
+        column: &'static str,
+    },
+}
+
+fn told(which: &Which) -> String {
+    let Which { release, survey, program } = which;
+    [("release", release), ("survey", survey), ("program", program)]
+        .into_iter()
+        .filter_map(|(what, name)| Some(format!(" of {what} {}", name.as_ref()?)))
+        .collect()
+}
+
+/// Spectra by TARGETID. Clones share what is open.
+#[derive(Debug, Clone)]
+pub struct Spectra(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    registry: Registry,
+    tables: Cache<Table>,
+}
+
+impl Spectra {
+    /// Of a registry, with [`FILES_OPEN`].
+    #[must_use]
+    pub fn new(registry: Registry) -> Self {
+        Self::with_files_open(registry, FILES_OPEN)
+    }
+
+    /// Of a registry; so many files are kept open.
+    #[must_use]
+    pub fn with_files_open(registry: Registry, files: usize) -> Self {
+        Self(Arc::new(Inner { registry, tables: Cache::new(files) }))
+    }
+
+    /// An object's spectra: of one that was observed in several programs there are several. The
+    /// primary one comes first, then they are in the order of release, survey, program and pixel.
+    ///
+    /// Files are read on the calling thread.
+    ///
+    /// # Errors
+    /// [`Error::Unknown`] where there is none; else [`Error`].
+    pub async fn spectrum(&self, target_id: i64, which: &Which) -> Result<Vec<Spectrum>, Error> {
+        let found = self.find(&[target_id], which).await?;
+        if found.is_empty() {
+            return Err(Error::Unknown { target_id, which: which.clone() });
+        }
+        match found.into_iter().map(|about| self.read(about)).collect() {
+            // published between look-up and reading: what is there now, the registry knows by now
+            Err(Error::Read(read::Error::Changed(_) | read::Error::Vanished(_))) => {
+                let found = self.find(&[target_id], which).await?;
+                found.into_iter().map(|about| self.read(about)).collect()
+            }
+            read => read,
+        }
+    }
+
+    /// The spectra of objects, in the order in which these are named, each as in
+    /// [`Spectra::spectrum`]; those that the catalog does not know are left out. Files are read on all
+    /// cores.
+    ///
+    /// # Errors
+    /// [`Error`]: where one cannot be read, none is given.
+    pub async fn spectra(
+        &self,
+        target_ids: &[i64],
+        which: &Which,
+    ) -> Result<Vec<Spectrum>, Error> {
+        let found = self.find(target_ids, which).await?;
+        let this = self.clone();
+        run_blocking(move || found.into_par_iter().map(|about| this.read(about)).collect()).await
+    }
+
+    /// Where the spectra of objects lie, as [`Spectra::spectra`] orders them; [`Spectra::read`] reads
+    /// them. Of copies of a tile in several lakes the one that can be opened from here is named.
+    ///
+    /// # Errors
+    /// [`Error::Registry`]; [`Error::Read`] where a spectrum lies on other machines only.
+    pub async fn find(&self, target_ids: &[i64], which: &Which) -> Result<Vec<Observed>, Error> {
+        let resolver = self.0.registry.resolver(None).await?;
+        let asked = [&which.release, &which.survey, &which.program].map(|name| name.as_deref());
+        let rows = resolver.spectra(target_ids, asked).await?;
+        let mut places = Places::reachable(&resolver.places().await?);
+        if rows.iter().any(|row| !places.has(row.lake_id)) {
+            places = Places::reachable(&resolver.places_now().await?);
+        }
+        drop(resolver);
+        let mut rank = HashMap::with_capacity(target_ids.len());
+        for (at, target_id) in target_ids.iter().enumerate() {
+            rank.entry(*target_id).or_insert(at);
+        }
+        let (mut here, mut elsewhere) = (Vec::with_capacity(rows.len()), Vec::new());
+        for row in rows {
+            let (path, uri) = places.of(row.lake_id, &row.file.path);
+            match uri.filter(|uri| !uri.contains("://")) {
+                Some(uri) => here.push(Observed::of(row, uri.into())),
+                None => {
+                    let node = places.node_of(row.lake_id).map_or("unknown", |node| node);
+                    let file = format!("{node}:{}", path.display());
+                    elsewhere.push((Observed::of(row, path), file));
+                }
+            }
+        }
+        let rank = |of: &Observed| rank.get(&of.target_id).copied();
+        here.sort_by(|one, other| {
+            let by_tile = rank(one).cmp(&rank(other)).then_with(|| one.tile().cmp(&other.tile()));
+            by_tile
+                .then_with(|| other.is_primary.cmp(&one.is_primary))
+                .then_with(|| one.path.cmp(&other.path))
+        });
+        here.dedup_by(|next, one| next.is_copy_of(one));
+        here.sort_by_key(|of| (rank(of), Reverse(of.is_primary)));
+        elsewhere.retain(|(of, _)| !here.iter().any(|one| of.is_copy_of(one)));
+        if elsewhere.is_empty() {
+            return Ok(here);
+        }
+        let mut files: Vec<String> = elsewhere.into_iter().map(|(_, file)| file).collect();
+        files.sort();
+        files.dedup();
+        Err(read::Error::Unreachable(files).into())
+    }
+
+    /// Reads a spectrum that was found, on the calling thread.
+    ///
+    /// # Errors
+    /// [`Error::Read`] where the file is no longer what was found, or is damaged;
+    /// [`Error::NoSpectrum`], [`Error::NoColumn`].
+    pub fn read(&self, about: Observed) -> Result<Spectrum, Error> {
+        let pixels = self.table(&about.file)?.pixels(&about.file)?;
+        Ok(Spectrum { about, pixels })
+    }
+
+    /// The open file that a row is in.
+    fn table(&self, source: &Source) -> Result<Arc<Table>, Error> {
+        let path = &source.path;
+        let now = std::fs::metadata(path).map_err(refused(path))?;
+        let version = source.checked(Version::from(&now))?;
+        if let Some(table) = self.0.tables.get(path, version) {
+            return Ok(table);
+        }
+        let file = File::open(path).map_err(refused(path))?;
+        let now = file.metadata().map_err(refused(path))?;
+        let version = source.checked(Version::from(&now))?;
+        let table = Arc::new(Table::open(file, now.len(), path)?);
+        self.0.tables.put(path, version, table.clone());
+        Ok(table)
+    }
+}
+
+fn refused(path: &Path) -> impl Fn(io::Error) -> read::Error {
+    |error| match error.kind() {
+        io::ErrorKind::NotFound => read::Error::Vanished(path.to_owned()),
+        _ => read::Error::Io { path: path.to_owned(), source: error },
+    }
+}
+
+impl Source {
+    /// The version that is there, if it is the one that was registered.
+    fn checked(&self, now: Version) -> Result<Version, read::Error> {
+        if (now.size_bytes, now.mtime_ns) == (self.size_bytes, self.mtime_ns) {
+            Ok(now)
+        } else {
+            Err(read::Error::Changed(self.path.clone()))
+        }
+    }
+}
+
+impl Observed {
+    fn of(row: SpectrumRow, path: PathBuf) -> Self {
+        let file = Source {
+            path: path.clone(),
+            size_bytes: row.file.size_bytes,
+            mtime_ns: row.file.mtime_ns,
+            row: u64::try_from(row.row_index).unwrap_or_default(),
+            target_id: row.target_id,
+        };
+        Self {
+            target_id: row.target_id,
+            release: row.release,
+            survey: row.survey,
+            program: row.program,
+            healpix: row.healpix,
+            ra: row.ra,
+            dec: row.dec,
+            z: row.z,
+            zerr: row.zerr,
+            deltachi2: row.deltachi2,
+            zwarn: row.zwarn,
+            spectype: row.spectype,
+            subtype: row.subtype,
+            is_primary: row.is_primary,
+            path,
+            row: file.row,
+            file,
+        }
+    }
+
+    fn tile(&self) -> (Option<&str>, Option<&str>, Option<&str>, Option<i32>) {
+        (self.release.as_deref(), self.survey.as_deref(), self.program.as_deref(), self.healpix)
+    }
+
+    /// Whether it is the same observation, in another file.
+    fn is_copy_of(&self, other: &Self) -> bool {
+        self.target_id == other.target_id && self.tile() == other.tile() && self.path != other.path
+    }
+}

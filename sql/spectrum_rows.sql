@@ -1,0 +1,14 @@
+-- Where the spectra of objects lie: a row for each row of the catalog that is of them, with what the
+-- catalog knows of it, and the spectra store that holds the same row, where there is one.
+-- $1 TARGETIDs; $2 release, $3 survey, $4 program, each of them NULL for any; $5 the product.
+SELECT r.target_id, f.lake_id, r.row_index, f.path, f.size_bytes, f.mtime_ns,
+       coalesce(l.release, f.release) AS release, coalesce(l.survey, f.survey) AS survey,
+       coalesce(l.program, f.program) AS program, coalesce(l.healpix, f.healpix) AS healpix,
+       r.ra, r.dec, r.z, r.zerr, r.deltachi2, l.zwarn, l.spectype, l.subtype, r.is_primary
+FROM catalog_rows r
+JOIN file_registry f USING (file_id)
+LEFT JOIN catalog_labels l USING (label_id)
+WHERE r.target_id = ANY ($1::int8[]) AND f.product = $5::text AND f.state = 'live' AND f.in_catalog
+  AND ($2::text IS NULL OR coalesce(l.release, f.release) = $2)
+  AND ($3::text IS NULL OR coalesce(l.survey, f.survey) = $3)
+  AND ($4::text IS NULL OR coalesce(l.program, f.program) = $4)
