@@ -103,6 +103,8 @@ pub enum Command {
     Resolve(commands::resolve::Args),
     /// Read the rows that answer a question
     Read(commands::read::Args),
+    /// Show an object's spectrum, or write it as CSV, JSON, FITS or a figure
+    Spectrum(commands::spectrum::Args),
     /// Say whether a saved snapshot still holds, or let go of its files
     Replay(commands::replay::Args),
 }

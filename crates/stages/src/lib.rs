@@ -9,4 +9,5 @@ mod hashed;
 pub mod mock;
 pub mod rrdetails;
 pub mod snr;
+pub mod spectrum;
 pub mod stage;

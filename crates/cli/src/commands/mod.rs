@@ -16,6 +16,7 @@ pub mod read;
 pub mod replay;
 pub mod resolve;
 pub mod run;
+pub mod spectrum;
 pub mod stage;
 pub mod status;
 pub mod sync;
@@ -47,6 +48,7 @@ pub fn run(ctx: &Context, command: Command) -> anyhow::Result<Exit> {
         Command::Diff(args) => diff::run(ctx, &args),
         Command::Resolve(args) => resolve::run(ctx, &args),
         Command::Read(args) => read::run(ctx, &args),
+        Command::Spectrum(args) => spectrum::run(ctx, &args),
         Command::Replay(args) => replay::run(ctx, &args),
     }
 }

@@ -66,7 +66,8 @@ mod tests {
         let version = |inode| Version { size_bytes: 1, mtime_ns: 1, inode };
         let cache = Cache::new(2);
         let get = |name: &str, inode| cache.get(Path::new(name), version(inode)).map(|n| *n);
-        let put = |name: &str, inode, what| cache.put(Path::new(name), version(inode), Arc::new(what));
+        let put =
+            |name: &str, inode, what| cache.put(Path::new(name), version(inode), Arc::new(what));
         put("a", 1, 10);
         put("b", 2, 20);
         assert_eq!((get("a", 1), get("a", 9)), (Some(10), None));

@@ -6,8 +6,11 @@
 //! registry knows, its size and time say before every read. A handle is cheap to clone, and any
 //! number of threads may use it at once: nothing is read under a lock.
 
+mod arms;
 mod cache;
 mod table;
+
+pub use arms::{ARMS, arms};
 
 use crate::blocking::run_blocking;
 use crate::read;
@@ -15,6 +18,8 @@ use crate::registry::spectra::SpectrumRow;
 use crate::registry::{self, Registry};
 use crate::resolution::place::Places;
 use crate::withdraw::Version;
+use bifrost_science::coadd::{self, coadd};
+use bifrost_science::grid::COADDED;
 use cache::Cache;
 use rayon::prelude::*;
 use serde::Serialize;
@@ -23,7 +28,7 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use table::Table;
 
 /// Files that a handle keeps open unless it is told otherwise.
@@ -140,6 +145,16 @@ pub enum Error {
         /// The column.
         column: &'static str,
     },
+    /// Its wavelengths are not the survey's.
+    #[error("{}: TARGETID {target_id} cannot be coadded: {source}", path.display())]
+    Coadd {
+        /// The file.
+        path: PathBuf,
+        /// The TARGETID.
+        target_id: i64,
+        /// What is wrong.
+        source: coadd::Error,
+    },
     /// The file has no spectra.
     #[error("{} has no column {column}: it holds no spectra", path.display())]
     NoColumn {
@@ -209,11 +224,7 @@ impl Spectra {
     ///
     /// # Errors
     /// [`Error`]: where one cannot be read, none is given.
-    pub async fn spectra(
-        &self,
-        target_ids: &[i64],
-        which: &Which,
-    ) -> Result<Vec<Spectrum>, Error> {
+    pub async fn spectra(&self, target_ids: &[i64], which: &Which) -> Result<Vec<Spectrum>, Error> {
         let found = self.find(target_ids, which).await?;
         let this = self.clone();
         run_blocking(move || found.into_par_iter().map(|about| this.read(about)).collect()).await
@@ -292,6 +303,27 @@ impl Spectra {
         let table = Arc::new(Table::open(file, now.len(), path)?);
         self.0.tables.put(path, version, table.clone());
         Ok(table)
+    }
+}
+
+impl Spectrum {
+    /// The spectrum with its arms coadded, on the survey's grid: 7,781 pixels of 0.8 Å from 3600 Å.
+    ///
+    /// # Errors
+    /// [`Error::Coadd`] where its wavelengths are not on that grid.
+    pub fn coadded(self) -> Result<Self, Error> {
+        static WAVELENGTH: LazyLock<Arc<[f64]>> = LazyLock::new(|| COADDED.wavelengths().collect());
+        let Self { about, pixels } = self;
+        match coadd(&pixels.wavelength, &pixels.flux, &pixels.ivar, &pixels.mask) {
+            Ok(coadd::Coadded { flux, ivar, mask }) => {
+                let wavelength = WAVELENGTH.clone();
+                Ok(Self { about, pixels: Pixels { wavelength, flux, ivar, mask } })
+            }
+            Err(source) => {
+                let (path, target_id) = (about.path, about.target_id);
+                Err(Error::Coadd { path, target_id, source })
+            }
+        }
     }
 }
 

@@ -42,9 +42,8 @@ impl Table {
         let mut columns = [0; COLUMNS.len()];
         for (place, name) in columns.iter_mut().zip(COLUMNS) {
             let names = metadata.schema().fields().iter().map(|field| field.name().as_str());
-            *place = column::find(names, name).ok_or_else(|| {
-                Error::NoColumn { path: path.to_owned(), column: name }
-            })?;
+            *place = column::find(names, name)
+                .ok_or_else(|| Error::NoColumn { path: path.to_owned(), column: name })?;
         }
         Ok(Self { file: Shared { file: Arc::new(file), size_bytes }, metadata, columns })
     }
@@ -115,7 +114,11 @@ impl Table {
         let names = schema.fields().iter().map(|field| field.name().as_str());
         let found = column::find(names, name).map(|at| batch.column(at));
         let found = found.ok_or_else(|| Error::NoColumn { path: path.to_owned(), column: name })?;
-        if found.data_type() == wanted { Ok(found.clone()) } else { Ok(cast(found, wanted).map_err(damaged(path))?) }
+        if found.data_type() == wanted {
+            Ok(found.clone())
+        } else {
+            Ok(cast(found, wanted).map_err(damaged(path))?)
+        }
     }
 
     /// The one list in a column.
@@ -134,7 +137,9 @@ impl Table {
         let values = lists.value(0);
         let values = values.as_primitive::<T>();
         if values.null_count() > 0 {
-            return Err(damaged(path)(format!("{} has NULL among its pixels", COLUMNS[place])).into());
+            return Err(
+                damaged(path)(format!("{} has NULL among its pixels", COLUMNS[place])).into()
+            );
         }
         Ok(values.values().to_vec())
     }
