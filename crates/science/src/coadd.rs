@@ -14,13 +14,16 @@
 //! and where no arm has a pixel, because the range was cut, flux, ivar and mask are 0. So `ivar > 0`
 //! alone says whether a pixel is good.
 //!
-//! This is what `coadd_cameras` of desispec does, but for: (1) where every arm is masked, desispec
-//! falls back on the unmasked mean and keeps the mask, so that its ivar may be above 0 where its mask
-//! is set, while here such a pixel has no weight; (2) desispec combines exposures, too, leaves out those
-//! of bad fibres, may clip cosmic rays and propagates the resolution, all of which is done before, or
-//! not needed, where arms of coadded spectra are combined; (3) its tolerance is 1e-4 Å, and its grid
-//! ends where the arms do; (4) it adds in the precision of its input, here sums are in f64 and rounded
-//! once, so that a pixel of one arm alone keeps its flux to the last bit.
+//! This is what `coadd_cameras` of desispec does, but for:
+//!
+//! 1. Where every arm is masked, newer versions of desispec fall back on the unmasked mean and keep
+//!    the mask, so that ivar may be above 0 where the mask is set; older ones give flux and ivar 0,
+//!    as here, but a mask of 0 wherever arms overlap.
+//! 2. It combines exposures, leaves out those of bad fibres, may clip cosmic rays and propagates the
+//!    resolution. Here each arm is one spectrum, in which that was done, and resolution is left out.
+//! 3. Its grid ends where the arms do, and its tolerance is 1e-4 Å; here the grid is always the same.
+//! 4. It adds up in f32. Here sums are in f64 and rounded once, so that the pixel of one good arm
+//!    keeps its flux to the last bit.
 //!
 //! ```
 //! use bifrost_science::{coadd::coadd, grid::COADDED};

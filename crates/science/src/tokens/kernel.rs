@@ -1,0 +1,105 @@
+//! Spectra become tokens, one after another, with the widest vectors that the processor has.
+//!
+//! The code is the same for all; results are, too, as every step is rounded as IEEE 754 says.
+
+use super::median::{key, median};
+use super::{EMPTY, FLOORED, IVAR_FLOOR, MEDIAN_FLOOR, NEGATIVE, Tokenizer, TokensMut};
+
+/// Spectra in patches of `P` pixels. All lengths fit together.
+pub(super) fn rows<const P: usize>(
+    shape: Tokenizer,
+    flux: &[f32],
+    ivar: &[f32],
+    into: TokensMut<'_>,
+) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        #[target_feature(enable = "avx2")]
+        fn avx2<const P: usize>(shape: Tokenizer, flux: &[f32], ivar: &[f32], into: TokensMut<'_>) {
+            each_row::<P>(shape, flux, ivar, into);
+        }
+        if is_x86_feature_detected!("avx2") {
+            // SAFETY: the processor has what the function needs.
+            return unsafe { avx2::<P>(shape, flux, ivar, into) };
+        }
+    }
+    each_row::<P>(shape, flux, ivar, into);
+}
+
+#[inline(always)]
+fn each_row<const P: usize>(shape: Tokenizer, flux: &[f32], ivar: &[f32], into: TokensMut<'_>) {
+    let mut keys = vec![0; shape.pixels];
+    let spectra = flux.chunks_exact(shape.pixels).zip(ivar.chunks_exact(shape.pixels));
+    let tokens = into.tokens.chunks_exact_mut(shape.patches() * 2 * P);
+    let masked = into.masked.chunks_exact_mut(shape.patches());
+    let ends = into.median.iter_mut().zip(into.flag);
+    for ((((flux, ivar), tokens), masked), (median, flag)) in
+        spectra.zip(tokens).zip(masked).zip(ends)
+    {
+        (*median, *flag) = level(flux, ivar, &mut keys);
+        let factor = if *flag == EMPTY { 1.0 } else { 1.0 / median.abs().max(MEDIAN_FLOOR) };
+        patches::<P>(flux, ivar, factor, tokens, masked);
+    }
+}
+
+#[inline(always)]
+fn is_good(flux: f32, ivar: f32) -> bool {
+    // each comparison is false for NaN
+    (flux.abs() < f32::INFINITY) & (ivar > 0.0) & (ivar < f32::INFINITY)
+}
+
+/// The median of a spectrum's good pixels, and what there is to say of it.
+#[inline(always)]
+fn level(flux: &[f32], ivar: &[f32], keys: &mut [u32]) -> (f32, u8) {
+    let mut good = 0;
+    for ((flux, ivar), to) in flux.iter().zip(ivar).zip(&mut *keys) {
+        let is_good = is_good(*flux, *ivar);
+        // bad ones are behind all others
+        *to = if is_good { key(*flux) } else { u32::MAX };
+        good += u32::from(is_good);
+    }
+    if good == 0 {
+        return (f32::NAN, EMPTY);
+    }
+    let median = median(keys, good as usize);
+    let floored = if median.abs() < MEDIAN_FLOOR { FLOORED } else { 0 };
+    (median, floored | if median < 0.0 { NEGATIVE } else { 0 })
+}
+
+#[inline(always)]
+fn patches<const P: usize>(
+    flux: &[f32],
+    ivar: &[f32],
+    factor: f32,
+    tokens: &mut [f32],
+    masked: &mut [bool],
+) {
+    let (flux, flux_rest) = flux.as_chunks::<P>();
+    let (ivar, ivar_rest) = ivar.as_chunks::<P>();
+    let (tokens, tokens_rest) = tokens.split_at_mut(flux.len() * 2 * P);
+    let all = flux.iter().zip(ivar).zip(tokens.chunks_exact_mut(2 * P));
+    for (((flux, ivar), token), masked) in all.zip(&mut *masked) {
+        *masked = patch(flux, ivar, factor, token);
+    }
+    if let Some(last) = masked.get_mut(flux.len()) {
+        let (mut flux, mut ivar) = ([0.0; P], [0.0; P]);
+        flux[..flux_rest.len()].copy_from_slice(flux_rest);
+        ivar[..ivar_rest.len()].copy_from_slice(ivar_rest);
+        *last = patch(&flux, &ivar, factor, tokens_rest);
+    }
+}
+
+/// Says whether more than half of its pixels are bad.
+#[inline(always)]
+fn patch<const P: usize>(flux: &[f32; P], ivar: &[f32; P], factor: f32, token: &mut [f32]) -> bool {
+    let (to_flux, to_sigma) = token.split_at_mut(P);
+    let mut bad = 0;
+    for (((flux, ivar), to_flux), to_sigma) in flux.iter().zip(ivar).zip(to_flux).zip(to_sigma) {
+        let is_good = is_good(*flux, *ivar);
+        bad += u32::from(!is_good);
+        *to_flux = if is_good { *flux * factor } else { 0.0 };
+        let ivar = if is_good { *ivar } else { 0.0 };
+        *to_sigma = factor / ivar.max(IVAR_FLOOR).sqrt();
+    }
+    bad as usize > P / 2
+}
