@@ -32,6 +32,7 @@ pub mod resolution;
 pub mod sky;
 pub mod snapshot;
 pub mod spectrum;
+pub mod store;
 pub mod sync;
 pub mod tile;
 pub mod votable;
