@@ -26,6 +26,8 @@ pub(crate) struct SpectrumRow {
     pub(crate) spectype: Option<String>,
     pub(crate) subtype: Option<String>,
     pub(crate) is_primary: bool,
+    /// The spectra store that holds the same row, and the group.
+    pub(crate) store: Option<(PlacedFile, String)>,
 }
 
 /// A version of a file, by its path in its lake.
@@ -43,7 +45,16 @@ impl SpectrumRow {
             size_bytes: row.try_get(4)?,
             mtime_ns: row.try_get(5)?,
         };
+        let path: Option<String> = row.try_get(19)?;
+        let in_store = |path| {
+            let (size_bytes, mtime_ns) = (row.try_get(20)?, row.try_get(21)?);
+            Ok::<_, tokio_postgres::Error>((
+                PlacedFile { path, size_bytes, mtime_ns },
+                row.try_get(22)?,
+            ))
+        };
         Ok(Self {
+            store: path.map(in_store).transpose()?,
             target_id: row.try_get(0)?,
             lake_id: row.try_get(1)?,
             row_index: row.try_get(2)?,

@@ -1,20 +1,23 @@
 //! Spectra by TARGETID: from the registry to the row, from the row to its pixels.
 //!
 //! [`Spectra`] looks objects up in the registry, in one statement, and reads of the files only what
-//! holds their spectra (`table`: the pages of a row in Parquet). Files that were read stay open with
+//! holds their spectra: the chunks of a row where the pixel has a spectra store (`store`, see
+//! [`crate::store`]), else the pages of a row in Parquet (`table`). A store that cannot be read is told
+//! in the log, and Parquet is read instead. Files that were read stay open with
 //! their footers decoded, so many of them (`cache`); whether a file is still the one that the
 //! registry knows, its size and time say before every read. A handle is cheap to clone, and any
 //! number of threads may use it at once: nothing is read under a lock.
 
 mod arms;
 mod cache;
+mod store;
 mod table;
 
 pub use arms::{ARMS, arms};
 
 use crate::blocking::run_blocking;
 use crate::read;
-use crate::registry::spectra::SpectrumRow;
+use crate::registry::spectra::{PlacedFile, SpectrumRow};
 use crate::registry::{self, Registry};
 use crate::resolution::place::Places;
 use crate::withdraw::Version;
@@ -29,6 +32,7 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
+use store::Store;
 use table::Table;
 
 /// Files that a handle keeps open unless it is told otherwise.
@@ -81,8 +85,12 @@ pub struct Observed {
     pub path: PathBuf,
     /// Row in it, from 0.
     pub row: u64,
+    /// The spectra store that holds the same row, where there is one.
+    pub store: Option<PathBuf>,
     #[serde(skip)]
     file: Source,
+    #[serde(skip)]
+    in_store: Option<(Source, String)>,
 }
 
 /// A row of a version of a file.
@@ -137,6 +145,14 @@ pub enum Error {
         /// What was asked for.
         which: Which,
     },
+    /// The spectra store refused, and there is no other.
+    #[error("{} {source}", path.display())]
+    Store {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: crate::store::Error,
+    },
     /// The row has no spectrum.
     #[error("{} has no {column} in this row: make it again with arrays", path.display())]
     NoSpectrum {
@@ -181,6 +197,7 @@ pub struct Spectra(Arc<Inner>);
 struct Inner {
     registry: Registry,
     tables: Cache<Table>,
+    stores: Cache<Store>,
 }
 
 impl Spectra {
@@ -190,10 +207,11 @@ impl Spectra {
         Self::with_files_open(registry, FILES_OPEN)
     }
 
-    /// Of a registry; so many files are kept open.
+    /// Of a registry; so many files of each kind are kept open.
     #[must_use]
     pub fn with_files_open(registry: Registry, files: usize) -> Self {
-        Self(Arc::new(Inner { registry, tables: Cache::new(files) }))
+        let (tables, stores) = (Cache::new(files), Cache::new(files));
+        Self(Arc::new(Inner { registry, tables, stores }))
     }
 
     /// An object's spectra: of one that was observed in several programs there are several. The
@@ -252,11 +270,16 @@ impl Spectra {
         for row in rows {
             let (path, uri) = places.of(row.lake_id, &row.file.path);
             match uri.filter(|uri| !uri.contains("://")) {
-                Some(uri) => here.push(Observed::of(row, uri.into())),
+                Some(uri) => {
+                    let store = row.store.as_ref().and_then(|(file, _)| {
+                        places.of(row.lake_id, &file.path).1.map(PathBuf::from)
+                    });
+                    here.push(Observed::of(row, uri.into(), store));
+                }
                 None => {
                     let node = places.node_of(row.lake_id).map_or("unknown", |node| node);
                     let file = format!("{node}:{}", path.display());
-                    elsewhere.push((Observed::of(row, path), file));
+                    elsewhere.push((Observed::of(row, path, None), file));
                 }
             }
         }
@@ -285,24 +308,35 @@ impl Spectra {
     /// [`Error::Read`] where the file is no longer what was found, or is damaged;
     /// [`Error::NoSpectrum`], [`Error::NoColumn`].
     pub fn read(&self, about: Observed) -> Result<Spectrum, Error> {
-        let pixels = self.table(&about.file)?.pixels(&about.file)?;
+        let in_store = about.in_store.as_ref().map(|(source, group)| self.in_store(source, group));
+        let pixels = match in_store {
+            Some(Ok(Some(pixels))) => pixels,
+            Some(Ok(None)) | None => self.in_table(&about.file)?,
+            Some(Err(error)) => match self.in_table(&about.file) {
+                // its arrays are in the store, and nowhere else
+                Err(Error::NoSpectrum { .. } | Error::NoColumn { .. }) => return Err(error),
+                instead => {
+                    tracing::warn!(
+                        "{error}; the arrays of {} are read instead",
+                        about.path.display()
+                    );
+                    instead?
+                }
+            },
+        };
         Ok(Spectrum { about, pixels })
     }
 
-    /// The open file that a row is in.
-    fn table(&self, source: &Source) -> Result<Arc<Table>, Error> {
+    fn in_table(&self, source: &Source) -> Result<Pixels, Error> {
         let path = &source.path;
-        let now = std::fs::metadata(path).map_err(refused(path))?;
-        let version = source.checked(Version::from(&now))?;
-        if let Some(table) = self.0.tables.get(path, version) {
-            return Ok(table);
-        }
-        let file = File::open(path).map_err(refused(path))?;
-        let now = file.metadata().map_err(refused(path))?;
-        let version = source.checked(Version::from(&now))?;
-        let table = Arc::new(Table::open(file, now.len(), path)?);
-        self.0.tables.put(path, version, table.clone());
-        Ok(table)
+        let open = |file, size_bytes| Table::open(file, size_bytes, path);
+        source.opened(&self.0.tables, open)?.pixels(source)
+    }
+
+    fn in_store(&self, source: &Source, group: &str) -> Result<Option<Pixels>, Error> {
+        let refused = |error| Error::Store { path: source.path.clone(), source: error };
+        let open = |file, size_bytes| Store::open(file, size_bytes).map_err(refused);
+        source.opened(&self.0.stores, open)?.pixels(group, source).map_err(refused)
     }
 }
 
@@ -335,6 +369,26 @@ fn refused(path: &Path) -> impl Fn(io::Error) -> read::Error {
 }
 
 impl Source {
+    /// The open file, if it is the one that was registered.
+    fn opened<T>(
+        &self,
+        cache: &Cache<T>,
+        open: impl FnOnce(File, u64) -> Result<T, Error>,
+    ) -> Result<Arc<T>, Error> {
+        let path = &self.path;
+        let now = std::fs::metadata(path).map_err(refused(path))?;
+        let version = self.checked(Version::from(&now))?;
+        if let Some(opened) = cache.get(path, version) {
+            return Ok(opened);
+        }
+        let file = File::open(path).map_err(refused(path))?;
+        let now = file.metadata().map_err(refused(path))?;
+        let version = self.checked(Version::from(&now))?;
+        let opened = Arc::new(open(file, now.len())?);
+        cache.put(path, version, opened.clone());
+        Ok(opened)
+    }
+
     /// The version that is there, if it is the one that was registered.
     fn checked(&self, now: Version) -> Result<Version, read::Error> {
         if (now.size_bytes, now.mtime_ns) == (self.size_bytes, self.mtime_ns) {
@@ -346,14 +400,17 @@ impl Source {
 }
 
 impl Observed {
-    fn of(row: SpectrumRow, path: PathBuf) -> Self {
-        let file = Source {
+    fn of(row: SpectrumRow, path: PathBuf, store: Option<PathBuf>) -> Self {
+        let source = |path: &PathBuf, file: &PlacedFile| Source {
             path: path.clone(),
-            size_bytes: row.file.size_bytes,
-            mtime_ns: row.file.mtime_ns,
+            size_bytes: file.size_bytes,
+            mtime_ns: file.mtime_ns,
             row: u64::try_from(row.row_index).unwrap_or_default(),
             target_id: row.target_id,
         };
+        let file = source(&path, &row.file);
+        let in_store = store.as_ref().zip(row.store.as_ref());
+        let in_store = in_store.map(|(path, (file, group))| (source(path, file), group.clone()));
         Self {
             target_id: row.target_id,
             release: row.release,
@@ -371,7 +428,9 @@ impl Observed {
             is_primary: row.is_primary,
             path,
             row: file.row,
+            store,
             file,
+            in_store,
         }
     }
 

@@ -2,7 +2,6 @@
 
 use super::{Pixels, Source};
 use crate::store::{self, ARRAYS, Group, Index};
-use crate::tile::Tile;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -28,14 +27,14 @@ impl Store {
         Ok(Self { file, index, wavelengths })
     }
 
-    /// The spectrum in a row of a tile; none where the store holds another object there.
+    /// The spectrum in a row of a group; none where the store holds another object there.
     pub(super) fn pixels(
         &self,
-        tile: &Tile,
+        path: &str,
         source: &Source,
     ) -> Result<Option<Pixels>, store::Error> {
         let groups = self.index.groups.iter().zip(&self.wavelengths);
-        let found = groups.into_iter().find(|(group, _)| group.tile == *tile);
+        let found = groups.into_iter().find(|(group, _)| group.path == path);
         let Some((group, wavelength)) = found else { return Ok(None) };
         let row = usize::try_from(source.row).unwrap_or(usize::MAX);
         let Some(chunks) = group.chunks.get(row) else { return Ok(None) };

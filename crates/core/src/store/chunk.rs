@@ -66,7 +66,8 @@ impl Chunk {
         let mut bytes = Cow::Borrowed(bytes);
         let mut is_shuffled = false;
         for (place, filter) in filters.iter().enumerate().rev() {
-            let is_applied = self.skipped.checked_shr(place as u32).is_none_or(|bits| bits & 1 == 0);
+            let is_applied =
+                self.skipped.checked_shr(place as u32).is_none_or(|bits| bits & 1 == 0);
             match filter {
                 Filter::Deflate if is_applied => bytes = Cow::Owned(inflated(&bytes, size)?),
                 Filter::Shuffle => is_shuffled = is_applied,
@@ -86,9 +87,10 @@ fn inflated(bytes: &[u8], size: usize) -> Result<Vec<u8>, Error> {
     let mut stream = Decompressor::new();
     let (mut from, mut to) = (0, 0);
     while !stream.is_done() {
-        let (read, written) = stream
-            .read(&bytes[from..], &mut made, to, true)
-            .map_err(|error| Error::Damaged(format!("a chunk cannot be decompressed: {error:?}")))?;
+        let (read, written) =
+            stream.read(&bytes[from..], &mut made, to, true).map_err(|error| {
+                Error::Damaged(format!("a chunk cannot be decompressed: {error:?}"))
+            })?;
         (from, to) = (from + read, to + written);
         if read == 0 && written == 0 && !stream.is_done() {
             return Err(Error::damaged("a chunk holds more than its row, or ends early"));

@@ -52,6 +52,9 @@ pub struct Group {
     pub wavelength: u64,
     /// Where the TARGETIDs lie, as `i64`.
     pub target_id: u64,
+    /// Where in the file [`Group::chunks`] begin, once it is written.
+    #[serde(skip)]
+    pub chunks_at: u64,
     /// Where the chunks of each row lie, as [`ARRAYS`] orders them.
     #[serde(skip)]
     pub chunks: Vec<[Chunk; ARRAYS.len()]>,
@@ -161,12 +164,15 @@ impl Index {
             return Err(Error::Newer(version));
         }
         let mut index: Self = serde_json::from_slice(json).map_err(not_json)?;
+        let mut chunks_at = data_bytes + 4 + json.len() as u64;
         let (mut chunks, _) = chunks.as_chunks::<{ Chunk::BYTES * ARRAYS.len() }>();
         for group in &mut index.groups {
             let (own, others) = chunks
                 .split_at_checked(group.rows as usize)
                 .ok_or_else(|| nonsense("lacks chunks"))?;
             chunks = others;
+            group.chunks_at = chunks_at;
+            chunks_at += size_of_val(own) as u64;
             group.chunks = own.iter().map(row).collect();
             let ends = [
                 group.wavelength.saturating_add(group.wavelength_bytes() as u64),
@@ -225,7 +231,8 @@ mod tests {
     fn index(rows: u32) -> Index {
         let name = |n| Name::new(n).expect("a name");
         let pixel = Pixel::new(12_712).expect("a pixel");
-        let tile = Tile { release: name("iron"), survey: name("main"), program: name("dark"), pixel };
+        let tile =
+            Tile { release: name("iron"), survey: name("main"), program: name("dark"), pixel };
         let chunk = |address| Chunk { address, size_bytes: 3, skipped: 0 };
         let group = Group {
             path: "/iron/main/dark".into(),
@@ -243,6 +250,7 @@ mod tests {
             target_ids: Some((1, 2)),
             wavelength: 100,
             target_id: 200,
+            chunks_at: 0,
             chunks: (0..u64::from(rows)).map(|i| [chunk(i), chunk(i + 1), chunk(i + 2)]).collect(),
         };
         let stage = MadeBy { name: "spectra-h5".into(), version: 1 };
@@ -263,7 +271,8 @@ mod tests {
         for rows in [0, 2, 4000] {
             let (mut file, size_bytes) = written(index(rows));
             let (read, _) = Index::read(&file, size_bytes).expect("an index");
-            let expected = Index { content: read.content.clone(), ..index(rows) };
+            let mut expected = Index { content: read.content.clone(), ..index(rows) };
+            expected.groups[0].chunks_at = size_bytes - 32 - 48 * u64::from(rows);
             assert_eq!(read, expected);
             assert_eq!(read.stated_content().expect("a checksum").length, 100_000);
             assert!(read.is_sound(&mut file).expect("read"));
