@@ -11,3 +11,4 @@ pub mod rrdetails;
 pub mod snr;
 pub mod spectrum;
 pub mod stage;
+pub mod store;
