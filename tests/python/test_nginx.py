@@ -1,23 +1,17 @@
 """The nginx configuration, in a real nginx: a lake read over HTTP, and nothing but read."""
 
 import re
-import shutil
-import subprocess
-import time
 import urllib.error
 import urllib.request
-from pathlib import Path
 
 import fsspec
 import hats
 import lsdb
 import pyarrow.parquet as pq
 import pytest
-from catalogs import LIGHT, files_of, free_port, ids
+from catalogs import LIGHT, files_of, ids
 from conftest import new_place
-
-CONFIGURATION = Path(__file__).resolve().parents[2] / "ops" / "nginx" / "lake.conf"
-NGINX = shutil.which("nginx") or "/usr/sbin/nginx"
+from web import web
 
 
 @pytest.fixture(scope="module")
@@ -25,35 +19,10 @@ def served():
     with new_place() as place:
         place.run("mock", "--out", "archive", *LIGHT, "--tiles", 2, "--objects", 40)
         place.run("convert", "archive")
-        port = free_port()
-        site = CONFIGURATION.read_text().replace("/srv/desi/lake", str(place.lake))
-        site = site.replace("listen 8080;", f"listen 127.0.0.1:{port};")
-        folder = place.folder / "nginx"
-        folder.mkdir()
-        temporary = "".join(
-            f"{name}_temp_path {folder}/{name};\n"
-            for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
-        (folder / "nginx.conf").write_text(
-            f"pid {folder}/pid;\nerror_log {folder}/errors;\nevents {{}}\n"
-            f"http {{\naccess_log {folder}/log;\n{temporary}{site}}}\n")
-        command = [NGINX, "-p", folder, "-c", folder / "nginx.conf", "-e", folder / "errors"]
-        subprocess.run([*command, "-t"], check=True, capture_output=True)
-        serving = subprocess.Popen([*command, "-g", "daemon off;"])
-        place.url = f"http://127.0.0.1:{port}"
-        try:
-            for _ in range(600):
-                try:
-                    urllib.request.urlopen(place.url)
-                except urllib.error.HTTPError:
-                    break
-                except OSError:
-                    assert serving.poll() is None, (folder / "errors").read_text()
-                    time.sleep(0.1)
+        with web(place) as server:
+            place.url, place.log = server.url, server.log
             place.run("sync", "--no-datasheet", "--uri-prefix", place.url)
             yield place
-        finally:
-            serving.terminate()
-            serving.wait()
 
 
 def status(url, **options):
@@ -120,5 +89,5 @@ def test_lsdb_opens_the_catalog_over_http(served):
     remote = lsdb.open_catalog(f"{served.url}{served.lake}/spectra", path_generator=plain).compute()
     local = lsdb.open_catalog(served.lake / "spectra").compute()
     assert ids(remote) == ids(local)
-    log = (served.folder / "nginx" / "log").read_text()
+    log = served.log.read_text()
     assert re.search(r'"GET [^"]*\.parquet HTTP/1.1" 206', log), "by ranges, not whole"

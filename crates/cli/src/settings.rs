@@ -59,12 +59,7 @@ impl Settings {
 
     /// What the private Postgres needs to know of this machine and its user.
     pub fn surroundings(&self) -> Surroundings {
-        let path = std::env::var_os("PATH").unwrap_or_default();
-        Surroundings {
-            path: std::env::split_paths(&path).filter(|folder| folder.is_absolute()).collect(),
-            programs: self.postgres_bin.clone(),
-            state: state_folders(),
-        }
+        Surroundings { programs: self.postgres_bin.clone(), ..Surroundings::of_this_process() }
     }
 
     fn read(path: &Path) -> anyhow::Result<Self> {
@@ -72,16 +67,4 @@ impl Settings {
             .with_context(|| format!("failed to read settings from {}", path.display()))?;
         toml::from_str(&text).map_err(|e| Usage(format!("{}: {e}", path.display())).into())
     }
-}
-
-/// Where state may be kept, best first: where the user says, else where the system does.
-fn state_folders() -> Vec<PathBuf> {
-    let folder = |variable| std::env::var_os(variable).map(PathBuf::from);
-    let named = folder("XDG_STATE_HOME").map(|state| state.join("bifrost"));
-    let own = if rustix::process::geteuid().is_root() {
-        Some(PathBuf::from("/var/lib/bifrost"))
-    } else {
-        folder("HOME").map(|home| home.join(".local/state/bifrost"))
-    };
-    named.into_iter().chain(own).filter(|folder| folder.is_absolute()).collect()
 }

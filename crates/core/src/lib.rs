@@ -29,6 +29,7 @@ pub mod read;
 pub mod redshift;
 pub mod registry;
 pub mod resolution;
+pub mod session;
 pub mod sky;
 pub mod snapshot;
 pub mod spectrum;

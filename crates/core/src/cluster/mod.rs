@@ -31,7 +31,7 @@ use std::time::Duration;
 /// The database of a private cluster, and its superuser.
 pub const DATABASE: &str = "bifrost";
 
-/// What the machine and its user say, which this crate never asks for itself.
+/// What the machine and its user say.
 #[derive(Debug, Clone, Default)]
 pub struct Surroundings {
     /// Folders of the user's `PATH`, in order.
@@ -40,6 +40,27 @@ pub struct Surroundings {
     pub programs: Option<PathBuf>,
     /// Folders where state may be kept, best first, for lakes that cannot hold a server.
     pub state: Vec<PathBuf>,
+}
+
+impl Surroundings {
+    /// As the environment of this process tells them.
+    #[must_use]
+    pub fn of_this_process() -> Self {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let path = std::env::split_paths(&path).filter(|folder| folder.is_absolute()).collect();
+        Self { path, programs: None, state: state_folders() }
+    }
+}
+
+/// Where state may be kept, best first: where the user says, else where the system does.
+fn state_folders() -> Vec<PathBuf> {
+    let folder = |variable| std::env::var_os(variable).map(PathBuf::from);
+    let named = folder("XDG_STATE_HOME").map(|state| state.join("bifrost"));
+    let own = match rustix::process::geteuid().is_root() {
+        true => Some(PathBuf::from("/var/lib/bifrost")),
+        false => folder("HOME").map(|home| home.join(".local/state/bifrost")),
+    };
+    named.into_iter().chain(own).filter(|folder| folder.is_absolute()).collect()
 }
 
 /// The private cluster of a lake, running or not.

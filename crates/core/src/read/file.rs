@@ -1,11 +1,14 @@
 //! Reading one file: row group by row group, first the question's columns, then the rest.
 
+use super::footers;
+use super::handle::Handle;
 use super::rows::{self, Test};
 use super::schema::Shape;
 use super::zipped::Zipped;
 use super::{Error, Source};
 use crate::guard::{Panicked, guard};
 use crate::predicate::Predicate;
+use crate::resolution::tables::one_of;
 use crate::sky::Region;
 use arrow::array::{BooleanArray, RecordBatch};
 use parquet::arrow::ProjectionMask;
@@ -17,11 +20,9 @@ use parquet::errors::ParquetError;
 use parquet::file::metadata::{
     PageIndexPolicy, ParquetMetaData, ParquetStatisticsPolicy, RowGroupMetaData,
 };
+use parquet::file::reader::ChunkReader;
 use std::fmt::Display;
-use std::fs::{File, Metadata};
-use std::io;
 use std::ops::Range;
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -31,43 +32,35 @@ pub(super) const TEST_ROWS: usize = 8192;
 /// What is done with every file.
 pub(super) struct Plan {
     pub(super) condition: Predicate,
-    /// The same with the wanted objects, for files of which the rows are not known.
-    pub(super) targets: Option<Predicate>,
+    pub(super) targets: Option<Vec<i64>>,
+    /// The condition with these, for files of which the rows are not known.
+    with_targets: Option<Predicate>,
     pub(super) regions: Vec<Region>,
     pub(super) shape: Shape,
-    pub(super) batch_bytes: usize,
 }
 
 /// A file and its decoded footer.
 pub(super) struct Opened {
-    file: File,
+    handle: Handle,
     pub(super) metadata: ArrowReaderMetadata,
 }
 
 /// Opens a file and makes sure that it is the one that was resolved.
 pub(super) fn open(source: &Source) -> Result<Opened, Error> {
     let path = &source.path;
-    let failed = |error: io::Error| match error.kind() {
-        io::ErrorKind::NotFound => Error::Vanished(path.clone()),
-        _ => Error::Io { path: path.clone(), source: error },
-    };
-    let file = File::open(path).map_err(failed)?;
-    if !is_resolved(source, &file.metadata().map_err(failed)?) {
-        return Err(Error::Changed(path.clone()));
-    }
-    let metadata = guard(|| metadata_of(&file))
-        .map_err(|panicked| gave_up(path, &panicked))?
-        .map_err(|error| damaged(path)(error))?;
+    let handle = Handle::open(source)?;
+    let decode = || guard(|| metadata_of(&handle)).map_err(|panicked| gave_up(path, &panicked));
+    let metadata = footers::of(source, || decode()?.map_err(|error| damaged(path)(error)))?;
     let groups = metadata.metadata().num_row_groups();
     if source.row_groups.iter().any(|group| *group >= groups) {
         return Err(Error::Changed(path.clone()));
     }
-    Ok(Opened { file, metadata })
+    Ok(Opened { handle, metadata })
 }
 
 /// The decoded footer. Statistics, which others got wrong, are not needed, and an Arrow schema
 /// that is not the file's is done without.
-pub(crate) fn metadata_of(file: &File) -> Result<ArrowReaderMetadata, ParquetError> {
+pub(crate) fn metadata_of(file: &impl ChunkReader) -> Result<ArrowReaderMetadata, ParquetError> {
     let options = ArrowReaderOptions::new()
         .with_offset_index_policy(PageIndexPolicy::Optional)
         .with_column_stats_policy(ParquetStatisticsPolicy::SkipAll);
@@ -100,13 +93,6 @@ fn without_null(metadata: &ParquetMetaData) -> Result<ParquetMetaData, ParquetEr
     Ok(builder.build())
 }
 
-/// Whether the file is as the registry knew it: its row groups were chosen by what it then held.
-fn is_resolved(source: &Source, now: &Metadata) -> bool {
-    let mtime_ns = i128::from(now.mtime()) * 1_000_000_000 + i128::from(now.mtime_nsec());
-    i128::from(now.size()) == i128::from(source.size_bytes)
-        && mtime_ns == i128::from(source.mtime_ns)
-}
-
 pub(crate) fn damaged<E: Display>(path: &Path) -> impl Fn(E) -> Error {
     move |reason| Error::Damaged { path: path.to_owned(), reason: reason.to_string() }
 }
@@ -121,11 +107,22 @@ pub(crate) fn gave_up(path: &Path, panicked: &Panicked) -> Error {
 }
 
 impl Plan {
+    pub(super) fn new(
+        condition: Predicate,
+        targets: Option<Vec<i64>>,
+        regions: Vec<Region>,
+        shape: Shape,
+    ) -> Self {
+        let with_targets = targets.as_deref().map(|ids| condition.clone().and(one_of(ids)));
+        Self { condition, targets, with_targets, regions, shape }
+    }
+
     /// Reads what matches of a file and sends it off in batches; stops early when `send` says that
     /// nobody wants more.
     pub(super) fn read(
         &self,
         source: &Source,
+        batch_bytes: usize,
         mut send: impl FnMut(RecordBatch) -> bool,
     ) -> Result<(), Error> {
         let files = Zipped::open(source)?;
@@ -134,7 +131,7 @@ impl Plan {
         let wanted = self.shape.columns_of(&schema);
         for &group in &source.row_groups {
             let Some(passed) = self.passed(&files, source, group, &tested)? else { continue };
-            let rows = files.batch_rows(group, &wanted, self.batch_bytes);
+            let rows = files.batch_rows(group, &wanted, batch_bytes);
             for batch in files.rows(group, &wanted, rows, Some(&passed))? {
                 let batch = self.shape.cast(&batch?);
                 if !send(batch.map_err(damaged(&source.path))?) {
@@ -147,7 +144,7 @@ impl Plan {
 
     /// What rows of a file are tested by.
     fn condition(&self, source: &Source) -> &Predicate {
-        match (&source.rows, &self.targets) {
+        match (&source.rows, &self.with_targets) {
             (None, Some(with_targets)) => with_targets,
             _ => &self.condition,
         }
@@ -233,12 +230,11 @@ impl Opened {
         selection: Option<RowSelection>,
         path: &Path,
     ) -> Result<ParquetRecordBatchReader, Error> {
-        let file = self.file.try_clone();
-        let file = file.map_err(|source| Error::Io { path: path.to_owned(), source })?;
         let descriptor = self.metadata.metadata().file_metadata().schema_descr();
         let mask = ProjectionMask::roots(descriptor, columns.to_vec());
+        let handle = self.handle.with(path, || self.ranges(&groups, &mask, selection.as_ref()))?;
         let mut builder =
-            ParquetRecordBatchReaderBuilder::new_with_metadata(file, self.metadata.clone())
+            ParquetRecordBatchReaderBuilder::new_with_metadata(handle, self.metadata.clone())
                 .with_row_groups(groups)
                 .with_projection(mask)
                 .with_batch_size(batch_rows);
@@ -246,5 +242,36 @@ impl Opened {
             builder = builder.with_row_selection(selection);
         }
         builder.build().map_err(damaged(path))
+    }
+
+    /// Where in the file that lies: pages of rows that are selected, where it is known, else all of a
+    /// column.
+    fn ranges(
+        &self,
+        groups: &[usize],
+        mask: &ProjectionMask,
+        selection: Option<&RowSelection>,
+    ) -> Vec<Range<u64>> {
+        let parquet = self.metadata.metadata();
+        let pages = parquet.offset_index().filter(|_| groups.len() == 1);
+        let mut ranges = Vec::new();
+        for &group in groups {
+            let columns = parquet.row_groups().get(group).into_iter();
+            let columns = columns.flat_map(|group| group.columns()).enumerate();
+            for (leaf, column) in columns.filter(|(leaf, _)| mask.leaf_included(*leaf)) {
+                let (start, length) = column.byte_range();
+                let pages = pages.and_then(|pages| pages.get(group)?.get(leaf));
+                let pages = pages.map(|pages| pages.page_locations().as_slice());
+                match (selection, pages) {
+                    (Some(selection), Some(pages @ [first, ..])) => {
+                        ranges.extend(selection.scan_ranges(pages));
+                        let first = u64::try_from(first.offset).unwrap_or(start);
+                        ranges.push(start..first.max(start));
+                    }
+                    _ => ranges.push(start..start + length),
+                }
+            }
+        }
+        ranges
     }
 }

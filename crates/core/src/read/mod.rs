@@ -6,9 +6,12 @@
 //! bounded number of batches is under way at any time.
 //!
 //! A file that cannot be read ends the reading with an error that names it: half an answer is a
-//! wrong answer. Only local files are opened so far; `Source` is where others will come in.
+//! wrong answer. Files on web servers and in object stores are read like local ones (`handle`).
 
 mod file;
+mod footers;
+mod handle;
+mod recipe;
 mod rows;
 mod schema;
 #[cfg(test)]
@@ -16,15 +19,15 @@ mod tests;
 mod zipped;
 
 pub(crate) use file::{damaged, gave_up, metadata_of};
+pub use recipe::{Portion, Recipe};
 pub use schema::COLUMNS_ALL;
 
 use crate::guard::guard;
 use crate::predicate;
-use crate::resolution::tables::one_of;
 use crate::resolution::{Query, Resolution, ResolvedFile};
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
-use schema::Shape;
+use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -125,6 +128,9 @@ pub enum Error {
         /// The file.
         path: PathBuf,
     },
+    /// A recipe that is none.
+    #[error("the recipe for reading cannot be understood: {0}")]
+    Text(String),
     /// A thread ended without saying why.
     #[error("failed to read {}: its reader ended early; this is a fault of the program", .0.display())]
     Ended(PathBuf),
@@ -152,7 +158,7 @@ fn named(files: &[String]) -> String {
 }
 
 /// A file to read: where it is, and what of it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 struct Source {
     path: PathBuf,
     size_bytes: i64,
@@ -191,32 +197,8 @@ enum Delivery {
 /// # Errors
 /// [`Error`] for whatever can be told before a row is read.
 pub fn read(resolution: &Resolution, query: &Query, options: &Options) -> Result<Reading, Error> {
-    let sources = sources(resolution)?;
-    let shape = Shape::of(&sources, options.columns.as_deref())?;
-    let schema = shape.schema.clone();
-    let plan = Arc::new(file::Plan {
-        condition: query.condition(),
-        targets: resolution.targets.as_deref().map(|ids| query.condition().and(one_of(ids))),
-        regions: query.regions.clone(),
-        shape,
-        batch_bytes: options.batch_bytes,
-    });
-    let threads = options.threads.clamp(1, sources.len().max(1));
-    let window = threads * 2;
-    let (jobs, todo) = sync_channel(window);
-    let todo = Arc::new(Mutex::new(todo));
-    for _ in 0..threads {
-        let (plan, todo) = (plan.clone(), todo.clone());
-        thread::spawn(move || work(&plan, &todo));
-    }
-    Ok(Reading {
-        schema,
-        jobs: Some(jobs),
-        waiting: sources.into(),
-        under_way: VecDeque::new(),
-        window,
-        rows_left: options.limit.unwrap_or(u64::MAX),
-    })
+    let (recipe, portions) = Recipe::of(resolution, query, options.columns.as_deref())?;
+    Ok(recipe.read(portions, options))
 }
 
 fn sources(resolution: &Resolution) -> Result<Vec<Source>, Error> {
@@ -226,9 +208,8 @@ fn sources(resolution: &Resolution) -> Result<Vec<Source>, Error> {
     if !lost.is_empty() {
         return Err(Error::Lost(lost));
     }
-    let is_here = |file: &ResolvedFile| file.uri.as_ref().is_some_and(|uri| !uri.contains("://"));
-    let unreachable: Vec<String> =
-        resolution.all_files().filter(|file| !is_here(file)).map(place).collect();
+    let files = resolution.all_files();
+    let unreachable: Vec<String> = files.filter(|file| file.uri.is_none()).map(place).collect();
     if !unreachable.is_empty() {
         return Err(Error::Unreachable(unreachable));
     }
@@ -251,13 +232,13 @@ fn source(file: &ResolvedFile) -> Source {
     }
 }
 
-fn work(plan: &file::Plan, todo: &Mutex<Receiver<Job>>) {
+fn work(plan: &file::Plan, batch_bytes: usize, todo: &Mutex<Receiver<Job>>) {
     loop {
         let next = todo.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(Job { source, deliver }) = next else { return };
         let path = source.path.clone();
         let send = |batch| deliver.send(Delivery::Batch(batch)).is_ok();
-        let ended = guard(|| plan.read(&source, send))
+        let ended = guard(|| plan.read(&source, batch_bytes, send))
             .unwrap_or_else(|panicked| Err(file::gave_up(&path, &panicked)));
         // nobody may be listening any more
         let _ = deliver.send(match ended {
@@ -268,6 +249,26 @@ fn work(plan: &file::Plan, todo: &Mutex<Receiver<Job>>) {
 }
 
 impl Reading {
+    fn start(plan: Arc<file::Plan>, sources: Vec<Source>, options: &Options) -> Self {
+        let threads = options.threads.clamp(1, sources.len().max(1));
+        let window = threads * 2;
+        let (jobs, todo) = sync_channel(window);
+        let todo = Arc::new(Mutex::new(todo));
+        let batch_bytes = options.batch_bytes;
+        for _ in 0..threads {
+            let (plan, todo) = (plan.clone(), todo.clone());
+            thread::spawn(move || work(&plan, batch_bytes, &todo));
+        }
+        Self {
+            schema: plan.shape.schema.clone(),
+            jobs: Some(jobs),
+            waiting: sources.into(),
+            under_way: VecDeque::new(),
+            window,
+            rows_left: options.limit.unwrap_or(u64::MAX),
+        }
+    }
+
     /// Columns of every batch.
     #[must_use]
     pub fn schema(&self) -> SchemaRef {

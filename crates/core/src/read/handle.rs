@@ -1,0 +1,303 @@
+//! Where a file's bytes come from: a disk of this machine, a web server, an object store.
+//!
+//! A remote file is asked for as few ranges as will do: its end, which holds the footer, and for each
+//! row group what the wanted columns need of it, neighbouring ranges in one request. All of them
+//! must be of the version that was met first.
+
+use super::{Error, Source};
+use bytes::{Buf, Bytes};
+use futures::{StreamExt, TryStreamExt, stream};
+use object_store::path::Path as Key;
+use object_store::{GetOptions, GetRange, ObjectStore};
+use parquet::errors::{ParquetError, Result as Parquet};
+use parquet::file::reader::{ChunkReader, Length};
+use std::collections::HashMap;
+use std::fs::{File, Metadata};
+use std::io::{self, BufReader, Read};
+use std::ops::Range;
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use tokio::runtime::{Builder, Runtime};
+use url::Url;
+
+/// Bytes at the end of a remote file that come with the first request: most footers fit.
+const TAIL: u64 = 256 << 10;
+/// Bytes that are read in vain rather than asking once more.
+const GAP: u64 = 256 << 10;
+/// Requests for one row group under way at once.
+const REQUESTS: usize = 8;
+
+/// A file that can be read, wherever it is. Cheap to clone.
+#[derive(Clone)]
+pub(super) enum Handle {
+    Local(Arc<File>),
+    Remote(Arc<Remote>),
+}
+
+/// A file of a server.
+pub(super) struct Remote {
+    object: Arc<Object>,
+    /// Bytes at hand, by where they begin.
+    held: Vec<(u64, Bytes)>,
+}
+
+struct Object {
+    store: Arc<dyn ObjectStore>,
+    key: Key,
+    size: u64,
+    e_tag: Option<String>,
+}
+
+impl Handle {
+    /// Opens a file and makes sure that it is the one that was resolved: by size and time of change,
+    /// on a server by size.
+    pub(super) fn open(source: &Source) -> Result<Self, Error> {
+        let path = &source.path;
+        match path.to_str().filter(|uri| uri.contains("://")) {
+            Some(uri) => Remote::open(uri, source).map(|remote| Self::Remote(Arc::new(remote))),
+            None => {
+                let failed = |error| refused(path, error);
+                let file = File::open(path).map_err(failed)?;
+                match is_resolved(source, &file.metadata().map_err(failed)?) {
+                    true => Ok(Self::Local(Arc::new(file))),
+                    false => Err(Error::Changed(path.clone())),
+                }
+            }
+        }
+    }
+
+    /// The same with certain ranges at hand, if it is worth while to have them beforehand.
+    pub(super) fn with(
+        &self,
+        path: &Path,
+        ranges: impl FnOnce() -> Vec<Range<u64>>,
+    ) -> Result<Self, Error> {
+        match self {
+            Self::Local(_) => Ok(self.clone()),
+            Self::Remote(remote) => Ok(Self::Remote(Arc::new(remote.with(path, ranges())?))),
+        }
+    }
+}
+
+fn refused(path: &Path, error: io::Error) -> Error {
+    match error.kind() {
+        io::ErrorKind::NotFound => Error::Vanished(path.to_owned()),
+        _ => Error::Io { path: path.to_owned(), source: error },
+    }
+}
+
+/// Whether the file is as the registry knew it: its row groups were chosen by what it then held.
+fn is_resolved(source: &Source, now: &Metadata) -> bool {
+    let mtime_ns = i128::from(now.mtime()) * 1_000_000_000 + i128::from(now.mtime_nsec());
+    i128::from(now.size()) == i128::from(source.size_bytes)
+        && mtime_ns == i128::from(source.mtime_ns)
+}
+
+impl Remote {
+    fn open(uri: &str, source: &Source) -> Result<Self, Error> {
+        let path = &source.path;
+        let wrong = |error: &dyn std::fmt::Display| Error::Io {
+            path: path.clone(),
+            source: io::Error::other(error.to_string()),
+        };
+        let url = Url::parse(uri).map_err(|e| wrong(&e))?;
+        let (store, key) = store_of(&url).map_err(|e| wrong(&e))?;
+        let size = u64::try_from(source.size_bytes).unwrap_or_default();
+        let tail = size.saturating_sub(TAIL)..size;
+        let options =
+            GetOptions { range: Some(GetRange::Bounded(tail.clone())), ..GetOptions::default() };
+        let (asked, of) = (store.clone(), key.clone());
+        let met = await_here(async move {
+            let found = asked.get_opts(&of, options).await?;
+            Ok((found.meta.clone(), found.bytes().await?))
+        });
+        let (meta, bytes) = met.map_err(|e| gone(path, e))?;
+        if meta.size != size || bytes.len() as u64 != tail.end - tail.start {
+            return Err(Error::Changed(path.clone()));
+        }
+        let object = Object { store, key, size, e_tag: meta.e_tag };
+        Ok(Self { object: Arc::new(object), held: vec![(tail.start, bytes)] })
+    }
+
+    fn with(&self, path: &Path, ranges: Vec<Range<u64>>) -> Result<Self, Error> {
+        let wanted: Vec<Range<u64>> =
+            joined(ranges).into_iter().filter(|range| self.held(range).is_none()).collect();
+        let object = self.object.clone();
+        let fetched = await_here(async move {
+            let fetch = |range: Range<u64>| {
+                let object = object.clone();
+                async move { Ok((range.start, object.get(range).await?)) }
+            };
+            stream::iter(wanted).map(fetch).buffered(REQUESTS).try_collect::<Vec<_>>().await
+        });
+        let held = fetched.map_err(|error| gone(path, error))?;
+        Ok(Self { object: self.object.clone(), held })
+    }
+
+    /// Bytes, if they are at hand.
+    fn held(&self, range: &Range<u64>) -> Option<Bytes> {
+        self.held.iter().find_map(|(start, bytes)| {
+            let from = usize::try_from(range.start.checked_sub(*start)?).ok()?;
+            let to = from.checked_add(usize::try_from(range.end - range.start).ok()?)?;
+            (to <= bytes.len()).then(|| bytes.slice(from..to))
+        })
+    }
+
+    fn get(&self, range: Range<u64>) -> Parquet<Bytes> {
+        if let Some(bytes) = self.held(&range) {
+            return Ok(bytes);
+        }
+        let object = self.object.clone();
+        await_here(async move { object.get(range).await })
+            .map_err(|error| ParquetError::External(Box::new(error)))
+    }
+}
+
+impl Object {
+    async fn get(&self, range: Range<u64>) -> object_store::Result<Bytes> {
+        let options = GetOptions {
+            range: Some(GetRange::Bounded(range)),
+            if_match: self.e_tag.clone(),
+            ..GetOptions::default()
+        };
+        self.store.get_opts(&self.key, options).await?.bytes().await
+    }
+}
+
+fn gone(path: &Path, error: object_store::Error) -> Error {
+    match error {
+        object_store::Error::NotFound { .. } => Error::Vanished(path.to_owned()),
+        object_store::Error::Precondition { .. } => Error::Changed(path.to_owned()),
+        error => Error::Io { path: path.to_owned(), source: io::Error::other(error) },
+    }
+}
+
+/// Ranges in order, neighbours in one.
+fn joined(mut ranges: Vec<Range<u64>>) -> Vec<Range<u64>> {
+    ranges.retain(|range| range.start < range.end);
+    ranges.sort_unstable_by_key(|range| range.start);
+    let mut joined: Vec<Range<u64>> = Vec::new();
+    for range in ranges {
+        match joined.last_mut() {
+            Some(last) if range.start <= last.end + GAP => last.end = last.end.max(range.end),
+            _ => joined.push(range),
+        }
+    }
+    joined
+}
+
+impl Length for Handle {
+    fn len(&self) -> u64 {
+        match self {
+            Self::Local(file) => file.metadata().map_or(0, |about| about.len()),
+            Self::Remote(remote) => remote.object.size,
+        }
+    }
+}
+
+impl ChunkReader for Handle {
+    type T = Box<dyn Read>;
+
+    fn get_read(&self, start: u64) -> Parquet<Self::T> {
+        Ok(match self {
+            Self::Local(file) => Box::new(BufReader::new(At { file: file.clone(), at: start })),
+            Self::Remote(remote) => {
+                let at_hand = remote.held.iter().find_map(|(first, bytes)| {
+                    let from = usize::try_from(start.checked_sub(*first)?).ok()?;
+                    (from < bytes.len()).then(|| bytes.slice(from..))
+                });
+                let end = remote.object.size.min(start + TAIL);
+                Box::new(at_hand.map_or_else(|| remote.get(start..end), Ok)?.reader())
+            }
+        })
+    }
+
+    fn get_bytes(&self, start: u64, length: usize) -> Parquet<Bytes> {
+        match self {
+            Self::Local(file) => {
+                let mut bytes = vec![0; length];
+                file.read_exact_at(&mut bytes, start)?;
+                Ok(bytes.into())
+            }
+            Self::Remote(remote) => remote.get(start..start + length as u64),
+        }
+    }
+}
+
+/// A place in a file that several read.
+struct At {
+    file: Arc<File>,
+    at: u64,
+}
+
+impl Read for At {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.file.read_at(buffer, self.at)?;
+        self.at += read as u64;
+        Ok(read)
+    }
+}
+
+/// What talks to servers, for one process: a fork has none of its parent's threads.
+struct Net {
+    process: u32,
+    runtime: Arc<Runtime>,
+    stores: HashMap<String, Arc<dyn ObjectStore>>,
+}
+
+static NET: Mutex<Option<Net>> = Mutex::new(None);
+
+fn with_net<T>(use_it: impl FnOnce(&mut Net) -> T) -> io::Result<T> {
+    let process = std::process::id();
+    let mut net = NET.lock().unwrap_or_else(PoisonError::into_inner);
+    if net.as_ref().is_none_or(|net| net.process != process) {
+        let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+        let new = Net { process, runtime: Arc::new(runtime), stores: HashMap::new() };
+        // what is of another process cannot be waited for
+        std::mem::forget(net.replace(new));
+    }
+    net.as_mut().map(use_it).ok_or_else(|| io::Error::other("no runtime"))
+}
+
+/// The store of a URL, and the key in it. Settings of S3 come from the variables of AWS.
+fn store_of(url: &Url) -> io::Result<(Arc<dyn ObjectStore>, Key)> {
+    let base = &url[..url::Position::BeforePath];
+    let variables = || std::env::vars().map(|(name, value)| (name.to_ascii_lowercase(), value));
+    let settings = variables().filter(|(name, _)| name.starts_with("aws_"));
+    let plain = (url.scheme() == "http").then(|| ("allow_http".to_owned(), "true".to_owned()));
+    let (store, key) =
+        object_store::parse_url_opts(url, settings.chain(plain)).map_err(io::Error::other)?;
+    let shared = with_net(|net| net.stores.entry(base.to_owned()).or_insert(store.into()).clone())?;
+    Ok((shared, key))
+}
+
+/// Waits for what goes on elsewhere, whether or not this thread runs other such work.
+fn await_here<T: Send + 'static>(
+    work: impl Future<Output = object_store::Result<T>> + Send + 'static,
+) -> object_store::Result<T> {
+    let failed = |error: io::Error| object_store::Error::Generic {
+        store: "remote",
+        source: Box::new(error),
+    };
+    let runtime = with_net(|net| net.runtime.clone()).map_err(failed)?;
+    let (tell, told) = mpsc::sync_channel(1);
+    runtime.spawn(async move {
+        // nobody may be waiting any more
+        let _ = tell.send(work.await);
+    });
+    told.recv().unwrap_or_else(|_| Err(failed(io::Error::other("the request was dropped"))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn neighbours_are_asked_for_together() {
+        let far = 10 * GAP;
+        let ranges = vec![far..far + 5, 100..200, 10..50, 3..3, 180..190];
+        assert_eq!(joined(ranges), [10..200, far..far + 5]);
+        assert_eq!(joined(vec![]), []);
+    }
+}

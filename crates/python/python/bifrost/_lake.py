@@ -1,0 +1,130 @@
+"""Opening a lake, and asking it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from bifrost import _bifrost
+from bifrost._resolution import Resolution
+from bifrost._rows import Rows
+
+if TYPE_CHECKING:
+    from os import PathLike
+
+    Path = str | PathLike[str]
+    Degrees = float
+
+
+def open(
+    lake: Path | None = None,
+    database_url: str | None = None,
+    *,
+    postgres_bin: Path | None = None,
+) -> Lake:
+    """Opens a lake, a registry, or both.
+
+    lake: the lake's folder. Without a database its private Postgres is asked, and started if need be.
+    database_url: the Postgres that holds the registry, postgresql://USER@HOST/DATABASE.
+    postgres_bin: folder of Postgres' programs, for a private one.
+
+    What is not given is taken from BIFROST_LAKE and BIFROST_DATABASE_URL. Raises Error where there is
+    no lake or no server.
+    """
+    if lake is None and database_url is None:
+        lake = os.environ.get("BIFROST_LAKE")
+        database_url = os.environ.get("BIFROST_DATABASE_URL")
+    return Lake(_bifrost.Lake(lake, database_url, postgres_bin or os.environ.get("BIFROST_POSTGRES_BIN")))
+
+
+class Lake:
+    """An open lake. Safe to share between threads; threads wait for nothing but their own answer."""
+
+    def __init__(self, native: _bifrost.Lake):
+        self._native = native
+
+    def __repr__(self) -> str:
+        return f"<bifrost.Lake, registry at {self._native.place}>"
+
+    def resolve(
+        self,
+        predicate: str | None = None,
+        *,
+        cone: tuple[Degrees, Degrees, Degrees] | None = None,
+        polygon: Sequence[tuple[Degrees, Degrees]] | None = None,
+        box: tuple[Degrees, Degrees, Degrees, Degrees] | None = None,
+        moc: Any = None,
+        target_ids: Iterable[int] | Any = None,
+        sql: str | None = None,
+        product: str | None = None,
+        as_of: int | str | None = None,
+        columns: Sequence[str] | None = None,
+    ) -> Resolution:
+        """Which files and row groups may hold what is asked for: never too little.
+
+        predicate: a condition in SQL, "z > 2.5 AND spectype = 'QSO'". Columns of several products of
+            a tile may stand in it.
+        cone: (ra, dec, radius) in degrees.
+        polygon: corners (ra, dec) in degrees, in order; edges are great circles.
+        box: (ra_min, ra_max, dec_min, dec_max) in degrees; goes over RA 0 where ra_min > ra_max.
+        moc: a file of a MOC (FITS, JSON, ASCII), or a mocpy.MOC.
+        target_ids: integers: a list, a numpy or an Arrow array.
+        sql: a query of the registry's database that gives one column of TARGETIDs.
+        product: "spectra" by default.
+        as_of: a commit or a time: the answer as it was then.
+        columns: columns that will be read, where other products have some of them.
+
+        Everything that is given must hold. Raises UsageError where it cannot be meant.
+        """
+        regions = []
+        if cone is not None:
+            regions.append(("cone", _numbers(cone)))
+        if polygon is not None:
+            regions.append(("polygon", ",".join(map(_numbers, polygon))))
+        if box is not None:
+            regions.append(("box", _numbers(box)))
+        if moc is not None:
+            is_file = isinstance(moc, (str, os.PathLike))
+            regions.append(("moc file", os.fspath(moc)) if is_file else ("moc", moc.to_string("json")))
+        native = self._native.resolve(
+            predicate=predicate,
+            regions=regions,
+            target_ids=None if target_ids is None else _integers(target_ids),
+            sql=sql,
+            product=product,
+            as_of=None if as_of is None else str(as_of),
+            columns=None if columns is None else list(columns),
+        )
+        return Resolution(native)
+
+    async def resolve_async(self, predicate: str | None = None, **question: Any) -> Resolution:
+        """`resolve`, for programs that wait for many things at once."""
+        return await asyncio.to_thread(self.resolve, predicate, **question)
+
+    def read(
+        self, predicate: str | None = None, *, columns: Sequence[str] | None = None, limit: int | None = None, **question: Any
+    ) -> Rows:
+        """Rows that match: `resolve(predicate, **question).read(columns)`."""
+        return self.resolve(predicate, **question).read(columns, limit=limit)
+
+    def snapshot(self, path: Path) -> Resolution:
+        """The answer that a snapshot holds, saved with `Resolution.save` or `bifrost resolve --save`."""
+        return Resolution(self._native.opened(path))
+
+    def replay(self, path: Path, *, deep: bool = False) -> dict[str, Any]:
+        """Whether a snapshot still holds: `findings` is empty then. `deep` reads the files' bytes."""
+        return json.loads(self._native.replayed(path, deep))
+
+
+def _numbers(values: Iterable[float]) -> str:
+    return ",".join(repr(float(value)) for value in values)
+
+
+def _integers(ids: Any) -> pa.Array:
+    ids = pa.array(ids if hasattr(ids, "__arrow_c_array__") or hasattr(ids, "__len__") else list(ids))
+    return ids.cast(pa.int64()) if not pa.types.is_int64(ids.type) else ids

@@ -1,0 +1,129 @@
+"""Rows on their way from the files into people's tools."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from bifrost import _bifrost
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+class Rows:
+    """The rows of an answer, not read yet.
+
+    Each way of taking them reads the files anew: `for batch in rows`, `rows.to_arrow()`, or anything
+    that takes Arrow streams (pyarrow, Polars, pandas, DuckDB) by `__arrow_c_stream__`. Nothing is
+    copied on the way. It can be pickled and read by another process that reaches the files.
+    """
+
+    def __init__(self, recipe: _bifrost.Recipe, **options: Any):
+        self._recipe = recipe
+        self._options = options
+
+    def __repr__(self) -> str:
+        return f"<bifrost.Rows of {len(self._recipe)} portions: {', '.join(self.schema.names)}>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restored, (*self.written(), self._options)
+
+    def written(self) -> tuple[str, str, pa.Schema]:
+        """What another process needs to read them: what rows, of which portions, of which schema."""
+        return (*self._recipe.written(), self.schema)
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Columns of every batch, with unit, UCD and description in the fields' metadata."""
+        return pa.schema(self._recipe.schema)
+
+    @property
+    def node(self) -> str | None:
+        """The node where their bytes are local; None where that is not one."""
+        nodes = {node for node, _, _, _ in self._recipe.portions()}
+        return nodes.pop() if len(nodes) == 1 else None
+
+    @property
+    def uri(self) -> str | None:
+        """The file that holds them; None where that is not one."""
+        uris = {uri for _, uri, _, _ in self._recipe.portions()}
+        return uris.pop() if len(uris) == 1 else None
+
+    @property
+    def rows_at_most(self) -> int:
+        """Rows in the row groups to be read: no more can match."""
+        return sum(rows for _, _, rows, _ in self._recipe.portions())
+
+    def __iter__(self) -> Iterator[pa.RecordBatch]:
+        batches = self._recipe.batches(**self._options)
+        try:
+            for batch in batches:
+                yield pa.record_batch(batch)
+        finally:
+            batches.close()
+
+    async def batches_async(self) -> AsyncIterator[pa.RecordBatch]:
+        """The same, for programs that wait for many things at once."""
+        batches = iter(self)
+        while (batch := await asyncio.to_thread(next, batches, None)) is not None:
+            yield batch
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
+        return self._recipe.stream(**self._options).__arrow_c_stream__(requested_schema)
+
+    def __arrow_c_schema__(self) -> object:
+        return self.schema.__arrow_c_schema__()
+
+    def reader(self) -> pa.RecordBatchReader:
+        """The rows as a stream of pyarrow."""
+        return pa.RecordBatchReader.from_batches(self.schema, iter(self))
+
+    def to_arrow(self) -> pa.Table:
+        """All rows as a pyarrow table."""
+        return pa.Table.from_batches(iter(self), self.schema)
+
+    def to_pandas(self, **options: Any) -> Any:
+        """All rows as a pandas frame."""
+        return self.to_arrow().to_pandas(**options)
+
+    def to_polars(self) -> Any:
+        """All rows as a Polars frame."""
+        import polars
+
+        return polars.from_arrow(self.to_arrow())
+
+    def count(self) -> int:
+        """How many rows there are; only what the question needs is read."""
+        return self._recipe.count()
+
+    def split(self, rows: int) -> list[Rows]:
+        """The same as parts of whole row groups: of at most so many rows, or one row group."""
+        parts = self._recipe.split(rows)
+        return [Rows(parts.some([index]), **self._options) for index in range(len(parts))]
+
+
+def _restored(recipe: str, portions: str, schema: pa.Schema, options: dict[str, Any]) -> Rows:
+    return Rows(_bifrost.Recipe.restored(recipe, portions, schema), **options)
+
+
+def matrix(column: pa.Array | pa.ChunkedArray) -> np.ndarray:
+    """A column of arrays of one length as a matrix, (rows, length), without a copy where it lies in one
+    piece. Raises ValueError where lengths differ or values are NULL."""
+    if isinstance(column, pa.ChunkedArray):
+        column = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+    if column.null_count:
+        raise ValueError("some rows are NULL: leave them out first")
+    values = column.flatten()
+    if values.null_count:
+        raise ValueError("some values are NULL")
+    rows = len(column)
+    length = len(values) // rows if rows else 0
+    if pa.types.is_fixed_size_list(column.type):
+        length = column.type.list_size
+    elif rows and not (column.value_lengths().to_numpy() == length).all():
+        raise ValueError("the rows' arrays differ in length: take them one by one")
+    return values.to_numpy(zero_copy_only=not pa.types.is_boolean(values.type)).reshape(rows, length)

@@ -1,0 +1,49 @@
+//! What goes wrong, as exceptions with the words of the command line.
+
+use bifrost_core::session::Error;
+use bifrost_core::{history, predicate, read, resolution, sky, snapshot};
+use pyo3::create_exception;
+use pyo3::exceptions::PyException;
+use pyo3::prelude::*;
+
+create_exception!(bifrost, BifrostError, PyException, "What went wrong, and what to do.");
+create_exception!(bifrost, UsageError, BifrostError, "The question is at fault.");
+
+/// An exception of an error: of the question, or of what it was asked of.
+pub fn raised(error: impl Into<Fault>) -> PyErr {
+    let Fault { words, is_usage } = error.into();
+    match is_usage {
+        true => UsageError::new_err(words),
+        false => BifrostError::new_err(words),
+    }
+}
+
+/// An error's words.
+pub struct Fault {
+    words: String,
+    is_usage: bool,
+}
+
+macro_rules! faults {
+    ($($kind:ty),*) => {$(
+        impl From<$kind> for Fault {
+            fn from(error: $kind) -> Self {
+                Self { words: error.to_string(), is_usage: error.is_usage() }
+            }
+        }
+    )*};
+}
+
+faults!(Error, history::Error, read::Error, resolution::Error, snapshot::Error);
+
+macro_rules! slips {
+    ($($kind:ty),*) => {$(
+        impl From<$kind> for Fault {
+            fn from(error: $kind) -> Self {
+                Self { words: error.to_string(), is_usage: true }
+            }
+        }
+    )*};
+}
+
+slips!(predicate::Error, sky::Error);

@@ -1,0 +1,23 @@
+//! The native half of the Python package `bifrost`: questions, answers and rows.
+//!
+//! It says as little as it can: what is asked comes in as numbers and text, what is read goes out
+//! as Arrow streams through the PyCapsule interface. Everything that a person meets is in Python
+//! beside it (`python/bifrost`). The GIL is released wherever something is waited for.
+
+mod error;
+mod lake;
+mod recipe;
+mod resolution;
+
+use pyo3::prelude::*;
+
+#[pymodule]
+fn _bifrost(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add("__version__", bifrost_core::VERSION)?;
+    module.add("Error", module.py().get_type::<error::BifrostError>())?;
+    module.add("UsageError", module.py().get_type::<error::UsageError>())?;
+    module.add_class::<lake::Lake>()?;
+    module.add_class::<resolution::Resolution>()?;
+    module.add_class::<recipe::Recipe>()?;
+    Ok(())
+}

@@ -1,0 +1,70 @@
+//! The answer to a question: files, and the way to their rows.
+
+use crate::error::raised;
+use crate::lake::{Open, text};
+use crate::recipe::Recipe;
+use bifrost_core::resolution::{self, Detail, Query};
+use bifrost_core::snapshot;
+use pyo3::prelude::*;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// An answer.
+#[pyclass(frozen, module = "bifrost._bifrost")]
+pub struct Resolution {
+    lake: Arc<Open>,
+    query: Query,
+    answer: resolution::Resolution,
+}
+
+impl Resolution {
+    pub fn new(lake: Arc<Open>, query: Query, answer: resolution::Resolution) -> Self {
+        Self { lake, query, answer }
+    }
+}
+
+#[pymethods]
+impl Resolution {
+    /// The registry's commit that it is as of.
+    #[getter]
+    fn commit(&self) -> i64 {
+        self.answer.commit
+    }
+
+    fn __len__(&self) -> usize {
+        self.answer.files.len()
+    }
+
+    /// Paths and URIs that can be opened from here.
+    fn uris(&self) -> Vec<&str> {
+        self.answer.files.iter().filter_map(|file| file.uri.as_deref()).collect()
+    }
+
+    /// All of it, as `bifrost resolve --json` gives it.
+    fn json(&self) -> PyResult<String> {
+        text(&self.answer)
+    }
+
+    /// What each step left out, as JSON.
+    fn explained(&self, py: Python<'_>) -> PyResult<String> {
+        let query = Query { as_of: self.query.as_of, ..self.query.clone() };
+        let answer = self.lake.wait(py, self.lake.session.resolve(&query, Detail::Explained));
+        text(&answer.map_err(raised)?.pruned)
+    }
+
+    /// Saves it as a snapshot; gives the digest by which it is cited.
+    fn save(&self, py: Python<'_>, path: PathBuf) -> PyResult<String> {
+        let query = Query { as_of: Some(self.answer.commit), ..self.query.clone() };
+        let saved = snapshot::save(self.lake.session.registry(), &query, &path);
+        Ok(self.lake.wait(py, saved).map_err(raised)?.id)
+    }
+
+    /// What to read of it: a portion a file.
+    #[pyo3(signature = (columns=None))]
+    fn recipe(&self, py: Python<'_>, columns: Option<Vec<String>>) -> PyResult<Recipe> {
+        let session = &self.lake.session;
+        let found = session.recipe(&self.answer, &self.query, columns.as_deref());
+        let (recipe, portions) = self.lake.wait(py, found).map_err(raised)?;
+        Ok(Recipe::new(recipe, portions))
+    }
+}

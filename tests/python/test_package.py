@@ -1,0 +1,255 @@
+"""The Python package `bifrost`, on mock tiles: it answers and reads as the command line does, and hands
+rows over without a copy.
+
+BIFROST_BIN names the program; the package is installed, or in PYTHONPATH.
+"""
+
+import asyncio
+import json
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import time
+
+import duckdb
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+import bifrost
+from conftest import new_place
+from test_stage import mock
+
+QUESTION = "z > 1 AND zwarn = 0"
+COLUMNS = ["target_id", "z", "spectype", "flux"]
+
+
+@pytest.fixture(scope="module")
+def place():
+    """Four tiles and snr of them, synced; nothing here changes them."""
+    with new_place() as place:
+        mock(place, "--tiles", 3)
+        mock(place, "--tiles", 1, "--program", "bright")
+        place.run("convert", place.folder / "archive")
+        place.run("stage", "run", "snr")
+        place.run("sync")
+        yield place
+
+
+@pytest.fixture(scope="module")
+def lake(place):
+    return bifrost.open(place.lake, place.database_url)
+
+
+def as_read(place, *arguments):
+    """What the command line reads."""
+    path = place.folder / "read.parquet"
+    place.run("read", *arguments, "--format", "parquet", "-o", path)
+    table = pq.read_table(path)
+    path.unlink()
+    return table
+
+
+def test_an_answer_is_that_of_the_command_line(place, lake):
+    answer = lake.resolve(QUESTION)
+    said = place.json("resolve", QUESTION)
+    assert answer.commit == said["commit"] and len(answer) == len(said["files"]) > 0
+    assert [file.path for file in answer.files] == [file["path"] for file in said["files"]]
+    assert answer.files[0].row_groups == said["files"][0]["row_groups"]
+    assert answer.paths() == place.run("resolve", QUESTION, "--format", "paths").stdout.split()
+    table = answer.to_arrow()
+    assert table.column("uri").to_pylist() == answer.paths()
+    assert answer.pruned["rows_at_most"] == said["pruned"]["rows_at_most"]
+    assert "zwarn = 0" in answer.explain() and "live files of the product" in answer.explain()
+
+
+def test_rows_are_those_of_the_command_line(place, lake):
+    expected = as_read(place, QUESTION, "--columns", ",".join(COLUMNS))
+    rows = lake.resolve(QUESTION).read(COLUMNS)
+    table = rows.to_arrow()
+    assert table.num_rows > 0 and table.equals(expected)
+    assert rows.count() == table.num_rows <= rows.rows_at_most
+    assert rows.schema.field("z").metadata[b"description"]
+    assert lake.read(QUESTION, columns=COLUMNS, limit=3).to_arrow().equals(table.slice(0, 3))
+    assert sum(batch.num_rows for batch in rows) == table.num_rows
+    ra, dec = lake.read(QUESTION, columns=["ra", "dec"], limit=1).to_arrow().to_pylist()[0].values()
+    expected = as_read(place, "--cone", f"{ra!r},{dec!r},0.4", "--columns", "target_id")
+    assert lake.read(cone=(ra, dec, 0.4), columns=["target_id"]).to_arrow().equals(expected)
+    corners = [(ra - 1, dec - 1), (ra + 1, dec - 1), (ra, dec + 1)]
+    text = ",".join(f"{corner[0]!r},{corner[1]!r}" for corner in corners)
+    expected = as_read(place, f"--polygon={text}", "--columns", "target_id")
+    assert lake.read(polygon=corners, columns=["target_id"]).to_arrow().equals(expected)
+
+
+@pytest.mark.parametrize("kind", [list, np.array, pa.array, pd.Series, iter])
+def test_objects_are_named_by_whatever_holds_integers(lake, kind):
+    wanted = lake.read(QUESTION, columns=["target_id"]).to_arrow().column("target_id").to_pylist()[:7]
+    found = lake.read(target_ids=kind(wanted), columns=["target_id"]).to_arrow()
+    assert set(found.column("target_id").to_pylist()) == set(wanted)
+
+
+def test_columns_of_another_product_are_found_beside(lake):
+    table = lake.resolve("zwarn = 0 AND snr_r > 0").read(["target_id", "z", "snr_r"]).to_arrow()
+    assert table.num_rows > 0 and min(table.column("snr_r").to_pylist()) > 0
+    # asked of one product, read from two
+    assert lake.resolve("zwarn = 0").read(["z", "snr_b"]).to_arrow().column_names == ["z", "snr_b"]
+
+
+def test_rows_go_into_other_tools(lake):
+    rows = lake.resolve(QUESTION).read(["target_id", "z", "spectype"])
+    table = rows.to_arrow()
+    ids = table.column("target_id").to_pylist()
+    assert pa.table(rows).equals(table)
+    assert pl.DataFrame(rows)["target_id"].to_list() == ids
+    assert rows.to_polars()["z"].to_list() == table.column("z").to_pylist()
+    assert rows.to_pandas()["target_id"].tolist() == ids
+    assert pd.DataFrame.from_arrow(rows)["target_id"].tolist() == ids
+    assert duckdb.sql("SELECT count(*), max(z) FROM rows").fetchall() == [(len(ids), max(table.column("z").to_pylist()))]
+
+
+def test_a_relation_of_duckdb_is_read_as_often_as_it_is_asked(lake):
+    with duckdb.connect() as connection:
+        relation = lake.resolve(QUESTION).duckdb(["target_id", "z"], connection=connection)
+        count = len(lake.read(QUESTION, columns=["z"]).to_arrow())
+        assert relation.count("z").fetchall() == relation.count("z").fetchall() == [(count,)]
+        assert relation.filter("z > 2").max("z").fetchall()[0][0] > 2
+
+
+def test_a_lazy_frame_reads_what_its_query_needs(lake):
+    answer = lake.resolve(QUESTION)
+    table = answer.read(["target_id", "z", "spectype"]).to_arrow()
+    frame = answer.polars()
+    assert "flux" in frame.collect_schema()
+    found = frame.filter(pl.col("z") > 2).select("target_id").sort("target_id").collect()
+    expected = sorted(row["target_id"] for row in table.to_pylist() if row["z"] > 2)
+    assert found["target_id"].to_list() == expected
+    assert frame.select("z").head(2).collect()["z"].to_list() == table.column("z").to_pylist()[:2]
+    assert frame.select(pl.len()).collect().item() == table.num_rows
+
+
+def test_a_catalog_of_lsdb_is_made_of_the_rows(lake):
+    answer = lake.resolve(QUESTION)
+    frame = answer.lsdb(["target_id", "z"]).compute()
+    assert sorted(frame["target_id"]) == sorted(answer.read(["target_id"]).to_arrow().column("target_id").to_pylist())
+
+
+def test_arrays_are_handed_over_without_a_copy(lake):
+    native = next(iter(lake.resolve(QUESTION).read(["target_id", "flux"])._recipe.batches()))
+
+    def addresses(batch):
+        flux = batch.column("flux")
+        return [batch.column("target_id").buffers()[1].address, flux.values.buffers()[1].address]
+
+    ours, again = pa.record_batch(native), pa.record_batch(native)
+    assert addresses(ours) == addresses(again)
+    polars = pl.from_arrow(ours, rechunk=False)
+    assert polars["flux"].explode().to_numpy().__array_interface__["data"][0] == addresses(ours)[1]
+    assert bifrost.matrix(ours.column("flux")).__array_interface__["data"][0] == addresses(ours)[1]
+
+
+def test_arrays_of_one_length_are_a_matrix(lake):
+    table = lake.resolve(QUESTION).read(["flux"]).to_arrow()
+    flux = bifrost.matrix(table.column("flux"))
+    assert flux.shape == (table.num_rows, len(table.column("flux")[0]))
+    assert flux[1].tolist() == table.column("flux")[1].as_py()
+    with pytest.raises(ValueError, match="differ in length"):
+        bifrost.matrix(pa.array([[1.0], [1.0, 2.0]]))
+
+
+def test_rows_are_read_by_another_process(lake):
+    rows = lake.resolve(QUESTION).read(["target_id", "z"])
+    code = "import pickle, sys; print(*pickle.load(sys.stdin.buffer).to_arrow().column('target_id').to_pylist())"
+    ended = subprocess.run([sys.executable, "-c", code], input=pickle.dumps(rows), capture_output=True, check=True)
+    assert list(map(int, ended.stdout.split())) == rows.to_arrow().column("target_id").to_pylist()
+    parts = rows.split(1)
+    assert len(parts) >= len(lake.resolve(QUESTION)) and all(part.uri and part.node for part in parts)
+    assert pa.concat_tables([part.to_arrow() for part in parts]).equals(rows.to_arrow())
+
+
+def test_an_answer_is_saved_and_replayed(lake, tmp_path):
+    answer = lake.resolve(QUESTION)
+    digest = answer.save(tmp_path / "quasars.json")
+    assert digest == json.loads((tmp_path / "quasars.json").read_text())["id"]
+    again = lake.snapshot(tmp_path / "quasars.json")
+    assert again.paths() == answer.paths()
+    assert again.read(["target_id"]).to_arrow().equals(answer.read(["target_id"]).to_arrow())
+    assert lake.replay(tmp_path / "quasars.json", deep=True)["findings"] == []
+    assert lake.resolve(QUESTION, as_of=answer.commit).paths() == answer.paths()
+
+
+def test_many_things_are_waited_for_at_once(lake):
+    async def both():
+        one, other = await asyncio.gather(lake.resolve_async("z > 1"), lake.resolve_async("z > 2"))
+        rows = [batch.num_rows async for batch in one.read(["z"]).batches_async()]
+        return len(one), len(other), sum(rows)
+
+    files, fewer, rows = asyncio.run(both())
+    assert files >= fewer and rows == lake.read("z > 1", columns=["z"]).count()
+
+
+@pytest.mark.parametrize(
+    "question, words",
+    [
+        (("zwan = 0",), "zwarn"),
+        (("zz > 1",), "z"),
+        (("z > 'a'",), "z"),
+        (("z >",), ""),
+    ],
+)
+def test_errors_have_the_words_of_the_command_line(place, lake, question, words):
+    with pytest.raises(bifrost.UsageError) as raised:
+        lake.resolve(*question).read().to_arrow()
+    said = place.run("read", *question, code=2).stderr
+    assert str(raised.value) in said.replace("error: ", ""), said
+    assert words in str(raised.value)
+
+
+def test_what_cannot_be_meant_is_refused(lake):
+    for question in [{"cone": (0, 91, 1)}, {"cone": (0, 0)}, {"polygon": [(0, 0), (1, 1)]}, {"as_of": 10**6}]:
+        with pytest.raises(bifrost.UsageError):
+            lake.resolve(**question)
+    with pytest.raises(bifrost.UsageError, match="wavelenght.*wavelength"):
+        lake.resolve(QUESTION).read(["wavelenght"])
+    with pytest.raises(bifrost.UsageError, match="which lake"):
+        bifrost._bifrost.Lake()
+    with pytest.raises(bifrost.Error, match="not a lake"):
+        bifrost.open("/")
+
+
+def test_a_file_that_is_gone_is_named(place, lake):
+    answer = lake.resolve(QUESTION)
+    path = answer.paths()[0]
+    os.rename(path, f"{path}.away")
+    try:
+        with pytest.raises(bifrost.Error, match="is gone since it was registered: run `bifrost sync`") as raised:
+            answer.read(["z"]).to_arrow()
+        assert path in str(raised.value)
+        with pytest.raises(Exception, match="is gone since it was registered"):
+            pa.table(lake.resolve(QUESTION).read(["flux"]))
+    finally:
+        os.rename(f"{path}.away", path)
+
+
+def test_an_interrupt_ends_the_reading_and_leaves_nothing(place):
+    code = (
+        "import bifrost, sys\n"
+        "lake = bifrost.open(sys.argv[1], sys.argv[2])\n"
+        "while True:\n"
+        "    for batch in lake.resolve('zwarn >= 0').read():\n"
+        "        print(batch.num_rows, flush=True)\n"
+    )
+    before = sorted(place.lake.rglob("*"))
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, place.lake, place.database_url], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    process.stdout.readline()
+    time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=30)
+    assert process.returncode != 0 and "KeyboardInterrupt" in said
+    assert sorted(place.lake.rglob("*")) == before

@@ -1,0 +1,95 @@
+"""`Resolution.ray_dataset` on a real Ray: every row once, arrays as tensors, tasks on the node of their bytes.
+
+BIFROST_BIN names the program; the package `bifrost` is installed, or in PYTHONPATH.
+"""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import ray
+
+import bifrost
+from conftest import new_place
+from test_stage import mock
+
+EXAMPLES = Path(__file__).parents[2] / "crates/python/examples"
+
+
+@pytest.fixture(scope="module")
+def place():
+    with new_place() as place:
+        mock(place, "--tiles", 3, objects=40)
+        place.run("convert", place.folder / "archive", "--group-rows", 16)
+        place.run("sync", "--node", "stone")
+        yield place
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    ray.init(num_cpus=2, labels={"bifrost-node": "stone"}, include_dashboard=False, log_to_driver=False)
+    yield
+    ray.shutdown()
+
+
+pytestmark = pytest.mark.xdist_group("ray")
+
+
+def test_a_dataset_has_the_rows(place, cluster):
+    answer = bifrost.open(place.lake, place.database_url).resolve("zwarn >= 0")
+    columns = ["target_id", "z", "flux"]
+    expected = {row["target_id"]: row for row in answer.read(columns).to_arrow().to_pylist()}
+    dataset = answer.ray_dataset(columns, rows_a_task=16)
+    seen = []
+    for batch in dataset.iter_batches(batch_size=20, prefetch_batches=2):
+        assert batch["flux"].ndim == 2 and batch["flux"].dtype == np.float32
+        for target, z, flux in zip(batch["target_id"], batch["z"], batch["flux"], strict=True):
+            assert (z, flux.tolist()) == (expected[target]["z"], expected[target]["flux"])
+            seen.append(target)
+    assert sorted(seen) == sorted(expected)
+    assert dataset.count() == len(expected)
+    assert dataset.map_batches(lambda batch: {"mean": batch["flux"].mean(axis=1)}).count() == len(expected)
+    assert answer.ray_dataset(["z"]).limit(5).count() == 5
+
+
+def test_making_a_dataset_opens_no_file_but_one_of_each_schema(place, cluster):
+    answer = bifrost.open(place.lake, place.database_url).resolve("zwarn >= 0")
+    first, *others = answer.paths()
+    moved = [(Path(path), Path(path).with_suffix(".away")) for path in others]
+    for path, away in moved:
+        path.rename(away)
+    try:
+        dataset = answer.ray_dataset(["z"])
+    finally:
+        for path, away in moved:
+            away.rename(path)
+    assert dataset.count() == answer.read(["z"]).count()
+
+
+def test_tasks_run_where_the_bytes_lie(place, cluster):
+    from bifrost import ray as ours
+
+    answer = bifrost.open(place.lake, place.database_url).resolve("zwarn >= 0")
+    assert ours._labelled() == {"stone"} and {file.node for file in answer.files} == {"stone"}
+    asked = []
+    kept = ray.data.read_datasource
+    try:
+        ray.data.read_datasource = lambda source, **options: asked.append(options) or kept(source, **options)
+        assert answer.ray_dataset(["z"]).count() > 0
+    finally:
+        ray.data.read_datasource = kept
+    assert asked == [{"ray_remote_args": {"label_selector": {"bifrost-node": "stone"}}}]
+
+
+def test_an_empty_answer_is_an_empty_dataset(place, cluster):
+    answer = bifrost.open(place.lake, place.database_url).resolve("z > 100")
+    assert answer.ray_dataset(["z"]).count() == 0
+
+
+def test_the_example_measures_spectra(place, cluster):
+    command = [sys.executable, EXAMPLES / "ray_median_flux.py", place.lake, "--database-url", place.database_url]
+    ended = subprocess.run(command, capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr
+    assert "spectra" in ended.stdout

@@ -1,0 +1,122 @@
+"""Rows of lakes that lie elsewhere: behind a real nginx, in a real object store.
+
+BIFROST_BIN names the program. The lake is hidden from the registry's eyes by taking away what makes its
+folder a lake, so that only the prefix leads to it.
+"""
+
+import contextlib
+import os
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from conftest import new_place
+from s3 import BUCKET, bucket
+from test_stage import mock
+from web import web
+
+QUESTION = ("z > 1 AND zwarn = 0", "--columns", "target_id,z,flux")
+
+
+@pytest.fixture(scope="module")
+def place():
+    with new_place() as place:
+        mock(place, "--tiles", 3, objects=60)
+        place.run("convert", place.folder / "archive", "--group-rows", 16)
+        place.run("stage", "run", "snr")
+        # wherever the lake is, its registry is there
+        place.environment["BIFROST_DATABASE_URL"] = place.database_url
+        yield place
+
+
+@contextlib.contextmanager
+def elsewhere(place):
+    """The lake as if it were on another machine."""
+    identity = place.lake / ".bifrost/lake.json"
+    identity.rename(identity.with_suffix(".away"))
+    try:
+        yield
+    finally:
+        identity.with_suffix(".away").rename(identity)
+
+
+def read(place, *arguments, code=0):
+    path = place.folder / "read.parquet"
+    ended = place.run("read", *arguments, "--format", "parquet", "-o", path, code=code)
+    if code:
+        return ended.stderr
+    table = pq.read_table(path)
+    path.unlink()
+    return table
+
+
+def test_rows_come_over_http(place):
+    with web(place) as server:
+        place.run("sync", "--uri-prefix", server.url)
+        expected = read(place, *QUESTION)
+        assert server.requests() == []
+        with elsewhere(place):
+            uris = place.run("resolve", QUESTION[0], "--format", "paths").stdout.split()
+            assert all(uri.startswith(server.url) for uri in uris)
+            assert expected.num_rows > 0 and read(place, *QUESTION).equals(expected)
+            assert server.requests()
+            # what was asked for, and not the files
+            assert read(place, QUESTION[0], "--columns", "target_id").num_rows == expected.num_rows
+            sent = server.requests()
+            sizes = [Path(file["path"]).stat().st_size for file in place.json("resolve", QUESTION[0])["files"]]
+            assert sum(sent) < sum(sizes) / 2, (sent, sizes)
+            # two products of a tile
+            both = read(place, "zwarn = 0 AND snr_r > 0", "--columns", "target_id,snr_r,flux")
+        assert both.equals(read(place, "zwarn = 0 AND snr_r > 0", "--columns", "target_id,snr_r,flux"))
+
+
+def test_arrays_of_single_rows_do_not_bring_the_file(place):
+    with web(place) as server:
+        place.run("sync", "--uri-prefix", server.url)
+        target = read(place, *QUESTION).column("target_id")[0].as_py()
+        [file] = place.json("resolve", "--target-id", target)["files"]
+        with elsewhere(place):
+            server.requests()
+            row = read(place, "--target-id", target, "--columns", "flux")
+            sent = sum(server.requests())
+        assert row.num_rows == 1 and sent < file["size_bytes"] / 2, (sent, file["size_bytes"])
+
+
+def test_what_is_gone_or_another_is_told(place):
+    with web(place) as server:
+        place.run("sync", "--uri-prefix", server.url)
+        [file] = place.json("resolve", "--target-id", read(place, *QUESTION).column("target_id")[0].as_py())["files"]
+        with elsewhere(place):
+            content, written = Path(file["path"]).read_bytes(), os.stat(file["path"]).st_mtime_ns
+            try:
+                with open(file["path"], "ab") as grown:
+                    grown.write(b"more")
+                said = read(place, *QUESTION, code=1)
+                assert "has changed since it was registered" in said and file["path"] in said
+            finally:
+                with open(file["path"], "wb") as again:
+                    again.write(content)
+                os.utime(file["path"], ns=(written, written))
+            spectra = place.lake / "spectra"
+            spectra.rename(place.lake / "away")
+            try:
+                assert "is gone since it was registered" in read(place, *QUESTION, code=1)
+            finally:
+                (place.lake / "away").rename(spectra)
+    with elsewhere(place):
+        assert "failed to open http://" in read(place, *QUESTION, code=1)
+    place.run("sync")
+
+
+def test_rows_come_from_an_object_store(place, monkeypatch):
+    with bucket() as store:
+        for path in (place.lake / "spectra").rglob("*.parquet"):
+            store.put(str(path).lstrip("/"), path.read_bytes())
+        place.run("sync", "--uri-prefix", f"s3://{BUCKET}")
+        expected = read(place, *QUESTION)
+        place.environment |= {
+            "AWS_ENDPOINT": store.url, "AWS_ALLOW_HTTP": "true", "AWS_REGION": "us-west-2",
+            "AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret"}
+        with elsewhere(place):
+            assert place.run("resolve", QUESTION[0], "--format", "paths").stdout.startswith("s3://")
+            assert read(place, *QUESTION).equals(expected)

@@ -1,0 +1,170 @@
+"""`Resolution.torch_dataset`: every row once, the same from the same seed, gone on with in mid-epoch.
+
+Runs where torch is (see ops/test). BIFROST_BIN names the program.
+"""
+
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+import torch
+from torch.utils.data import DataLoader
+
+import bifrost
+import bifrost.shm
+import bifrost.torch
+from conftest import new_place
+
+QUESTION = "zwarn >= 0"
+EXAMPLES = Path(__file__).parents[2] / "crates/python/examples"
+
+
+@pytest.fixture(scope="module")
+def place():
+    """Four tiles in small row groups."""
+    with new_place() as place:
+        place.run("mock", "--out", place.folder / "archive", "--objects", 60, "--seed", 4, "--tiles", 4)
+        place.run("convert", place.folder / "archive", "--group-rows", 16)
+        place.run("sync")
+        yield place
+
+
+@pytest.fixture(scope="module")
+def answer(place):
+    return bifrost.open(place.lake, place.database_url).resolve(QUESTION)
+
+
+@pytest.fixture(scope="module")
+def ids(answer):
+    return answer.read(["target_id"]).to_arrow().column("target_id").to_pylist()
+
+
+def targets(batches):
+    return [target for batch in batches for target in batch["target_id"].tolist()]
+
+
+def test_batches_are_the_rows(answer, ids):
+    rows = answer.torch_dataset(["target_id", "z", "flux", "spectype"], batch_size=32)
+    batches = list(rows)
+    assert targets(batches) == ids
+    assert [len(batch["z"]) for batch in batches[:-1]] == [32] * (len(batches) - 1)
+    table = answer.read(["z", "flux", "spectype"]).to_arrow()
+    first = batches[0]
+    assert first["flux"].dtype == torch.float32 and first["flux"].shape[0] == 32
+    assert first["flux"][3].tolist() == table.column("flux")[3].as_py()
+    assert first["spectype"] == table.column("spectype").to_pylist()[:32]
+    assert torch.cat([batch["z"] for batch in batches]).tolist() == table.column("z").to_pylist()
+    full = list(answer.torch_dataset(["z"], batch_size=32, drop_last=True))
+    assert len(full) == len(ids) // 32
+
+
+@pytest.mark.parametrize("workers", [0, 1, 3])
+@pytest.mark.parametrize("shuffle", [False, True])
+def test_workers_share_the_rows(answer, ids, workers, shuffle):
+    rows = answer.torch_dataset(["target_id"], batch_size=8, shuffle=shuffle, seed=5)
+    found = targets(DataLoader(rows, batch_size=None, num_workers=workers))
+    assert sorted(found) == sorted(ids)
+    assert (found == ids) == (not shuffle and workers < 2)
+    singly = answer.torch_dataset(["target_id"], shuffle=shuffle, seed=5)
+    found = targets(DataLoader(singly, batch_size=16, num_workers=workers))
+    assert sorted(found) == sorted(ids)
+
+
+def test_ranks_share_the_rows(answer, ids):
+    parts = [targets(answer.torch_dataset(["target_id"], batch_size=8, rank=rank, world_size=3)) for rank in range(3)]
+    assert sorted(sum(parts, [])) == sorted(ids) and all(parts)
+
+
+def test_the_order_follows_from_seed_and_epoch(answer):
+    def order(seed, epoch):
+        rows = answer.torch_dataset(["target_id"], batch_size=8, shuffle=True, seed=seed)
+        rows.set_epoch(epoch)
+        return targets(DataLoader(rows, batch_size=None, num_workers=2))
+
+    assert order(1, 0) == order(1, 0) != order(1, 1) != order(2, 1)
+    # rows of several row groups are mixed, not only the groups
+    rows = targets(answer.torch_dataset(["target_id"], batch_size=8, shuffle=True, seed=1, window=4))
+    inputs = {target: part for part, batch in enumerate(answer.read(["target_id"]).split(1)) for target in batch.to_arrow().column(0).to_pylist()}
+    assert len({inputs[target] for target in rows[:16]}) > 1
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("seen", [0, 1, 7, 19])
+def test_a_pass_is_gone_on_with(answer, workers, seen):
+    def loader():
+        rows = answer.torch_dataset(["target_id"], batch_size=8, shuffle=True, seed=3, window=2)
+        return rows, DataLoader(rows, batch_size=None, num_workers=workers)
+
+    _, whole = loader()
+    batches = [batch["target_id"].tolist() for batch in whole]
+    rows, rest = loader()
+    rows.load_state_dict({"epoch": 0, "batches": seen})
+    assert [batch["target_id"].tolist() for batch in rest] == batches[seen:]
+    if workers == 0:
+        rows, some = loader()
+        for _ in zip(range(seen), iter(rows)):
+            pass
+        assert rows.state_dict() == {"epoch": 0, "batches": seen}
+
+
+def test_what_was_decoded_is_kept_for_later_passes(answer, ids):
+    with bifrost.shm.Cache() as cache:
+        rows = answer.torch_dataset(["target_id", "flux"], batch_size=32, cache=cache)
+        first = list(DataLoader(rows, batch_size=None, num_workers=2))
+        folder, size = cache.folder, cache.size_bytes
+        assert size > 0 and sorted(targets(first)) == sorted(ids)
+        moved = [(path, path + ".away") for path in answer.paths()]
+        for path, away in moved:
+            Path(path).rename(away)
+        try:
+            again = list(DataLoader(rows, batch_size=None, num_workers=2))
+        finally:
+            for path, away in moved:
+                Path(away).rename(path)
+        assert targets(again) == targets(first) and torch.equal(again[0]["flux"], first[0]["flux"])
+        assert cache.size_bytes == size
+        again[0]["flux"].zero_()
+        assert torch.equal(next(iter(rows))["flux"], answer.torch_dataset(["flux"], batch_size=32).__iter__().__next__()["flux"])
+    assert not folder.exists()
+    with bifrost.shm.Cache(limit_bytes=1000) as cache:
+        assert len(list(answer.torch_dataset(["flux"], batch_size=32, cache=cache))) == len(first) and cache.size_bytes == 0
+
+
+def test_tensors_lie_where_the_rows_lie(answer):
+    batch = next(iter(answer.read(["z", "flux"])))
+    found = bifrost.torch.tensors(batch)
+    assert found["flux"].data_ptr() == batch.column("flux").values.buffers()[1].address
+    assert found["z"].data_ptr() == batch.column("z").buffers()[1].address
+
+
+def test_what_a_tensor_cannot_say(answer):
+    table = pa.table({"a": pa.array([1, None]), "b": pa.array([1.5, None]), "c": pa.array([[1.0], [2.0, 3.0]])})
+    with pytest.raises(bifrost.UsageError, match="column 'a' has NULL"):
+        bifrost.torch.tensors(table)
+    found = bifrost.torch.tensors(table.select(["b", "c"]))
+    assert found["b"][0] == 1.5 and found["b"][1].isnan() and [len(row) for row in found["c"]] == [1, 2]
+
+
+def test_memory_does_not_grow_with_epochs(answer):
+    rows = answer.torch_dataset(["flux", "ivar"], batch_size=16, shuffle=True)
+
+    def passes(count):
+        for epoch in range(count):
+            rows.set_epoch(epoch)
+            for _ in rows:
+                pass
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+    before = passes(5)
+    assert passes(20) < before * 1.1
+
+
+def test_an_autoencoder_learns(place):
+    command = [sys.executable, EXAMPLES / "train_autoencoder.py", place.lake, "--database-url", place.database_url, "--epochs", "4"]
+    ended = subprocess.run(command, capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr
+    losses = [float(line.split()[-1]) for line in ended.stdout.splitlines() if line.startswith("epoch")]
+    assert len(losses) == 4 and losses[-1] < 0.8 * losses[0], ended.stdout
