@@ -314,7 +314,7 @@ def test_files_that_state_no_order_get_one(lake):
 
 def test_stages_are_listed(place):
     stages = {s["name"]: s for s in place.json("stage", "list")["stages"]}
-    assert set(stages) == {"convert", "snr"}
+    assert set(stages) == {"convert", "snr", "tokens"}
     snr = stages["snr"]
     assert (snr["version"], snr["input"], snr["product"]) == (1, "spectra", "snr")
     assert [c["name"] for c in snr["columns"]][:3] == ["snr_b", "good_pixels_b", "flux_sum_b"]
@@ -326,6 +326,7 @@ def test_stages_are_listed(place):
         ["stage", "version", "reads", "makes", "columns", "made", "stale", "missing"],
         ["convert", "2", "archive", "spectra", str(len(stages["convert"]["columns"])), "1", "–", "–"],
         ["snr", "1", "spectra", "snr", "9", "0", "0", "1"],
+        ["tokens", "1", "spectra", "tokens", "4", "0", "0", "1"],
     ]
     place.run("stage", "run", "snr")
     assert place.json("stage", "list")["stages"][1]["made"] == 1

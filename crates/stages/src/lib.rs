@@ -12,3 +12,4 @@ pub mod snr;
 pub mod spectrum;
 pub mod stage;
 pub mod store;
+pub mod tokens;

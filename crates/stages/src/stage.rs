@@ -8,8 +8,9 @@
 
 use crate::fuse::{Config, Sources};
 use crate::snr::Snr;
+use crate::tokens::Tokens;
 use arrow::array::{ArrayRef, RecordBatch};
-use arrow::datatypes::{DataType, Field};
+use arrow::datatypes::{DataType, Field, FieldRef};
 use arrow::error::ArrowError;
 use bifrost_core::layout::Lake;
 use bifrost_core::metadata::{DESCRIPTION, UCD, UNIT};
@@ -18,9 +19,10 @@ use bifrost_core::publish::Claim;
 use bifrost_core::tile::{Name, Tile};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Stages that make products from products. A new one is added here.
-pub const FROM_PRODUCTS: &[&dyn FromProduct] = &[&Snr];
+pub const FROM_PRODUCTS: &[&dyn FromProduct] = &[&Snr, &Tokens];
 
 /// What every stage says of itself.
 #[must_use]
@@ -83,6 +85,12 @@ pub fn column(
         about.insert(UNIT.to_owned(), unit.to_owned());
     }
     Field::new(name, kind, true).with_metadata(about)
+}
+
+/// The values of a list, such as a column of spectra has: never NULL, whatever the list is.
+#[must_use]
+pub fn element(kind: DataType) -> FieldRef {
+    Arc::new(Field::new("element", kind, false))
 }
 
 /// A step from the archive's files to a product.

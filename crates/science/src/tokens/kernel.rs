@@ -1,8 +1,8 @@
-//! Spectra become tokens, one after another, with the widest vectors that the processor has.
-//!
-//! The code is the same for all; results are, too, as every step is rounded as IEEE 754 says.
+//! Spectra become tokens, one after another, with vectors of 256 bits where the processor has them;
+//! wider ones gain nothing here. The code is the same for all processors, and so are the results: every
+//! step is one that IEEE 754 rounds.
 
-use super::median::{key, median};
+use super::median::median;
 use super::{EMPTY, FLOORED, IVAR_FLOOR, MEDIAN_FLOOR, NEGATIVE, Tokenizer, TokensMut};
 
 /// Spectra in patches of `P` pixels. All lengths fit together.
@@ -15,12 +15,12 @@ pub(super) fn rows<const P: usize>(
     #[cfg(target_arch = "x86_64")]
     {
         #[target_feature(enable = "avx2")]
-        fn avx2<const P: usize>(shape: Tokenizer, flux: &[f32], ivar: &[f32], into: TokensMut<'_>) {
+        fn wide<const P: usize>(shape: Tokenizer, flux: &[f32], ivar: &[f32], into: TokensMut<'_>) {
             each_row::<P>(shape, flux, ivar, into);
         }
         if is_x86_feature_detected!("avx2") {
             // SAFETY: the processor has what the function needs.
-            return unsafe { avx2::<P>(shape, flux, ivar, into) };
+            return unsafe { wide::<P>(shape, flux, ivar, into) };
         }
     }
     each_row::<P>(shape, flux, ivar, into);
@@ -28,7 +28,7 @@ pub(super) fn rows<const P: usize>(
 
 #[inline(always)]
 fn each_row<const P: usize>(shape: Tokenizer, flux: &[f32], ivar: &[f32], into: TokensMut<'_>) {
-    let mut keys = vec![0; shape.pixels];
+    let mut values = vec![0.0; shape.pixels];
     let spectra = flux.chunks_exact(shape.pixels).zip(ivar.chunks_exact(shape.pixels));
     let tokens = into.tokens.chunks_exact_mut(shape.patches() * 2 * P);
     let masked = into.masked.chunks_exact_mut(shape.patches());
@@ -36,7 +36,7 @@ fn each_row<const P: usize>(shape: Tokenizer, flux: &[f32], ivar: &[f32], into: 
     for ((((flux, ivar), tokens), masked), (median, flag)) in
         spectra.zip(tokens).zip(masked).zip(ends)
     {
-        (*median, *flag) = level(flux, ivar, &mut keys);
+        (*median, *flag) = level(flux, ivar, &mut values);
         let factor = if *flag == EMPTY { 1.0 } else { 1.0 / median.abs().max(MEDIAN_FLOOR) };
         patches::<P>(flux, ivar, factor, tokens, masked);
     }
@@ -44,24 +44,24 @@ fn each_row<const P: usize>(shape: Tokenizer, flux: &[f32], ivar: &[f32], into: 
 
 #[inline(always)]
 fn is_good(flux: f32, ivar: f32) -> bool {
-    // each comparison is false for NaN
-    (flux.abs() < f32::INFINITY) & (ivar > 0.0) & (ivar < f32::INFINITY)
+    // each comparison is false for NaN; without branches, so that vectors of them are one step
+    (flux.abs() <= f32::MAX) & (ivar > 0.0) & (ivar <= f32::MAX)
 }
 
 /// The median of a spectrum's good pixels, and what there is to say of it.
 #[inline(always)]
-fn level(flux: &[f32], ivar: &[f32], keys: &mut [u32]) -> (f32, u8) {
+fn level(flux: &[f32], ivar: &[f32], values: &mut [f32]) -> (f32, u8) {
     let mut good = 0;
-    for ((flux, ivar), to) in flux.iter().zip(ivar).zip(&mut *keys) {
+    for ((flux, ivar), to) in flux.iter().zip(ivar).zip(&mut *values) {
         let is_good = is_good(*flux, *ivar);
         // bad ones are behind all others
-        *to = if is_good { key(*flux) } else { u32::MAX };
+        *to = if is_good { *flux } else { f32::INFINITY };
         good += u32::from(is_good);
     }
     if good == 0 {
         return (f32::NAN, EMPTY);
     }
-    let median = median(keys, good as usize);
+    let median = median(values, good as usize);
     let floored = if median.abs() < MEDIAN_FLOOR { FLOORED } else { 0 };
     (median, floored | if median < 0.0 { NEGATIVE } else { 0 })
 }

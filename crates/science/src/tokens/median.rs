@@ -2,119 +2,120 @@
 //! many values are looked at in one step.
 
 /// Values of the sample that tells where the median is.
-const SAMPLE: usize = 64;
-/// As few values are gathered and selected from.
-const FEW: usize = 64;
-/// Counts, at most. Spectra need about four.
-const COUNTS: usize = 40;
+const SAMPLE: usize = 32;
+/// As few values are gathered and sorted.
+const FEW: usize = 32;
+/// Counts, at most; spectra need three or four. What is odd is selected from all.
+const COUNTS: usize = 12;
 
-/// A number whose order is that of the values.
+/// The median of the finite values, of which there are `count`, above 0; the mean of the middle two
+/// where that is even, in f32. The others are +∞. The values are left in any order.
 #[inline(always)]
-pub(super) fn key(value: f32) -> u32 {
-    let bits = value.to_bits();
-    bits ^ ((((bits as i32) >> 31) as u32) | 0x8000_0000)
+pub(super) fn median(values: &mut [f32], count: usize) -> f32 {
+    let (lower, upper) = middle(values, count, ((count - 1) / 2, count / 2));
+    (lower + upper) * 0.5
 }
 
-#[inline(always)]
-fn value(key: u32) -> f32 {
-    f32::from_bits(if key & 0x8000_0000 == 0 { !key } else { key & 0x7fff_ffff })
-}
-
-/// The median of the `count` smallest of the keys; the mean of the middle two where their number is
-/// even, in f32. `count` is above 0. The keys are left in any order.
-#[inline(always)]
-pub(super) fn median(keys: &mut [u32], count: usize) -> f32 {
-    let (lower, upper) = middle(keys, (count - 1) / 2, count / 2);
-    if lower == upper { value(lower) } else { (value(lower) + value(upper)) * 0.5 }
-}
-
-/// Keys `low` to `high`: how many are below, how many are among them.
+/// Values from `low` to `high`: how many are below, how many are there.
 #[derive(Clone, Copy)]
 struct Bracket {
-    low: u32,
-    high: u32,
+    low: f32,
+    high: f32,
     below: usize,
     within: usize,
 }
 
-/// The keys of two neighbouring ranks, or of one.
+impl Bracket {
+    fn has(self, ranks: (usize, usize)) -> bool {
+        self.below <= ranks.0 && ranks.1 < self.below + self.within
+    }
+}
+
+/// The values of two neighbouring ranks, or of one.
 #[inline(always)]
-fn middle(keys: &mut [u32], first: usize, second: usize) -> (u32, u32) {
-    let mut bracket = Bracket { low: 0, high: u32::MAX, below: 0, within: keys.len() };
-    let (mut low, mut high) = if keys.len() > FEW { sampled(keys, first) } else { (0, u32::MAX) };
+fn middle(values: &mut [f32], finite: usize, ranks: (usize, usize)) -> (f32, f32) {
+    let mut bracket = by_sample(values, finite, ranks.0);
     for _ in 0..COUNTS {
+        if !bracket.has(ranks) {
+            break;
+        }
         if bracket.within <= FEW {
-            return gathered(keys, bracket, first, second);
+            return gathered(values, bracket, ranks);
         }
         if bracket.low == bracket.high {
             return (bracket.low, bracket.low);
         }
-        let below = count(keys, |key| key < low);
-        let within = count(keys, |key| low <= key && key <= high);
-        // the ranks are in the bracket, or below it, or (one of them, at least) above
-        if first < below && second < below {
-            (bracket.high, bracket.within) = (low - 1, below - bracket.below);
-        } else if first >= below + within {
-            let (from, end) = (below + within, bracket.below + bracket.within);
-            bracket = Bracket { low: high + 1, below: from, within: end - from, ..bracket };
-        } else if first >= below && second < below + within {
-            bracket = Bracket { low, high, below, within };
-        } else {
-            break;
-        }
-        (low, high) = guess(bracket, first);
-        if (low, high) == (bracket.low, bracket.high) {
-            break;
-        }
+        bracket = narrowed(values, bracket, ranks);
     }
-    let (left, upper, _) = keys.select_nth_unstable(second);
-    let lower = left.iter().copied().max().filter(|_| first < second);
+    let (left, upper, _) = values.select_nth_unstable_by(ranks.1, f32::total_cmp);
+    let lower = left.iter().copied().max_by(f32::total_cmp).filter(|_| ranks.0 < ranks.1);
     (lower.unwrap_or(*upper), *upper)
 }
 
+/// How many values are below `low`, and how many from there to `high`.
 #[inline(always)]
-fn count(keys: &[u32], is_it: impl Fn(u32) -> bool) -> usize {
-    keys.iter().map(|key| u32::from(is_it(*key))).sum::<u32>() as usize
-}
-
-/// Keys between which the one of a rank probably is, by a sample: three standard deviations around.
-#[inline(always)]
-fn sampled(keys: &[u32], rank: usize) -> (u32, u32) {
-    let mut sample = [0; SAMPLE];
-    for (i, sample) in sample.iter_mut().enumerate() {
-        *sample = keys[i * keys.len() / SAMPLE];
+fn count(values: &[f32], low: f32, high: f32) -> (usize, usize) {
+    let (mut below, mut above) = (0, 0);
+    for value in values {
+        below += u32::from(*value < low);
+        above += u32::from(*value > high);
     }
-    sample.sort_unstable();
-    let (place, around) = (rank * SAMPLE / keys.len(), 3 * SAMPLE.isqrt() / 2);
-    (sample[place.saturating_sub(around)], sample[(place + around).min(SAMPLE - 1)])
+    (below as usize, values.len() - (below + above) as usize)
 }
 
-/// Keys between which the one of a rank probably is, if those of the bracket are evenly spread.
+/// Where the value of a rank probably is: three standard deviations around its place in a sample.
 #[inline(always)]
-fn guess(bracket: Bracket, rank: usize) -> (u32, u32) {
-    let Bracket { low, high, below, within } = bracket;
-    let per_rank = f64::from(high - low) / within.max(1) as f64;
-    let (place, around) = ((rank - below) as f64 + 0.5, 1.5 * (within as f64).sqrt() + 1.0);
-    let at = |place: f64| low.saturating_add((place * per_rank) as u32).min(high);
-    (at(place - around), at(place + around))
+fn by_sample(values: &[f32], finite: usize, rank: usize) -> Bracket {
+    let mut sample = [0.0; SAMPLE];
+    for (i, sample) in sample.iter_mut().enumerate() {
+        *sample = values[i * values.len() / SAMPLE];
+    }
+    sample.sort_unstable_by(f32::total_cmp);
+    let last = sample.partition_point(|value| value.is_finite()).max(1) - 1;
+    let (place, around) = (rank * last / finite, 3 * (last + 1).isqrt() / 2);
+    let (low, high) = (sample[place.saturating_sub(around)], sample[(place + around).min(last)]);
+    let (below, within) = count(values, low, high);
+    Bracket { low, high, below, within }
 }
 
-/// Selects among the few keys of a bracket.
+/// The part of a bracket that has the ranks: two standard deviations around where they are if its
+/// values are evenly spread, or what is left on one side of that.
 #[inline(always)]
-fn gathered(keys: &[u32], bracket: Bracket, first: usize, second: usize) -> (u32, u32) {
-    let (mut few, mut found) = ([0; FEW], 0);
-    let is_within = |key: u32| bracket.low <= key && key <= bracket.high;
-    for keys in keys.chunks(32) {
-        if count(keys, is_within) > 0 {
-            for key in keys.iter().copied().filter(|key| is_within(*key)) {
-                few[found] = key;
-                found += 1;
+fn narrowed(values: &[f32], bracket: Bracket, ranks: (usize, usize)) -> Bracket {
+    let (first, last) = (f64::from(bracket.low), f64::from(bracket.high));
+    let place = (ranks.0 - bracket.below) as f64 + 0.5;
+    let around = (bracket.within as f64).sqrt() + 1.0;
+    let at = |place: f64| first + (last - first) * (place / bracket.within as f64);
+    let low = at(place - around).max(first) as f32;
+    let high = at(place + around).min(last) as f32;
+    let (below, within) = count(values, low, high);
+    if ranks.1 < below {
+        Bracket { high: low.next_down(), within: below - bracket.below, ..bracket }
+    } else if ranks.0 >= below + within {
+        let end = bracket.below + bracket.within;
+        let below = below + within;
+        Bracket { low: high.next_up(), below, within: end - below, ..bracket }
+    } else {
+        Bracket { low, high, below, within }
+    }
+}
+
+/// Sorts the few values of a bracket.
+#[inline(always)]
+fn gathered(values: &[f32], bracket: Bracket, ranks: (usize, usize)) -> (f32, f32) {
+    let is_within = |value: f32| (bracket.low <= value) & (value <= bracket.high);
+    let (mut few, mut found) = ([0.0; FEW + 1], 0);
+    for values in values.chunks(32) {
+        if values.iter().fold(false, |any, value| any | is_within(*value)) {
+            for value in values {
+                few[found] = *value;
+                found += usize::from(is_within(*value));
             }
         }
     }
     let few = &mut few[..found];
-    few.sort_unstable();
-    (few[first - bracket.below], few[second - bracket.below])
+    few.sort_unstable_by(f32::total_cmp);
+    (few[ranks.0 - bracket.below], few[ranks.1 - bracket.below])
 }
 
 #[cfg(test)]
@@ -132,24 +133,16 @@ mod tests {
     }
 
     fn found(values: &[f32], bad: usize) -> f32 {
-        let mut keys: Vec<u32> = values.iter().map(|value| key(*value)).collect();
-        keys.extend(std::iter::repeat_n(u32::MAX, bad));
-        median(&mut keys, values.len())
-    }
-
-    #[test]
-    fn keys_are_ordered_as_values_are() {
-        let values =
-            [f32::NEG_INFINITY, f32::MIN, -1.0, -1e-40, 0.0, 1e-40, 1.0, f32::MAX, f32::INFINITY];
-        assert!(values.windows(2).all(|pair| key(pair[0]) < key(pair[1])));
-        assert!(values.iter().all(|v| value(key(*v)) == *v));
+        let mut all = values.to_vec();
+        all.extend(std::iter::repeat_n(f32::INFINITY, bad));
+        median(&mut all, values.len())
     }
 
     #[test]
     fn it_is_what_sorting_finds() {
         let mut dice = ChaCha8Rng::seed_from_u64(1);
-        for length in [1, 2, 3, 511, 512, 513, 514, 1000, 1001, 7780, 7781] {
-            for shape in 0..8 {
+        for length in [1, 2, 3, 31, 32, 33, 34, 1000, 1001, 7780, 7781] {
+            for shape in 0..10 {
                 let values: Vec<f32> = (0..length)
                     .map(|i| {
                         let x: f32 = dice.random_range(-1.0..1.0);
@@ -162,6 +155,8 @@ mod tests {
                             // as the sample's stride sees it, all lie on one side
                             5 => f32::from(u8::from(i % 60 < 2)) + x * 1e-3,
                             6 => 0.25,
+                            7 => 1e38 * x.signum(),
+                            8 => f32::from_bits(dice.random_range(0..3)),
                             _ => (i as f32 / 300.0).sin() + 0.3 * x,
                         }
                     })

@@ -140,3 +140,35 @@ fn what_does_not_fit_is_refused_with_words() {
     let none = tokenizer.tokens(&[], &[], 4).expect("none");
     assert!(none.tokens.is_empty() && none.flag.is_empty());
 }
+
+/// What `tests/python/tokens_reference.py` makes, by name.
+fn golden(name: &str) -> Vec<f32> {
+    let line = include_str!("golden.txt").lines().find(|line| line.split(' ').next() == Some(name));
+    let words = line.expect(name).split(' ').skip(1);
+    words.map(|word| word.parse().expect(word)).collect()
+}
+
+#[test]
+fn it_is_what_numpy_makes() {
+    let (flux, ivar) = (golden("flux"), golden("ivar"));
+    let wavelength: Vec<f64> = crate::grid::COADDED.wavelengths().collect();
+    for patch in [32, 64] {
+        let numpy = |what: &str| golden(&format!("{what}_{patch}"));
+        let made = Tokenizer::new(patch, 70).expect("a tokenizer").tokens(&flux, &ivar, 1);
+        let made = made.expect("tokens");
+        assert_eq!(made.tokens, numpy("tokens"));
+        let masked: Vec<f32> = made.masked.iter().map(|is| f32::from(u8::from(*is))).collect();
+        assert_eq!(masked, numpy("masked"));
+        for (found, expected) in made.median.iter().zip(numpy("median")) {
+            assert!(*found == expected || found.is_nan() && expected.is_nan());
+        }
+        assert_eq!(made.flag.iter().copied().map(f32::from).collect::<Vec<_>>(), numpy("flag"));
+        let found = positions(&wavelength, patch, 16).expect("positions");
+        let found: Vec<f32> = found.chunks(16).step_by(20).flatten().copied().collect();
+        let expected = numpy("positions");
+        assert_eq!(found.len(), expected.len());
+        for (i, (found, expected)) in found.iter().zip(&expected).enumerate() {
+            assert!((found - expected).abs() < 1e-6, "{i}: {found} and {expected}");
+        }
+    }
+}

@@ -3,12 +3,13 @@
 use super::Fault;
 use crate::hashed::Hashed;
 use arrow::array::{ArrayRef, AsArray, RecordBatch};
-use arrow::datatypes::{DataType, Float16Type, Float32Type, Float64Type, SchemaRef};
+use arrow::datatypes::{DataType, Field, Float16Type, Float32Type, Float64Type, SchemaRef};
 use bifrost_core::metadata;
 use parquet::arrow::ArrowWriter;
-use parquet::basic::{Compression, ZstdLevel};
+use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::file::metadata::{KeyValue, SortingColumn};
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterVersion};
+use parquet::schema::types::ColumnPath;
 use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
@@ -31,7 +32,7 @@ impl Output {
         sorting: Option<Vec<SortingColumn>>,
     ) -> Result<Self, Fault> {
         let level = ZstdLevel::try_new(1).map_err(Fault::writing)?;
-        let properties = WriterProperties::builder()
+        let mut properties = WriterProperties::builder()
             .set_created_by(format!("bifrost {}", bifrost_core::VERSION))
             .set_writer_version(WriterVersion::PARQUET_1_0)
             .set_compression(Compression::ZSTD(level))
@@ -39,8 +40,17 @@ impl Output {
             .set_statistics_truncate_length(None)
             .set_column_index_truncate_length(None)
             .set_max_row_group_row_count(Some(GROUP_ROWS))
-            .set_sorting_columns(sorting)
-            .build();
+            .set_sorting_columns(sorting);
+        // bounds of arrays tell nothing, and their values seldom repeat
+        for (path, item) in schema.fields().iter().filter_map(|field| array(field)) {
+            properties = properties
+                .set_column_statistics_enabled(path.clone(), EnabledStatistics::None)
+                .set_column_dictionary_enabled(path.clone(), false);
+            if item.is_floating() {
+                properties = properties.set_column_encoding(path, Encoding::BYTE_STREAM_SPLIT);
+            }
+        }
+        let properties = properties.build();
         let file = Hashed::create(path).map_err(|e| Fault::Disk(e.to_string()))?;
         let writer = ArrowWriter::try_new(file, schema.clone(), Some(properties));
         Ok(Self { writer: writer.map_err(Fault::writing)?, schema })
@@ -70,6 +80,13 @@ impl Output {
         self.writer.finish().map_err(Fault::writing)?;
         self.writer.inner_mut().flush().map_err(|e| Fault::Disk(e.to_string()))
     }
+}
+
+/// The column in which Parquet keeps the values of a list, and their type.
+fn array(field: &Field) -> Option<(ColumnPath, &DataType)> {
+    let DataType::List(item) = field.data_type() else { return None };
+    let path = vec![field.name().clone(), "list".to_owned(), item.name().clone()];
+    Some((ColumnPath::from(path), item.data_type()))
 }
 
 /// Our files hold no NaN in scalar columns: readers leave row groups out because of it.

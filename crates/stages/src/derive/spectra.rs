@@ -63,13 +63,17 @@ impl<'a> Spectra<'a> {
         Ok(Self { offsets, pixels })
     }
 
+    /// All pixels of each row.
+    pub fn rows(self) -> impl ExactSizeIterator<Item = Pixels<'a>> {
+        let rows = self.offsets.windows(2);
+        rows.map(move |ends| self.pixels.part(ends[0] as usize, ends[1] as usize))
+    }
+
     /// An arm of each row; empty where the row has none of it.
     pub fn arms(self, arm: usize) -> impl Iterator<Item = Pixels<'a>> {
-        self.offsets.windows(2).map(move |ends| {
-            let (first, last) = (ends[0] as usize, ends[1] as usize);
-            let wave = &self.pixels.wavelength[first..last];
-            let part = &arms(wave)[arm];
-            self.pixels.part(first + part.start, first + part.end)
+        self.rows().map(move |pixels| {
+            let part = &arms(pixels.wavelength)[arm];
+            pixels.part(part.start, part.end)
         })
     }
 }
