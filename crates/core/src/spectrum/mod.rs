@@ -10,25 +10,26 @@
 
 mod arms;
 mod cache;
+mod observed;
 mod store;
 mod table;
 
 pub use arms::{ARMS, arms};
+pub use observed::Observed;
 
 use crate::blocking::run_blocking;
+use crate::guard::guard;
 use crate::read;
-use crate::registry::spectra::{PlacedFile, SpectrumRow};
 use crate::registry::{self, Registry};
 use crate::resolution::place::Places;
-use crate::withdraw::Version;
 use bifrost_science::coadd::{self, coadd};
 use bifrost_science::grid::COADDED;
 use cache::Cache;
+use observed::Source;
 use rayon::prelude::*;
 use serde::Serialize;
 use std::cmp::Reverse;
 use std::collections::HashMap;
-use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
@@ -47,60 +48,6 @@ pub struct Which {
     pub survey: Option<String>,
     /// Program.
     pub program: Option<String>,
-}
-
-/// An observed object: what the catalog knows of it, and where its spectrum lies.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Observed {
-    /// TARGETID.
-    pub target_id: i64,
-    /// Production of the archive.
-    pub release: Option<String>,
-    /// Survey.
-    pub survey: Option<String>,
-    /// Program.
-    pub program: Option<String>,
-    /// Pixel (nside 64, NESTED).
-    pub healpix: Option<i32>,
-    /// Right ascension, ICRS, degrees.
-    pub ra: Option<f64>,
-    /// Declination, ICRS, degrees.
-    pub dec: Option<f64>,
-    /// Redshift.
-    pub z: Option<f64>,
-    /// Error of the redshift.
-    pub zerr: Option<f64>,
-    /// Difference of chi2 to the next best fit.
-    pub deltachi2: Option<f64>,
-    /// Warnings of the redshift fit; 0: none.
-    pub zwarn: Option<i64>,
-    /// Class: GALAXY, QSO or STAR.
-    pub spectype: Option<String>,
-    /// Subclass.
-    pub subtype: Option<String>,
-    /// Whether it is the best of the object's rows.
-    pub is_primary: bool,
-    /// The file, as it can be opened from here.
-    #[serde(rename = "file")]
-    pub path: PathBuf,
-    /// Row in it, from 0.
-    pub row: u64,
-    /// The spectra store that holds the same row, where there is one.
-    pub store: Option<PathBuf>,
-    #[serde(skip)]
-    file: Source,
-    #[serde(skip)]
-    in_store: Option<(Source, String)>,
-}
-
-/// A row of a version of a file.
-#[derive(Debug, Clone, PartialEq)]
-struct Source {
-    path: PathBuf,
-    size_bytes: i64,
-    mtime_ns: i64,
-    row: u64,
-    target_id: i64,
 }
 
 /// The pixels of a spectrum: arrays of one length. Of the arms as they were taken, one after the
@@ -196,8 +143,8 @@ pub struct Spectra(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     registry: Registry,
-    tables: Cache<Table>,
-    stores: Cache<Store>,
+    tables: Arc<Cache<Table>>,
+    stores: Arc<Cache<Store>>,
 }
 
 impl Spectra {
@@ -210,7 +157,16 @@ impl Spectra {
     /// Of a registry; so many files of each kind are kept open.
     #[must_use]
     pub fn with_files_open(registry: Registry, files: usize) -> Self {
-        let (tables, stores) = (Cache::new(files), Cache::new(files));
+        let tables = Arc::new(Cache::new(files));
+        let stores = Arc::new(Cache::new(files));
+        Self(Arc::new(Inner { registry, tables, stores }))
+    }
+
+    /// The same open files with another connection to the same registry: a runtime's connections are
+    /// served by that runtime.
+    #[must_use]
+    pub fn with_registry(&self, registry: Registry) -> Self {
+        let (tables, stores) = (self.0.tables.clone(), self.0.stores.clone());
         Self(Arc::new(Inner { registry, tables, stores }))
     }
 
@@ -334,9 +290,13 @@ impl Spectra {
     }
 
     fn in_store(&self, source: &Source, group: &str) -> Result<Option<Pixels>, Error> {
-        let refused = |error| Error::Store { path: source.path.clone(), source: error };
+        let path = &source.path;
+        let refused = |source| Error::Store { path: path.clone(), source };
         let open = |file, size_bytes| Store::open(file, size_bytes).map_err(refused);
-        source.opened(&self.0.stores, open)?.pixels(group, source).map_err(refused)
+        let store = source.opened(&self.0.stores, open)?;
+        guard(|| store.pixels(group, source))
+            .unwrap_or_else(|fault| Err(crate::store::Error::Damaged(fault.to_string())))
+            .map_err(refused)
     }
 }
 
@@ -365,81 +325,5 @@ fn refused(path: &Path) -> impl Fn(io::Error) -> read::Error {
     |error| match error.kind() {
         io::ErrorKind::NotFound => read::Error::Vanished(path.to_owned()),
         _ => read::Error::Io { path: path.to_owned(), source: error },
-    }
-}
-
-impl Source {
-    /// The open file, if it is the one that was registered.
-    fn opened<T>(
-        &self,
-        cache: &Cache<T>,
-        open: impl FnOnce(File, u64) -> Result<T, Error>,
-    ) -> Result<Arc<T>, Error> {
-        let path = &self.path;
-        let now = std::fs::metadata(path).map_err(refused(path))?;
-        let version = self.checked(Version::from(&now))?;
-        if let Some(opened) = cache.get(path, version) {
-            return Ok(opened);
-        }
-        let file = File::open(path).map_err(refused(path))?;
-        let now = file.metadata().map_err(refused(path))?;
-        let version = self.checked(Version::from(&now))?;
-        let opened = Arc::new(open(file, now.len())?);
-        cache.put(path, version, opened.clone());
-        Ok(opened)
-    }
-
-    /// The version that is there, if it is the one that was registered.
-    fn checked(&self, now: Version) -> Result<Version, read::Error> {
-        if (now.size_bytes, now.mtime_ns) == (self.size_bytes, self.mtime_ns) {
-            Ok(now)
-        } else {
-            Err(read::Error::Changed(self.path.clone()))
-        }
-    }
-}
-
-impl Observed {
-    fn of(row: SpectrumRow, path: PathBuf, store: Option<PathBuf>) -> Self {
-        let source = |path: &PathBuf, file: &PlacedFile| Source {
-            path: path.clone(),
-            size_bytes: file.size_bytes,
-            mtime_ns: file.mtime_ns,
-            row: u64::try_from(row.row_index).unwrap_or_default(),
-            target_id: row.target_id,
-        };
-        let file = source(&path, &row.file);
-        let in_store = store.as_ref().zip(row.store.as_ref());
-        let in_store = in_store.map(|(path, (file, group))| (source(path, file), group.clone()));
-        Self {
-            target_id: row.target_id,
-            release: row.release,
-            survey: row.survey,
-            program: row.program,
-            healpix: row.healpix,
-            ra: row.ra,
-            dec: row.dec,
-            z: row.z,
-            zerr: row.zerr,
-            deltachi2: row.deltachi2,
-            zwarn: row.zwarn,
-            spectype: row.spectype,
-            subtype: row.subtype,
-            is_primary: row.is_primary,
-            path,
-            row: file.row,
-            store,
-            file,
-            in_store,
-        }
-    }
-
-    fn tile(&self) -> (Option<&str>, Option<&str>, Option<&str>, Option<i32>) {
-        (self.release.as_deref(), self.survey.as_deref(), self.program.as_deref(), self.healpix)
-    }
-
-    /// Whether it is the same observation, in another file.
-    fn is_copy_of(&self, other: &Self) -> bool {
-        self.target_id == other.target_id && self.tile() == other.tile() && self.path != other.path
     }
 }

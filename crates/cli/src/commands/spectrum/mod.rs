@@ -38,7 +38,7 @@ pub struct Args {
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
     /// Draw it, with lines marked at its redshift
-    #[arg(long, value_name = "FILE.svg|png")]
+    #[arg(long, value_name = "FILE.svg")]
     plot: Option<PathBuf>,
 }
 
@@ -134,7 +134,7 @@ fn can_draw(path: &Path) -> anyhow::Result<()> {
     let extension = path.extension().map(|e| e.to_string_lossy().to_lowercase());
     match extension.as_deref() {
         Some("svg") => Ok(()),
-        _ => Err(Usage(format!("--plot {}: a figure is drawn as .svg", path.display())).into()),
+        _ => Err(Usage(format!("--plot {}: figures are SVG, name it .svg", path.display())).into()),
     }
 }
 
