@@ -230,15 +230,14 @@ impl<'a> Arrays<'a> {
         }
         let encode = |row: usize| {
             let part = self.range(row);
-            Ok([
-                compression.chunk(&self.flux[part.clone()], f32::to_le_bytes)?,
-                compression.chunk(&self.ivar[part.clone()], f32::to_le_bytes)?,
-                compression.chunk(&self.mask[part], i32::to_le_bytes)?,
-            ])
+            [
+                compression.chunk(&self.flux[part.clone()], f32::to_le_bytes),
+                compression.chunk(&self.ivar[part.clone()], f32::to_le_bytes),
+                compression.chunk(&self.mask[part], i32::to_le_bytes),
+            ]
         };
-        let encoded: io::Result<Vec<[(Vec<u8>, u32); ARRAYS.len()]>> =
+        let encoded: Vec<[(Vec<u8>, u32); ARRAYS.len()]> =
             (0..self.ids.len()).into_par_iter().map(encode).collect();
-        let encoded = encoded.map_err(|error| Fault::Stage(error.to_string()))?;
         // a row's chunks one after the other, so that one read gives all of them
         for (row, chunks) in (from..).zip(encoded) {
             for (array, (chunk, skipped)) in chunks.iter().enumerate() {
