@@ -181,7 +181,7 @@ def test_a_file_that_changed_or_went_since_it_was_registered_is_told(lake):
     assert "is gone since" in lake.run("spectrum", target, "--program", program, code=1).stderr
     # of the same size and time, and damaged
     middle = len(whole) // 2
-    path.write_bytes(whole[:middle] + bytes(64) + whole[middle + 64:])
+    path.write_bytes(whole[:middle] + bytes(200_000) + whole[middle + 200_000 :])
     os.utime(path, ns=(about.st_atime_ns, about.st_mtime_ns))
     ended = [subprocess.run(
         [os.environ["BIFROST_BIN"], "spectrum", str(other), "--program", program, "--json"],
