@@ -107,6 +107,8 @@ pub enum Command {
     Match(commands::crossmatch::Args),
     /// Make a lake of its own of the rows that answer a question
     Export(commands::export::Args),
+    /// Show an object's spectrum, or write it as CSV, JSON, FITS or a figure
+    Spectrum(commands::spectrum::Args),
     /// Say whether a saved snapshot still holds, or let go of its files
     Replay(commands::replay::Args),
 }

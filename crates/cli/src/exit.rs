@@ -1,7 +1,7 @@
 //! Every way a command can end, and the number that says so.
 
 use bifrost_core::patience::MayPass;
-use bifrost_core::{cluster, guard, registry, sync};
+use bifrost_core::{cluster, guard, registry, spectrum, sync};
 use std::io;
 use std::process::ExitCode;
 
@@ -74,5 +74,6 @@ pub fn may_pass(cause: &(dyn std::error::Error + 'static)) -> bool {
     cause.is::<TryAgain>()
         || cause.downcast_ref::<registry::Error>().is_some_and(registry::Error::is_transient)
         || cause.downcast_ref::<sync::Error>().is_some_and(sync::Error::may_pass)
+        || cause.downcast_ref::<spectrum::Error>().is_some_and(spectrum::Error::may_pass)
         || cause.downcast_ref::<cluster::Error>().is_some_and(cluster::Error::is_transient)
 }

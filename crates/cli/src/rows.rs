@@ -108,6 +108,35 @@ impl Sink {
     }
 }
 
+/// Bytes on their way to standard output, or to a file that appears when they are complete.
+pub struct Output {
+    out: Box<dyn Write>,
+    draft: Option<Draft>,
+}
+
+impl Output {
+    /// Opens the output: a file, or standard output.
+    pub fn open(file: Option<&Path>) -> anyhow::Result<Self> {
+        let draft = file.map(Draft::new).transpose()?;
+        let out: Box<dyn Write> = match &draft {
+            Some(draft) => Box::new(BufWriter::new(draft.file.try_clone()?)),
+            None => Box::new(io::stdout().lock()),
+        };
+        Ok(Self { out, draft })
+    }
+
+    /// Writes bytes.
+    pub fn write(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
+        self.out.write_all(bytes).map_err(output)
+    }
+
+    /// Ends the output; a file gets its name.
+    pub fn finish(mut self) -> anyhow::Result<()> {
+        self.out.flush().map_err(output)?;
+        self.draft.map_or(Ok(()), Draft::publish)
+    }
+}
+
 /// A file being written; it vanishes unless it is published.
 struct Draft {
     file: File,

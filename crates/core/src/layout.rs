@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! LAKE/<product>/dataset/Norder=6/Dir=10000/Npix=12712/iron-main-dark-12712_234.parquet
+//! LAKE/spectra-h5/Norder=6/Dir=10000/Npix=12712.h5     the arrays of a pixel's tiles (see `store`)
 //! LAKE/<product>/hats.properties …     what makes a HATS catalog of it (see `hats`)
 //! LAKE/.bifrost/lake.json      identity of the lake
 //! LAKE/.bifrost/staging/       files being made
@@ -15,6 +16,7 @@
 //! LAKE/.bifrost/stage-S.lock   held by the process that runs stage S here
 //! ```
 
+use crate::store;
 use crate::tile::{FileName, Name, Pixel, Tile};
 use serde::{Deserialize, Serialize};
 use std::io;
@@ -153,6 +155,14 @@ impl Lake {
         self.pixel_dir(product, name.tile.pixel).join(name.to_string())
     }
 
+    /// Where the spectra store of a pixel lies.
+    #[must_use]
+    pub fn store(&self, pixel: Pixel) -> PathBuf {
+        let mut path = self.root.join(store::PRODUCT).join(pixel_path(pixel)).into_os_string();
+        path.push(".h5");
+        path.into()
+    }
+
     /// The live files of a tile in a product, of whatever row count, in name order.
     ///
     /// # Errors
@@ -195,7 +205,7 @@ pub fn partition_of(relative: &Path) -> Option<(u8, u64)> {
         if let Some(k) = part.strip_prefix("Norder=") {
             order = k.parse().ok().filter(|k| *k <= 29);
         } else if let (Some(n), Some(order)) = (part.strip_prefix("Npix="), order) {
-            let n: u64 = n.trim_end_matches(".parquet").parse().ok()?;
+            let n: u64 = n.trim_end_matches(".parquet").trim_end_matches(".h5").parse().ok()?;
             return (n < 12u64 << (2 * order)).then_some((order, n));
         }
     }

@@ -33,6 +33,8 @@ pub mod resolution;
 pub mod session;
 pub mod sky;
 pub mod snapshot;
+pub mod spectrum;
+pub mod store;
 pub mod sync;
 pub mod tile;
 pub mod votable;

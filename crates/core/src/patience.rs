@@ -1,7 +1,7 @@
 //! A registry that went away is waited for, with growing pauses, for a while.
 
 use crate::registry::Error;
-use crate::{hats, sync};
+use crate::{hats, spectrum, sync};
 use std::time::{Duration, Instant};
 
 /// How long a command that somebody waits for tries on.
@@ -18,6 +18,12 @@ pub trait MayPass: std::fmt::Display {
 impl MayPass for Error {
     fn may_pass(&self) -> bool {
         self.is_transient()
+    }
+}
+
+impl MayPass for spectrum::Error {
+    fn may_pass(&self) -> bool {
+        matches!(self, Self::Registry(e) if e.is_transient())
     }
 }
 

@@ -12,7 +12,8 @@
 //! guard is dropped, so that whoever walks the lake sees no publication half done.
 
 use crate::layout::{Lake, PRIVATE};
-use crate::tile::{FileName, Name, Tile};
+use crate::store;
+use crate::tile::{FileName, Name, Pixel, Tile};
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
@@ -96,19 +97,25 @@ impl Staging {
     /// # Errors
     /// What the file system refuses.
     pub fn claim(&self, product: &Name, tile: &Tile) -> Result<Claim, Error> {
+        let what = What::Tile { product: product.clone(), tile: tile.clone() };
+        self.claimed(&format!("{product}-{tile}"), "parquet", what)
+    }
+
+    /// Claims the spectra store of a pixel; waits while another writer has it.
+    ///
+    /// # Errors
+    /// What the file system refuses.
+    pub fn claim_store(&self, pixel: Pixel) -> Result<Claim, Error> {
+        self.claimed(&format!("{}-{pixel}", store::PRODUCT), "h5", What::Store(pixel))
+    }
+
+    fn claimed(&self, name: &str, extension: &str, what: What) -> Result<Claim, Error> {
         let claims = self.0.lake.private(CLAIMS);
         make_dirs(&claims).map_err(Error::new("make", &claims))?;
-        let lock_path = claims.join(format!("{product}-{tile}"));
+        let lock_path = claims.join(name);
         let lock = lock_named(&lock_path).map_err(Error::new("lock", &lock_path))?;
-        let draft = self.0.dir.join(format!("{product}-{tile}.parquet"));
-        Ok(Claim {
-            staging: self.0.clone(),
-            product: product.clone(),
-            tile: tile.clone(),
-            draft,
-            lock_path,
-            _lock: lock,
-        })
+        let draft = self.0.dir.join(format!("{name}.{extension}"));
+        Ok(Claim { staging: self.0.clone(), what, draft, lock_path, _lock: lock })
     }
 }
 
@@ -121,15 +128,22 @@ impl Drop for Folder {
     }
 }
 
-/// The sole right to publish a tile of a product. Dropped, it leaves nothing behind.
+/// The sole right to publish a tile of a product, or a pixel's spectra store. Dropped, it leaves
+/// nothing behind.
 #[derive(Debug)]
 pub struct Claim {
     staging: Arc<Folder>,
-    product: Name,
-    tile: Tile,
+    what: What,
     draft: PathBuf,
     lock_path: PathBuf,
     _lock: File,
+}
+
+/// What is claimed.
+#[derive(Debug)]
+enum What {
+    Tile { product: Name, tile: Tile },
+    Store(Pixel),
 }
 
 impl Claim {
@@ -139,16 +153,23 @@ impl Claim {
         &self.draft
     }
 
-    /// The tile's live files in the product.
+    /// The live files of what is claimed.
     ///
     /// # Errors
     /// What the file system refuses.
     pub fn live(&self) -> Result<Vec<PathBuf>, Error> {
-        let dir = self.staging.lake.pixel_dir(&self.product, self.tile.pixel);
-        self.staging
-            .lake
-            .files_of(&self.product, &self.tile)
-            .map_err(Error::new("list the files in", &dir))
+        let lake = &self.staging.lake;
+        match &self.what {
+            What::Tile { product, tile } => {
+                let dir = lake.pixel_dir(product, tile.pixel);
+                lake.files_of(product, tile).map_err(Error::new("list the files in", &dir))
+            }
+            What::Store(pixel) => {
+                let path = lake.store(*pixel);
+                let is_there = path.try_exists().map_err(Error::new("look for", &path))?;
+                Ok(if is_there { vec![path] } else { Vec::new() })
+            }
+        }
     }
 
     /// Where the file will lie, relative to the lake.
@@ -159,8 +180,12 @@ impl Claim {
     }
 
     fn place(&self, rows: u64) -> PathBuf {
-        let name = FileName { tile: self.tile.clone(), rows };
-        self.staging.lake.file(&self.product, &name)
+        match &self.what {
+            What::Tile { product, tile } => {
+                self.staging.lake.file(product, &FileName { tile: tile.clone(), rows })
+            }
+            What::Store(pixel) => self.staging.lake.store(*pixel),
+        }
     }
 
     /// Makes the draft durable where it is.
@@ -487,7 +512,6 @@ pub(crate) fn make_dirs(dir: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tile::Pixel;
     use std::sync::atomic::{AtomicU32, Ordering};
 
     fn lake() -> (tempfile::TempDir, Lake) {

@@ -3,6 +3,7 @@
 use crate::error::raised;
 use crate::recipe::Stream;
 use crate::resolution::Resolution;
+use crate::spectra::{self, Told};
 use arrow::array::AsArray;
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Float64Type, Int64Type};
@@ -15,6 +16,7 @@ use bifrost_core::session::{At, Session};
 use bifrost_core::sky::region::Spelled;
 use bifrost_core::sky::{Moc, Region};
 use bifrost_core::snapshot::{self, Saved};
+use bifrost_core::spectrum::{Spectra, Which};
 use pyo3::prelude::*;
 use pyo3_arrow::{PyArray, PyRecordBatchReader};
 use std::path::PathBuf;
@@ -28,6 +30,7 @@ pub struct Lake(Arc<Open>);
 /// A session and what runs it.
 pub struct Open {
     pub session: Session,
+    pub spectra: Spectra,
     runtime: Runtime,
 }
 
@@ -51,7 +54,8 @@ impl Lake {
         let at = At { lake, database_url, postgres_bin };
         let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
         let session = py.detach(|| runtime.block_on(Session::open(&at))).map_err(raised)?;
-        Ok(Self(Arc::new(Open { session, runtime })))
+        let spectra = Spectra::new(session.registry().clone());
+        Ok(Self(Arc::new(Open { session, spectra, runtime })))
     }
 
     /// Where its registry is.
@@ -86,6 +90,34 @@ impl Lake {
         };
         let answer = self.0.wait(py, self.0.session.resolve(&query, Detail::Files));
         Ok(Resolution::new(self.0.clone(), query, answer.map_err(raised)?))
+    }
+
+    /// An object's spectra, the primary one first.
+    #[pyo3(signature = (target_id, release, survey, program, coadded))]
+    fn spectrum<'py>(
+        &self,
+        py: Python<'py>,
+        target_id: i64,
+        release: Option<String>,
+        survey: Option<String>,
+        program: Option<String>,
+        coadded: bool,
+    ) -> PyResult<Vec<Told<'py>>> {
+        spectra::one(&self.0, py, target_id, &Which { release, survey, program }, coadded)
+    }
+
+    /// Spectra of objects, in their order; those that are not known are left out.
+    #[pyo3(signature = (target_ids, release, survey, program, coadded))]
+    fn spectra<'py>(
+        &self,
+        py: Python<'py>,
+        target_ids: Vec<i64>,
+        release: Option<String>,
+        survey: Option<String>,
+        program: Option<String>,
+        coadded: bool,
+    ) -> PyResult<Vec<Told<'py>>> {
+        spectra::many(&self.0, py, &target_ids, &Which { release, survey, program }, coadded)
     }
 
     /// Rows near positions, as an Arrow stream.

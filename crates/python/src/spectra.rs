@@ -1,13 +1,13 @@
 //! Single spectra as numpy arrays.
 
 use crate::error::raised;
-use crate::lake::{Lake, text};
+use crate::lake::{Open, text};
 use bifrost_core::spectrum::{Spectrum, Which};
 use numpy::{IntoPyArray, PyArray1};
 use pyo3::prelude::*;
 
 /// What is known of an object, as JSON, and its wavelength, flux, ivar and mask.
-type Told<'py> = (
+pub type Told<'py> = (
     String,
     Bound<'py, PyArray1<f64>>,
     Bound<'py, PyArray1<f32>>,
@@ -15,39 +15,26 @@ type Told<'py> = (
     Bound<'py, PyArray1<i32>>,
 );
 
-#[pymethods]
-impl Lake {
-    /// An object's spectra, the primary one first.
-    #[pyo3(signature = (target_id, release, survey, program, coadded))]
-    fn spectrum<'py>(
-        &self,
-        py: Python<'py>,
-        target_id: i64,
-        release: Option<String>,
-        survey: Option<String>,
-        program: Option<String>,
-        coadded: bool,
-    ) -> PyResult<Vec<Told<'py>>> {
-        let which = Which { release, survey, program };
-        let found = self.0.wait(py, self.0.spectra.spectrum(target_id, &which)).map_err(raised)?;
-        told(py, found, coadded)
-    }
+/// An object's spectra, the primary one first.
+pub fn one<'py>(
+    lake: &Open,
+    py: Python<'py>,
+    target_id: i64,
+    which: &Which,
+    coadded: bool,
+) -> PyResult<Vec<Told<'py>>> {
+    told(py, lake.wait(py, lake.spectra.spectrum(target_id, which)).map_err(raised)?, coadded)
+}
 
-    /// Spectra of objects, in their order; those that are not known are left out.
-    #[pyo3(signature = (target_ids, release, survey, program, coadded))]
-    fn spectra<'py>(
-        &self,
-        py: Python<'py>,
-        target_ids: Vec<i64>,
-        release: Option<String>,
-        survey: Option<String>,
-        program: Option<String>,
-        coadded: bool,
-    ) -> PyResult<Vec<Told<'py>>> {
-        let which = Which { release, survey, program };
-        let found = self.0.wait(py, self.0.spectra.spectra(&target_ids, &which)).map_err(raised)?;
-        told(py, found, coadded)
-    }
+/// Spectra of objects, in their order; those that are not known are left out.
+pub fn many<'py>(
+    lake: &Open,
+    py: Python<'py>,
+    target_ids: &[i64],
+    which: &Which,
+    coadded: bool,
+) -> PyResult<Vec<Told<'py>>> {
+    told(py, lake.wait(py, lake.spectra.spectra(target_ids, which)).map_err(raised)?, coadded)
 }
 
 fn told(py: Python<'_>, found: Vec<Spectrum>, coadded: bool) -> PyResult<Vec<Told<'_>>> {

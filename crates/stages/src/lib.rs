@@ -10,5 +10,7 @@ mod hashed;
 pub mod mock;
 pub mod rrdetails;
 pub mod snr;
+pub mod spectrum;
 pub mod stage;
+pub mod store;
 pub mod tokens;

@@ -18,6 +18,7 @@ pub mod read;
 pub mod replay;
 pub mod resolve;
 pub mod run;
+pub mod spectrum;
 pub mod stage;
 pub mod status;
 pub mod sync;
@@ -51,6 +52,7 @@ pub fn run(ctx: &Context, command: Command) -> anyhow::Result<Exit> {
         Command::Read(args) => read::run(ctx, &args),
         Command::Match(args) => crossmatch::run(ctx, &args),
         Command::Export(args) => export::run(ctx, &args),
+        Command::Spectrum(args) => spectrum::run(ctx, &args),
         Command::Replay(args) => replay::run(ctx, &args),
     }
 }

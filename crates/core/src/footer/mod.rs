@@ -9,6 +9,7 @@ mod decode;
 mod element;
 mod packed;
 mod schema;
+mod store;
 mod thrift;
 
 #[cfg(test)]

@@ -20,6 +20,7 @@ use parquet::errors::ParquetError;
 use parquet::file::metadata::{
     PageIndexPolicy, ParquetMetaData, ParquetStatisticsPolicy, RowGroupMetaData,
 };
+use parquet::file::reader::ChunkReader;
 use std::fmt::Display;
 use std::ops::Range;
 use std::path::Path;
@@ -59,7 +60,7 @@ pub(super) fn open(source: &Source) -> Result<Opened, Error> {
 
 /// The decoded footer. Statistics, which others got wrong, are not needed, and an Arrow schema
 /// that is not the file's is done without.
-fn metadata_of(file: &Handle) -> Result<ArrowReaderMetadata, ParquetError> {
+pub(crate) fn metadata_of(file: &impl ChunkReader) -> Result<ArrowReaderMetadata, ParquetError> {
     let options = ArrowReaderOptions::new()
         .with_offset_index_policy(PageIndexPolicy::Optional)
         .with_column_stats_policy(ParquetStatisticsPolicy::SkipAll);
@@ -92,12 +93,12 @@ fn without_null(metadata: &ParquetMetaData) -> Result<ParquetMetaData, ParquetEr
     Ok(builder.build())
 }
 
-pub(super) fn damaged<E: Display>(path: &Path) -> impl Fn(E) -> Error {
+pub(crate) fn damaged<E: Display>(path: &Path) -> impl Fn(E) -> Error {
     move |reason| Error::Damaged { path: path.to_owned(), reason: reason.to_string() }
 }
 
 /// A panic while a file was read. One of the decoder tells of the file, not of this program.
-pub(super) fn gave_up(path: &Path, panicked: &Panicked) -> Error {
+pub(crate) fn gave_up(path: &Path, panicked: &Panicked) -> Error {
     let reason = match panicked.is_of_decoder() {
         true => "its pages are damaged".to_owned(),
         false => panicked.to_string(),

@@ -18,6 +18,7 @@ mod schema;
 mod tests;
 mod zipped;
 
+pub(crate) use file::{damaged, gave_up, metadata_of};
 pub use recipe::{Portion, Recipe};
 pub use schema::COLUMNS_ALL;
 
@@ -82,6 +83,9 @@ pub enum Error {
     /// Versions that are gone.
     #[error("{} files as of then cannot be given any more: {}", .0.len(), .0.join("; "))]
     Lost(Vec<String>),
+    /// A spectra store, which holds arrays and no table.
+    #[error("{} is a spectra store, no table: `bifrost spectrum` reads it, and what else is known of its rows is in product spectra", .0.display())]
+    Store(PathBuf),
     /// The file went away after it was resolved.
     #[error("{} is gone since it was registered: run `bifrost sync` and ask again", .0.display())]
     Vanished(PathBuf),
@@ -146,6 +150,7 @@ impl Error {
             self,
             Self::Predicate(_)
                 | Self::Sky(_)
+                | Self::Store(_)
                 | Self::Comparison { .. }
                 | Self::Types { .. }
                 | Self::Twice { .. }
@@ -214,6 +219,10 @@ fn sources(resolution: &Resolution) -> Result<Vec<Source>, Error> {
     let unreachable: Vec<String> = files.filter(|file| file.uri.is_none()).map(place).collect();
     if !unreachable.is_empty() {
         return Err(Error::Unreachable(unreachable));
+    }
+    let is_store = |file: &&ResolvedFile| file.path.extension().is_some_and(|e| e == "h5");
+    if let Some(store) = resolution.all_files().find(is_store) {
+        return Err(Error::Store(store.path.clone()));
     }
     Ok(resolution.files.iter().map(source).collect())
 }

@@ -9,7 +9,7 @@ use refinery::{Migration, Runner};
 pub const LATEST: i32 = MIGRATIONS.len() as i32;
 
 /// Every migration in order: the version is the position, from 1.
-const MIGRATIONS: [(&str, &str); 12] = [
+const MIGRATIONS: [(&str, &str); 13] = [
     ("V1__registry", include_str!("../../../../migrations/V1__registry.sql")),
     ("V2__views", include_str!("../../../../migrations/V2__views.sql")),
     ("V3__archive", include_str!("../../../../migrations/V3__archive.sql")),
@@ -22,6 +22,7 @@ const MIGRATIONS: [(&str, &str); 12] = [
     ("V10__questions", include_str!("../../../../migrations/V10__questions.sql")),
     ("V11__tables", include_str!("../../../../migrations/V11__tables.sql")),
     ("V12__bricks", include_str!("../../../../migrations/V12__bricks.sql")),
+    ("V13__store", include_str!("../../../../migrations/V13__store.sql")),
 ];
 
 impl Registry {

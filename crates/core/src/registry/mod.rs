@@ -20,6 +20,7 @@ pub(crate) mod promoted;
 pub(crate) mod resolve;
 mod rows;
 mod snapshots;
+pub(crate) mod spectra;
 pub mod stages;
 pub(crate) mod tables;
 #[doc(hidden)]

@@ -288,7 +288,7 @@ impl Resolver {
         ask.await.map_err(doing(PURPOSE))
     }
 
-    async fn each<T>(
+    pub(super) async fn each<T>(
         &self,
         sql: &str,
         params: &[&(dyn ToSql + Sync)],

@@ -4,6 +4,7 @@ use super::copy::Rows;
 use crate::footer::Packed;
 use crate::metadata::Parent;
 use crate::occupancy;
+use crate::store::Group;
 use crate::tile::Tile;
 use std::ops::Range;
 use uuid::Uuid;
@@ -151,6 +152,32 @@ impl Rows {
         self.int8(parent.size_bytes);
         self.int8(parent.mtime_ns);
         self.text(parent.product.as_str());
+        self.text(&parent.name);
+        self.text(&parent.content);
+        self.text(&parent.order);
+    }
+}
+
+impl Rows {
+    /// A row of `store_groups`.
+    pub(crate) fn group(&mut self, file_id: i64, group: &Group) {
+        let place = |at: u64| i64::try_from(at).unwrap_or(i64::MAX);
+        let count = |n: u32| i32::try_from(n).unwrap_or(i32::MAX);
+        let (tile, parent) = (&group.tile, &group.parent);
+        self.begin(16);
+        self.int8(file_id);
+        self.int8(parent.size_bytes);
+        self.int8(parent.mtime_ns);
+        self.int8(place(group.wavelength));
+        self.int8(place(group.target_id));
+        self.int8(place(group.chunks_at));
+        self.int4(tile.pixel.get() as i32);
+        self.int4(count(group.rows));
+        self.int4(count(group.pixels));
+        self.text(tile.release.as_str());
+        self.text(tile.survey.as_str());
+        self.text(tile.program.as_str());
+        self.text(&group.path);
         self.text(&parent.name);
         self.text(&parent.content);
         self.text(&parent.order);

@@ -91,6 +91,49 @@ impl Registry {
         row.and_then(counts).map_err(doing("count a stage's files"))
     }
 
+    /// How far the spectra stores are: tiles that they hold, hold as they are no longer, and lack.
+    ///
+    /// # Errors
+    /// [`Error::Unreachable`], [`Error::Statement`].
+    pub async fn store_counts(&self, version: u32) -> Result<StageCounts, Error> {
+        let sql = include_str!("../../../../sql/store_counts.sql");
+        let version = i32::try_from(version).unwrap_or(i32::MAX);
+        let row = self.client().await?.query_one(sql, &[&version]).await;
+        let counts = |row: Row| {
+            Ok(StageCounts {
+                made: row.try_get(0)?,
+                stale: row.try_get(1)?,
+                missing: row.try_get(2)?,
+            })
+        };
+        row.and_then(counts).map_err(doing("count the tiles of spectra stores"))
+    }
+
+    /// Pixels of a lake whose spectra stores lack tiles, or hold some as they are no longer; with the
+    /// reason, where something is stale.
+    ///
+    /// # Errors
+    /// [`Error::Unreachable`], [`Error::Statement`].
+    pub async fn store_pixels(
+        &self,
+        lake_id: Uuid,
+        version: u32,
+    ) -> Result<Vec<(Pixel, Option<String>)>, Error> {
+        const DOING: &str = "list the pixels of spectra stores";
+        let sql = include_str!("../../../../sql/store_pixels.sql");
+        let version = i32::try_from(version).unwrap_or(i32::MAX);
+        let rows = self.client().await?.query(sql, &[&lake_id, &version]).await;
+        let rows = rows.map_err(doing(DOING))?;
+        let mut pixels = Vec::with_capacity(rows.len());
+        for row in &rows {
+            let pixel: i32 = row.try_get(0).map_err(doing(DOING))?;
+            let reason = row.try_get(1).map_err(doing(DOING))?;
+            // what is no pixel of ours is none of a store
+            pixels.extend(Pixel::new(pixel.into()).ok().map(|pixel| (pixel, reason)));
+        }
+        Ok(pixels)
+    }
+
     /// Live files of tiles in a product.
     ///
     /// # Errors

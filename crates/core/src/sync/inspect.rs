@@ -6,6 +6,7 @@ use crate::guard::guard;
 use crate::layout::{self, DATASET};
 use crate::metadata::{self, Parent};
 use crate::registry::promoted;
+use crate::store::{self, Group, Index};
 use crate::tile::{FileName, Tile};
 use crate::{order, sky};
 use std::fs::File;
@@ -33,6 +34,8 @@ pub(super) struct Found {
     pub(super) order_hash: Option<String>,
     /// The published files that it was made of.
     pub(super) parents: Vec<Parent>,
+    /// The groups of a spectra store.
+    pub(super) groups: Vec<Group>,
 }
 
 /// How a file was made, as far as its footer tells.
@@ -53,6 +56,17 @@ pub(super) fn inspect(root: &Path, seen: &Seen, schemas: &Schemas) -> Inspected 
         Err(e) => return Inspected::Unreadable(crate::footer::Error::Io(e).to_string()),
     };
     let size_bytes = u64::try_from(seen.size_bytes).unwrap_or(0);
+    if seen.product() == store::PRODUCT {
+        let index = guard(|| Index::read(&file, size_bytes));
+        if !file.metadata().is_ok_and(|now| seen.is(&now)) {
+            return Inspected::Unsettled;
+        }
+        return match index {
+            Ok(Ok((index, hash))) => Inspected::Read(Box::new(Found::of_store(seen, index, hash))),
+            Ok(Err(e)) => Inspected::Unreadable(e.to_string()),
+            Err(e) => Inspected::Unreadable(e.to_string()),
+        };
+    }
     let footer = guard(|| Footer::read(&file, size_bytes, schemas));
     if !file.metadata().is_ok_and(|now| seen.is(&now)) {
         return Inspected::Unsettled;
@@ -73,9 +87,25 @@ impl Found {
         let (tile, making) = (tile(seen, &footer), Making::of(&footer));
         let stated = footer.value(metadata::PARENTS).filter(|_| footer.is_ours());
         let parents = stated.and_then(|json| serde_json::from_str(json).ok()).unwrap_or_default();
-        let mut found = Self { footer, tile, sky: None, making, order_hash: None, parents };
+        let (order_hash, groups) = (None, Vec::new());
+        let mut found = Self { footer, tile, sky: None, making, order_hash, parents, groups };
         found.sky = found.sky_of(seen);
         found
+    }
+
+    fn of_store(seen: &Seen, index: Index, hash: [u8; 16]) -> Self {
+        let footer = Footer::of_store(&index, hash);
+        let partition = layout::partition_of(Path::new(&seen.path));
+        let making = Making::of(&footer);
+        Self {
+            footer,
+            making,
+            sky: partition.map(|(order, pixel)| sky::range_of(order, pixel)),
+            groups: index.groups,
+            tile: None,
+            order_hash: None,
+            parents: Vec::new(),
+        }
     }
 
     fn stated_order(&self) -> Option<String> {

@@ -91,14 +91,15 @@ impl<'a> Registrar<'a> {
         chunk: Vec<(Seen, Inspected)>,
         next_id: &mut i64,
     ) -> Result<(), Error> {
-        let (mut files, mut bounds, mut parents) =
-            (Rows::default(), Rows::default(), Rows::default());
+        let (mut files, mut bounds) = (Rows::default(), Rows::default());
+        let (mut parents, mut groups) = (Rows::default(), Rows::default());
         for (seen, inspected) in chunk {
             match inspected {
                 Inspected::Read(found) => {
                     self.put(&mut files, &seen, &found, *next_id).await?;
                     put_bounds(&mut bounds, *next_id, &found.footer);
                     parents_of(&found).iter().for_each(|parent| parents.parent(*next_id, parent));
+                    found.groups.iter().for_each(|group| groups.group(*next_id, group));
                     self.note(seen, &found, *next_id, true);
                 }
                 Inspected::Unreadable(reason) => {
@@ -115,6 +116,7 @@ impl<'a> Registrar<'a> {
         self.commit.copy(Table::Files, files).await?;
         self.commit.copy(Table::Bounds, bounds).await?;
         self.commit.copy(Table::Parents, parents).await?;
+        self.commit.copy(Table::Groups, groups).await?;
         Ok(())
     }
 

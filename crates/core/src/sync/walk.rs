@@ -6,6 +6,7 @@
 
 use super::Error;
 use crate::layout::{DATASET, Lake, PRIVATE};
+use crate::store;
 use crate::withdraw::Version;
 use rayon::Scope;
 use std::fs::{DirEntry, Metadata, ReadDir};
@@ -172,6 +173,8 @@ enum Place {
     Product,
     /// `dataset`, `Norder=…` or `Dir=…` of a HATS product: what must come next.
     Hats(&'static str),
+    /// `Norder=…` or `Dir=…` of spectra stores, or the folder that holds these: what must come next.
+    Store(&'static str),
     /// Everything in it counts.
     Open,
 }
@@ -180,12 +183,16 @@ impl Place {
     /// What a subfolder is; `None` where it does not count.
     fn below(self, name: &str) -> Option<Self> {
         match self {
+            Self::Root if name == store::PRODUCT => Some(Self::Store("Norder=")),
             Self::Root => (name != PRIVATE).then_some(Self::Product),
             Self::Product | Self::Open => Some(Self::Open),
             Self::Hats(prefix) if !name.starts_with(prefix) => None,
             Self::Hats("Norder=") => Some(Self::Hats("Dir=")),
             Self::Hats("Dir=") => Some(Self::Hats("Npix=")),
             Self::Hats(_) => Some(Self::Open),
+            Self::Store("Norder=") if name.starts_with("Norder=") => Some(Self::Store("Dir=")),
+            Self::Store("Dir=") if name.starts_with("Dir=") => Some(Self::Store("Npix=")),
+            Self::Store(_) => None,
         }
     }
 
@@ -194,6 +201,9 @@ impl Place {
         let extension = name.rsplit_once('.').map_or("", |(_, extension)| extension);
         let is_parquet = EXTENSIONS.iter().any(|e| extension.eq_ignore_ascii_case(e));
         match self {
+            Self::Store(prefix) => {
+                prefix == "Npix=" && name.starts_with(prefix) && extension == "h5"
+            }
             Self::Hats(prefix) => is_parquet && prefix == "Npix=" && name.starts_with(prefix),
             _ => is_parquet,
         }
@@ -339,13 +349,19 @@ mod tests {
             "spectra/dataset/data_thumbnail.parquet",
             "spectra/per_partition_statistics.parquet",
             "tables/deep/er/x.PARQUET",
+            "tables/details.h5",
             "tables/y.pq",
             "loose.parquet",
+            "spectra-h5/Norder=6/Dir=0/Npix=7.h5",
+            "spectra-h5/Norder=6/Dir=0/Npix=7.h5.part",
+            "spectra-h5/Norder=6/Dir=0/notes.h5",
+            "spectra-h5/Npix=8.h5",
         ]);
         assert_eq!(
             paths(&lake),
             [
                 "loose.parquet",
+                "spectra-h5/Norder=6/Dir=0/Npix=7.h5",
                 "spectra/dataset/Norder=6/Dir=0/Npix=7/iron-main-dark-7_1.parquet",
                 "spectra/dataset/Norder=6/Dir=0/Npix=8.parquet",
                 "tables/deep/er/x.PARQUET",

@@ -14,6 +14,7 @@ import pyarrow as pa
 from bifrost import _bifrost
 from bifrost._resolution import Resolution
 from bifrost._rows import Rows
+from bifrost._spectrum import Spectrum
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -112,6 +113,36 @@ class Lake:
     ) -> Rows:
         """Rows that match: `resolve(predicate, **question).read(columns)`."""
         return self.resolve(predicate, **question).read(columns, limit=limit)
+
+    def spectrum(
+        self,
+        target_id: int,
+        *,
+        release: str | None = None,
+        survey: str | None = None,
+        program: str | None = None,
+        coadded: bool = False,
+    ) -> Spectrum:
+        """An object's spectrum: of several the primary one, unless release, survey or program choose.
+
+        coadded: on the survey's grid, 7,781 pixels of 0.8 Å; else its arms one after another.
+        Raises UsageError where there is none.
+        """
+        return Spectrum._of(self._native.spectrum(target_id, release, survey, program, coadded)[0])
+
+    def spectra(
+        self,
+        target_ids: Iterable[int] | Any,
+        *,
+        release: str | None = None,
+        survey: str | None = None,
+        program: str | None = None,
+        coadded: bool = False,
+    ) -> list[Spectrum]:
+        """All spectra of objects, in the order of these, of each the primary one first. Objects that are
+        not known are left out."""
+        ids = _integers(target_ids).to_pylist()
+        return [Spectrum._of(told) for told in self._native.spectra(ids, release, survey, program, coadded)]
 
     def crossmatch(
         self,

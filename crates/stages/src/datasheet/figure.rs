@@ -12,10 +12,10 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 const SCALE: i32 = 4;
 
 /// A drawing area that writes SVG.
-pub(super) type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
+pub(crate) type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 
 /// What became of a part of a figure.
-pub(super) type Figure = Result<(), DrawingAreaErrorKind<std::io::Error>>;
+pub(crate) type Figure = Result<(), DrawingAreaErrorKind<std::io::Error>>;
 
 /// Why a figure cannot be drawn: the plotting library's own words.
 #[derive(Debug, thiserror::Error)]
@@ -25,16 +25,16 @@ pub struct Error {
     reason: String,
 }
 
-pub(super) const INK: RGBColor = RGBColor(51, 51, 51);
-pub(super) const FAINT_INK: RGBColor = RGBColor(119, 119, 119);
-pub(super) const GRID: RGBColor = RGBColor(208, 208, 208);
-pub(super) const PAPER: RGBColor = RGBColor(255, 255, 255);
+pub(crate) const INK: RGBColor = RGBColor(51, 51, 51);
+pub(crate) const FAINT_INK: RGBColor = RGBColor(119, 119, 119);
+pub(crate) const GRID: RGBColor = RGBColor(208, 208, 208);
+pub(crate) const PAPER: RGBColor = RGBColor(255, 255, 255);
 
 /// Fonts that every viewer of SVG replaces by one it has.
-pub(super) const FONT: &str = "Helvetica, Arial, sans-serif";
+pub(crate) const FONT: &str = "Helvetica, Arial, sans-serif";
 
 /// Draws a figure of a displayed size and returns it as SVG text.
-pub(super) fn svg<E: std::fmt::Display>(
+pub(crate) fn svg<E: std::fmt::Display>(
     figure: &'static str,
     (width, height): (i32, i32),
     draw: impl FnOnce(&Area<'_>) -> Result<(), E>,
@@ -54,18 +54,18 @@ pub(super) fn svg<E: std::fmt::Display>(
 }
 
 /// A displayed length in drawn units.
-pub(super) fn drawn(pixels: i32) -> i32 {
+pub(crate) fn drawn(pixels: i32) -> i32 {
     pixels * SCALE
 }
 
 /// A displayed coordinate, in fractions of a pixel, in drawn units.
-pub(super) fn point((x, y): (f64, f64)) -> (i32, i32) {
+pub(crate) fn point((x, y): (f64, f64)) -> (i32, i32) {
     let unit = f64::from(SCALE);
     ((x * unit).round() as i32, (y * unit).round() as i32)
 }
 
 /// A text style of a displayed size, anchored at its middle height.
-pub(super) fn text(size: i32, colour: &'static RGBColor, across: HPos) -> TextStyle<'static> {
+pub(crate) fn text(size: i32, colour: &'static RGBColor, across: HPos) -> TextStyle<'static> {
     // the library divides font sizes by 1.24
     let font = (FONT, f64::from(drawn(size)) * 1.24).into_font();
     TextStyle::from(font).color(colour).pos(Pos::new(across, VPos::Center))

@@ -7,7 +7,7 @@
 mod archive;
 mod croissant;
 mod curated;
-mod figure;
+pub(crate) mod figure;
 mod inset;
 mod redshift;
 mod sky_map;

@@ -13,6 +13,7 @@ use bifrost_core::registry::facts::{
     ClassRow, CommitRow, Facts, LakeRow, ProductRow, RedshiftRow, Survey, TargetRow, TileRow,
 };
 use bifrost_core::sky;
+use bifrost_core::store;
 use bifrost_core::tile::Pixel;
 use chrono::{DateTime, Utc};
 use listed::{MakingView, Named, OutcomeView, SchemaView, WrongView};
@@ -291,7 +292,10 @@ fn area_of(pixels: usize) -> String {
 
 /// One configuration of a data hub for each product that has files here.
 fn products(facts: &Facts) -> Vec<Product> {
-    let here = facts.products.iter().filter(|p| p.lake_id == facts.here && p.live > 0);
+    let here = facts
+        .products
+        .iter()
+        .filter(|p| p.lake_id == facts.here && p.live > 0 && p.product != store::PRODUCT);
     here.map(|p| Product { name: p.product.clone(), glob: format!("{}/**/*.parquet", p.product) })
         .collect()
 }

@@ -23,14 +23,14 @@ const BATCH_BYTES: u64 = 16 << 20;
 const BATCH_ROWS: u64 = 8192;
 
 /// A published file whose footer was read.
-pub(super) struct Opened {
+pub(crate) struct Opened {
     file: File,
     metadata: ArrowReaderMetadata,
     about: HashMap<String, String>,
 }
 
 impl Opened {
-    pub(super) fn open(path: &Path) -> Result<Self, Fault> {
+    pub(crate) fn open(path: &Path) -> Result<Self, Fault> {
         let file = File::open(path).map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => Fault::Gone,
             _ => Fault::reading(error),
@@ -49,33 +49,33 @@ impl Opened {
     }
 
     /// The stage that made it.
-    pub(super) fn made_by(&self) -> Option<MadeBy> {
+    pub(crate) fn made_by(&self) -> Option<MadeBy> {
         self.says(metadata::STAGE)
     }
 
     /// What it was made of.
-    pub(super) fn parents(&self) -> Vec<Parent> {
+    pub(crate) fn parents(&self) -> Vec<Parent> {
         self.says(metadata::PARENTS).unwrap_or_default()
     }
 
     /// Hash of its row order.
-    pub(super) fn order(&self) -> Option<&str> {
+    pub(crate) fn order(&self) -> Option<&str> {
         self.about.get(metadata::ORDER).map(String::as_str)
     }
 }
 
 /// The file that a tile is made of.
-pub(super) struct Input {
+pub(crate) struct Input {
     opened: Opened,
     /// What the file that is made of it will say of it.
-    pub(super) parent: Parent,
+    pub(crate) parent: Parent,
     /// Whether it states its checksum; else it is known by size and time.
-    pub(super) states_content: bool,
-    pub(super) version: Version,
+    pub(crate) states_content: bool,
+    pub(crate) version: Version,
 }
 
 impl Input {
-    pub(super) fn open(product: &Name, tile: &Tile, path: &Path) -> Result<Self, Fault> {
+    pub(crate) fn open(product: &Name, tile: &Tile, path: &Path) -> Result<Self, Fault> {
         let opened = Opened::open(path)?;
         if let Some(other) = opened.says::<Tile>(metadata::TILE).filter(|other| other != tile) {
             return Err(Fault::Mismatch(format!("its input says that it is tile {other}")));
@@ -107,7 +107,7 @@ impl Input {
     }
 
     /// Whether its content is what its checksum states. A damaged page may well be decoded.
-    pub(super) fn verify(&self) -> Result<(), Fault> {
+    pub(crate) fn verify(&self) -> Result<(), Fault> {
         let Ok(stated) = self.parent.content.parse::<Content>() else {
             return Err(Fault::Checksum);
         };
@@ -116,17 +116,17 @@ impl Input {
     }
 
     /// Rows that do not lie where their TARGETIDs say, where it states how many they are.
-    pub(super) fn off_brick(&self) -> Option<&str> {
+    pub(crate) fn off_brick(&self) -> Option<&str> {
         self.opened.about.get(metadata::OFF_BRICK).map(String::as_str)
     }
 
-    pub(super) fn num_rows(&self) -> i64 {
+    pub(crate) fn num_rows(&self) -> i64 {
         self.opened.metadata.metadata().file_metadata().num_rows()
     }
 
     /// What its rows are sorted by, where that is said of columns that stand in the same places in
     /// `columns`.
-    pub(super) fn sorting(&self, columns: &[String]) -> Option<Vec<SortingColumn>> {
+    pub(crate) fn sorting(&self, columns: &[String]) -> Option<Vec<SortingColumn>> {
         let group = self.opened.metadata.metadata().row_groups().first()?;
         let root = |leaf: i32| {
             let schema = group.schema_descr();
@@ -141,7 +141,7 @@ impl Input {
     }
 
     /// Those of the columns that it has, in its order.
-    pub(super) fn has(&self, columns: &[&str]) -> Vec<String> {
+    pub(crate) fn has(&self, columns: &[&str]) -> Vec<String> {
         let fields = self.opened.metadata.schema().fields().iter();
         let names =
             fields.map(|field| field.name()).filter(|name| columns.contains(&name.as_str()));
@@ -149,7 +149,7 @@ impl Input {
     }
 
     /// Its rows, of these columns.
-    pub(super) fn rows(&self, columns: &[&str]) -> Result<ParquetRecordBatchReader, Fault> {
+    pub(crate) fn rows(&self, columns: &[&str]) -> Result<ParquetRecordBatchReader, Fault> {
         let fields = self.opened.metadata.schema().fields();
         let place = |name: &&str| fields.iter().position(|field| field.name() == name);
         if let Some(missing) = columns.iter().find(|name| place(name).is_none()) {

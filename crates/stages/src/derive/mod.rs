@@ -15,7 +15,7 @@
 //! remembered. Memory is bounded by a batch of rows and a row group of what is made, for each tile
 //! that is under way, whatever the tile's size.
 
-mod input;
+pub(crate) mod input;
 mod make;
 mod output;
 pub mod plan;
@@ -79,7 +79,7 @@ impl Fault {
     }
 
     /// What could not be read of the input.
-    fn reading(error: impl std::fmt::Display) -> Self {
+    pub(crate) fn reading(error: impl std::fmt::Display) -> Self {
         Self::Corrupt(format!("its input cannot be read: {error}"))
     }
 

@@ -3,15 +3,13 @@
 use arrow::array::{Array, ArrowPrimitiveType, AsArray, ListArray, RecordBatch};
 use arrow::datatypes::{Float32Type, Float64Type, Int32Type};
 use arrow::error::ArrowError;
+pub use bifrost_core::spectrum::ARMS;
+use bifrost_core::spectrum::arms;
 
 /// The columns that [`Spectra`] needs.
 pub const COLUMNS: [&str; 4] = ["wavelength", "flux", "ivar", "mask_array"];
-/// The arms, in their order.
-pub const ARMS: [&str; 3] = ["b", "r", "z"];
 /// Width of a pixel, Å.
 pub const STEP_ANGSTROM: f64 = 0.8;
-/// The last pixels of the arms, Å.
-const ENDS_ANGSTROM: [f64; 3] = [5800.0, 7620.0, 9824.0];
 
 /// The spectra of some rows.
 #[derive(Debug, Clone, Copy)]
@@ -74,8 +72,8 @@ impl<'a> Spectra<'a> {
     /// An arm of each row; empty where the row has none of it.
     pub fn arms(self, arm: usize) -> impl Iterator<Item = Pixels<'a>> {
         self.rows().map(move |pixels| {
-            let starts = starts(pixels.wavelength);
-            pixels.part(starts[arm], starts[arm + 1])
+            let part = &arms(pixels.wavelength)[arm];
+            pixels.part(part.start, part.end)
         })
     }
 }
@@ -102,23 +100,6 @@ impl<'a> Pixels<'a> {
     }
 }
 
-/// Where each arm begins, and where the last one ends. The next arm begins where wavelengths fall
-/// back into the overlap, or go beyond the arm's end where the overlap was cut away.
-fn starts(wavelength: &[f64]) -> [usize; 4] {
-    let mut starts = [0, wavelength.len(), wavelength.len(), wavelength.len()];
-    let (mut arm, mut last) = (0, f64::NEG_INFINITY);
-    for (i, &here) in wavelength.iter().enumerate() {
-        let mut falls_back = here <= last;
-        while arm + 1 < ARMS.len() && (falls_back || here > ENDS_ANGSTROM[arm] + 0.1) {
-            arm += 1;
-            starts[arm] = i;
-            falls_back = false;
-        }
-        last = here;
-    }
-    starts
-}
-
 fn list<'a>(rows: &'a RecordBatch, name: &str) -> Result<&'a ListArray, ArrowError> {
     let column = rows.column_by_name(name).ok_or_else(|| wrong(&format!("it has no {name}")))?;
     let list = column.as_list_opt::<i32>().filter(|list| list.null_count() == 0);
@@ -135,39 +116,4 @@ fn values<T: ArrowPrimitiveType>(list: &ListArray) -> Result<&[T::Native], Arrow
 
 fn wrong(what: &str) -> ArrowError {
     ArrowError::SchemaError(what.to_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn arms_are_told_apart_wherever_the_wavelengths_were_cut() {
-        let grid = |first: f64, count: usize| (0..count).map(move |i| first + 0.8 * i as f64);
-        let all: Vec<(usize, f64)> = [(3600.0, 2751), (5760.0, 2326), (7520.0, 2881)]
-            .into_iter()
-            .enumerate()
-            .flat_map(|(arm, (first, count))| grid(first, count).map(move |wave| (arm, wave)))
-            .collect();
-        for (from, to) in [
-            (3600.0, 9824.0),
-            (3600.0, 9800.0),
-            (3700.0, 5759.0),
-            (5770.0, 5790.0),
-            (5800.0, 5801.0),
-            (5801.0, 7519.0),
-            (6000.0, 9000.0),
-            (7550.0, 7560.0),
-            (7621.0, 9000.0),
-            (5750.0, 7530.0),
-        ] {
-            let cut: Vec<_> = all.iter().filter(|(_, w)| (from..=to).contains(w)).collect();
-            let wave: Vec<f64> = cut.iter().map(|(_, wave)| *wave).collect();
-            let starts = starts(&wave);
-            for arm in 0..3 {
-                let count = cut.iter().filter(|(of, _)| *of == arm).count();
-                assert_eq!(starts[arm + 1] - starts[arm], count, "arm {arm} of {from} to {to}");
-            }
-        }
-    }
 }

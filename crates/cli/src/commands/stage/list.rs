@@ -4,11 +4,13 @@ use super::Options;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::printer;
+use bifrost_core::layout::SPECTRA;
 use bifrost_core::metadata::{DESCRIPTION, UNIT};
 use bifrost_core::registry::Registry;
 use bifrost_core::registry::stages::Step;
 use bifrost_core::tile::Name;
 use bifrost_stages::stage::{self, About, Source};
+use bifrost_stages::store;
 use serde::Serialize;
 
 /// Arguments of `bifrost stage list`.
@@ -55,6 +57,7 @@ pub(super) fn run(ctx: &Context, args: &Args) -> anyhow::Result<Exit> {
     for about in stage::all() {
         stages.push(ctx.block_on(Stage::of(&about, registry.as_ref()))?);
     }
+    stages.push(ctx.block_on(Stage::store(registry.as_ref()))?);
     ctx.printer.data(&List { version: 1, stages }, List::show)?;
     Ok(Exit::Ok)
 }
@@ -103,6 +106,27 @@ impl Stage {
         stage.made = Some(counts.made);
         (stage.stale, stage.missing) = (Some(counts.stale), Some(counts.missing));
         Ok(stage)
+    }
+}
+
+impl Stage {
+    /// The stage of spectra stores, whose tiles are counted.
+    async fn store(registry: Option<&Registry>) -> anyhow::Result<Self> {
+        let counts = match registry {
+            Some(registry) => Some(registry.store_counts(store::VERSION).await?),
+            None => None,
+        };
+        Ok(Self {
+            name: store::NAME,
+            version: store::VERSION,
+            input: SPECTRA,
+            reads: &store::READS,
+            product: store::NAME,
+            columns: Vec::new(),
+            made: counts.as_ref().map(|counts| counts.made),
+            stale: counts.as_ref().map(|counts| counts.stale),
+            missing: counts.as_ref().map(|counts| counts.missing),
+        })
     }
 }
 

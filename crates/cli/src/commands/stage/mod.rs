@@ -3,10 +3,12 @@
 mod list;
 mod report;
 mod run;
+mod store;
 
 use crate::context::Context;
 use crate::exit::{Exit, Usage};
 use bifrost_stages::stage::{self, About, FROM_PRODUCTS, FromProduct, Source};
+use bifrost_stages::store::Compression;
 use serde::Deserialize;
 use std::num::NonZero;
 
@@ -42,6 +44,9 @@ pub struct Options {
     /// Do not verify the checksums of the files that are read
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     no_verify: Option<bool>,
+    /// Compression of a spectra store: gzip, gzip=LEVEL (1 to 9) or none [default: gzip=1]
+    #[arg(long, value_name = "CODEC")]
+    store_compression: Option<Compression>,
     /// Do without a registry: the files tell what is stale, the next sync registers
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     no_registry: Option<bool>,
@@ -55,6 +60,7 @@ impl Options {
             tries: self.tries.or(those.tries),
             retry_pause: self.retry_pause.or(those.retry_pause),
             no_verify: self.no_verify.or(those.no_verify),
+            store_compression: self.store_compression.or(those.store_compression),
             no_registry: self.no_registry.or(those.no_registry),
         }
     }
@@ -75,7 +81,8 @@ fn find(name: &str) -> anyhow::Result<(&'static dyn FromProduct, About, &'static
             return Ok((*stage, about, input));
         }
     }
-    let names: Vec<_> = FROM_PRODUCTS.iter().map(|stage| stage.about().name).collect();
+    let names = FROM_PRODUCTS.iter().map(|stage| stage.about().name);
+    let names: Vec<_> = names.chain([bifrost_stages::store::NAME]).collect();
     let text = match stage::all().iter().any(|about| about.name == name) {
         true => format!("{name} reads the archive's files: see bifrost convert and bifrost run"),
         false => format!("there is no stage '{name}': there are {}", names.join(", ")),

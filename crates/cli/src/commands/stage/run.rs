@@ -36,18 +36,35 @@ pub(super) struct Args {
     name: String,
     /// Only these tiles: RELEASE-SURVEY-PROGRAM-PIXEL
     #[arg(value_name = "TILE")]
-    names: Vec<Tile>,
+    pub(super) names: Vec<Tile>,
     /// Only the tiles of a list, one a line
     #[arg(long, value_name = "FILE")]
-    tiles: Option<PathBuf>,
+    pub(super) tiles: Option<PathBuf>,
     /// Say what would be made, and make nothing
     #[arg(long)]
-    dry_run: bool,
+    pub(super) dry_run: bool,
     /// Make tiles again that are up to date
     #[arg(long)]
-    force: bool,
+    pub(super) force: bool,
     #[command(flatten)]
-    options: Options,
+    pub(super) options: Options,
+}
+
+impl Args {
+    /// The tiles that were named; none if none were.
+    pub(super) fn named(&self) -> anyhow::Result<Option<HashSet<Tile>>> {
+        let mut named: HashSet<Tile> = self.names.iter().cloned().collect();
+        let Some(path) = &self.tiles else {
+            return Ok((!named.is_empty()).then_some(named));
+        };
+        let list = std::fs::read_to_string(path);
+        let list = list.with_context(|| format!("failed to read the list {}", path.display()))?;
+        for line in list.lines().map(str::trim).filter(|line| !line.is_empty()) {
+            let tile = line.parse().map_err(|e| Usage(format!("{}: {e}", path.display())))?;
+            named.insert(tile);
+        }
+        Ok(Some(named))
+    }
 }
 
 /// What there is to make.
@@ -73,6 +90,9 @@ struct Run<'a> {
 }
 
 pub(super) fn run(ctx: &Context, args: &Args) -> anyhow::Result<Exit> {
+    if args.name == bifrost_stages::store::NAME {
+        return super::store::run(ctx, args);
+    }
     let (stage, about, input) = super::find(&args.name)?;
     let options = args.options.clone().or(&ctx.settings.stage);
     let settings = settings(&options, args.force)?;
@@ -155,7 +175,7 @@ impl Run<'_> {
     /// tile's files tell.
     fn plan(&self) -> anyhow::Result<Plan> {
         let mut jobs = plan::tiles(&self.lake, &self.step.input);
-        if let Some(named) = self.named()? {
+        if let Some(named) = self.args.named()? {
             jobs.retain(|job| named.contains(&job.tile));
             if jobs.len() < named.len() {
                 let (known, named) = (jobs.len(), named.len());
@@ -197,21 +217,6 @@ impl Run<'_> {
             None => force || unreadable.contains(job.input.as_path()),
         });
         Ok(orphaned)
-    }
-
-    /// The tiles that were named; none if none were.
-    fn named(&self) -> anyhow::Result<Option<HashSet<Tile>>> {
-        let mut named: HashSet<Tile> = self.args.names.iter().cloned().collect();
-        let Some(path) = &self.args.tiles else {
-            return Ok((!named.is_empty()).then_some(named));
-        };
-        let list = std::fs::read_to_string(path);
-        let list = list.with_context(|| format!("failed to read the list {}", path.display()))?;
-        for line in list.lines().map(str::trim).filter(|line| !line.is_empty()) {
-            let tile = line.parse().map_err(|e| Usage(format!("{}: {e}", path.display())))?;
-            named.insert(tile);
-        }
-        Ok(Some(named))
     }
 
     fn make<P: Publisher>(

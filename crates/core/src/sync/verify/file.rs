@@ -7,6 +7,7 @@ use crate::layout::{self, DATASET};
 use crate::metadata::{self, Content};
 use crate::registry::KnownRow;
 use crate::sky;
+use crate::store::{self, Index};
 use crate::tile::{FileName, Pixel, Tile};
 use crate::withdraw::Version;
 use parquet::arrow::ProjectionMask;
@@ -69,6 +70,15 @@ impl From<footer::Error> for Fault {
     }
 }
 
+impl From<store::Error> for Fault {
+    fn from(error: store::Error) -> Self {
+        match error {
+            store::Error::Io(e) => Self::Unread(e),
+            damage => Self::Damaged(damage.to_string()),
+        }
+    }
+}
+
 fn undecodable(e: impl Display) -> String {
     format!("its rows cannot be decoded: {e}")
 }
@@ -77,6 +87,13 @@ fn undecodable(e: impl Display) -> String {
 fn read(path: &Path, known: &KnownRow, schemas: &Schemas) -> Result<Vec<String>, Fault> {
     let file = File::open(path).map_err(Fault::Unread)?;
     let size_bytes = u64::try_from(known.version.size_bytes).unwrap_or(0);
+    if known.path.starts_with(store::PRODUCT) && known.path.ends_with(".h5") {
+        let (index, hash) = Index::read(&file, size_bytes)?;
+        let wrong = against_registered(&Footer::of_store(&index, hash), known);
+        let stated = index.stated_content();
+        let stated = stated.ok_or(Fault::Damaged("it states no checksum".to_owned()))?;
+        return against_content(&file, &stated).map(|()| wrong);
+    }
     let footer = Footer::read(&file, size_bytes, schemas)?;
     let mut wrong = against_registered(&footer, known);
     let stated = footer.value(metadata::CONTENT).filter(|_| footer.is_ours());
