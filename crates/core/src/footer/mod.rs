@@ -11,6 +11,7 @@ mod packed;
 mod schema;
 mod store;
 mod thrift;
+pub(crate) mod trim;
 
 #[cfg(test)]
 mod fuzz;

@@ -263,7 +263,7 @@ fn without_nul(text: &str) -> String {
 const SCHEMA_FIELD: u8 = 0x29;
 
 /// Makes sure that the elements are one tree of bounded depth.
-fn check_tree(elements: &[Element<'_>]) -> Result<(), Error> {
+pub(super) fn check_tree(elements: &[Element<'_>]) -> Result<(), Error> {
     let mut rest = elements.iter();
     if let Some(root) = rest.next() {
         leaves_below(root, &mut rest, MAX_DEPTH)?;
@@ -293,7 +293,7 @@ fn leaves_below<'a, 'b: 'a>(
 }
 
 /// The Arrow schema, for types and field metadata: what cannot be had is done without.
-fn arrow_schema(tree: &[u8], arrow: Option<&str>) -> Option<ArrowSchema> {
+pub(super) fn arrow_schema(tree: &[u8], arrow: Option<&str>) -> Option<ArrowSchema> {
     // a footer that has the schema alone
     let footer = [&[SCHEMA_FIELD], tree, &[0]].concat();
     let hint = arrow.map(|value| vec![KeyValue::new("ARROW:schema".to_owned(), value.to_owned())]);

@@ -1,30 +1,23 @@
 //! Reading one file: row group by row group, first the question's columns, then the rest.
 
-use super::footers;
+use super::footers::{self, Columns};
 use super::handle::Handle;
 use super::rows::{self, Test};
 use super::schema::Shape;
 use super::zipped::Zipped;
 use super::{Error, Source};
-use crate::guard::{Panicked, guard};
-use crate::predicate::Predicate;
+use crate::guard::Panicked;
+use crate::predicate::{Predicate, column};
 use crate::resolution::tables::one_of;
 use crate::sky::Region;
 use arrow::array::{BooleanArray, RecordBatch};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
-    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader,
-    ParquetRecordBatchReaderBuilder, RowSelection,
+    ArrowReaderMetadata, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder, RowSelection,
 };
-use parquet::errors::ParquetError;
-use parquet::file::metadata::{
-    PageIndexPolicy, ParquetMetaData, ParquetStatisticsPolicy, RowGroupMetaData,
-};
-use parquet::file::reader::ChunkReader;
 use std::fmt::Display;
 use std::ops::Range;
 use std::path::Path;
-use std::sync::Arc;
 
 /// Rows tested at once.
 pub(super) const TEST_ROWS: usize = 8192;
@@ -37,6 +30,8 @@ pub(super) struct Plan {
     with_targets: Option<Predicate>,
     pub(super) regions: Vec<Region>,
     pub(super) shape: Shape,
+    /// What is read of files.
+    columns: Columns,
 }
 
 /// A file and its decoded footer.
@@ -45,52 +40,16 @@ pub(super) struct Opened {
     pub(super) metadata: ArrowReaderMetadata,
 }
 
-/// Opens a file and makes sure that it is the one that was resolved.
-pub(super) fn open(source: &Source) -> Result<Opened, Error> {
-    let path = &source.path;
+/// Opens a file and makes sure that it is the one that was resolved; of its columns all are known, or
+/// those that are wanted.
+pub(super) fn open(source: &Source, columns: Option<&Columns>) -> Result<Opened, Error> {
     let handle = Handle::open(source)?;
-    let decode = || guard(|| metadata_of(&handle)).map_err(|panicked| gave_up(path, &panicked));
-    let metadata = footers::of(source, || decode()?.map_err(|error| damaged(path)(error)))?;
+    let metadata = footers::of(source, &handle, columns)?;
     let groups = metadata.metadata().num_row_groups();
     if source.row_groups.iter().any(|group| *group >= groups) {
-        return Err(Error::Changed(path.clone()));
+        return Err(Error::Changed(source.path.clone()));
     }
     Ok(Opened { handle, metadata })
-}
-
-/// The decoded footer. Statistics, which others got wrong, are not needed, and an Arrow schema
-/// that is not the file's is done without.
-pub(crate) fn metadata_of(file: &impl ChunkReader) -> Result<ArrowReaderMetadata, ParquetError> {
-    let options = ArrowReaderOptions::new()
-        .with_offset_index_policy(PageIndexPolicy::Optional)
-        .with_column_stats_policy(ParquetStatisticsPolicy::SkipAll);
-    let plain = || options.clone().with_skip_arrow_metadata(true);
-    let (found, options) = match ArrowReaderMetadata::load(file, options.clone()) {
-        Ok(found) => (found, options),
-        Err(error) => (ArrowReaderMetadata::load(file, plain()).map_err(|_| error)?, plain()),
-    };
-    let has_null = |group: &RowGroupMetaData| {
-        group.columns().iter().any(|chunk| chunk.dictionary_page_offset() == Some(0))
-    };
-    if !found.metadata().row_groups().iter().any(has_null) {
-        return Ok(found);
-    }
-    ArrowReaderMetadata::try_new(Arc::new(without_null(found.metadata())?), options)
-}
-
-/// A dictionary at 0, where the magic is, is none: some writers say so, and the decoder believes it.
-fn without_null(metadata: &ParquetMetaData) -> Result<ParquetMetaData, ParquetError> {
-    let mut builder = metadata.clone().into_builder();
-    for group in builder.take_row_groups() {
-        let mut group = group.into_builder();
-        for chunk in group.take_columns() {
-            let offset = chunk.dictionary_page_offset().filter(|offset| *offset != 0);
-            let chunk = chunk.into_builder().set_dictionary_page_offset(offset).build()?;
-            group = group.add_column_metadata(chunk);
-        }
-        builder = builder.add_row_group(group.build()?);
-    }
-    Ok(builder.build())
 }
 
 pub(crate) fn damaged<E: Display>(path: &Path) -> impl Fn(E) -> Error {
@@ -114,7 +73,11 @@ impl Plan {
         shape: Shape,
     ) -> Self {
         let with_targets = targets.as_deref().map(|ids| condition.clone().and(one_of(ids)));
-        Self { condition, targets, with_targets, regions, shape }
+        let tested = with_targets.as_ref().unwrap_or(&condition).columns();
+        let sky = ["ra", "dec"].into_iter().filter(|_| !regions.is_empty());
+        let wanted = shape.schema.fields().iter().map(|field| field.name().as_str());
+        let names = tested.into_iter().chain(sky).chain(wanted).map(column::fold).collect();
+        Self { condition, targets, with_targets, regions, shape, columns: Columns::new(names) }
     }
 
     /// Reads what matches of a file and sends it off in batches; stops early when `send` says that
@@ -125,7 +88,7 @@ impl Plan {
         batch_bytes: usize,
         mut send: impl FnMut(RecordBatch) -> bool,
     ) -> Result<(), Error> {
-        let files = Zipped::open(source)?;
+        let files = Zipped::open(source, Some(&self.columns))?;
         let schema = files.schema();
         let tested = rows::columns_of(self.condition(source), &self.regions, &schema);
         let wanted = self.shape.columns_of(&schema);

@@ -18,7 +18,8 @@ mod schema;
 mod tests;
 mod zipped;
 
-pub(crate) use file::{damaged, gave_up, metadata_of};
+pub(crate) use file::{damaged, gave_up};
+pub(crate) use footers::whole;
 pub use recipe::{Portion, Recipe};
 pub use schema::COLUMNS_ALL;
 

@@ -29,7 +29,7 @@ impl Shape {
             let files = || std::iter::once(source).chain(&source.aligned);
             let ids: Option<Vec<i32>> = files().map(|file| file.schema_id).collect();
             if ids.is_none_or(|ids| seen.insert(ids)) {
-                union.take(&Zipped::open(source)?.schema(), &source.path, columns)?;
+                union.take(&Zipped::open(source, None)?.schema(), &source.path, columns)?;
             }
         }
         let fields = match columns {

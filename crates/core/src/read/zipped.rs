@@ -6,6 +6,7 @@
 use super::Error;
 use super::Source;
 use super::file::{Opened, TEST_ROWS, damaged, open};
+use super::footers::Columns;
 use crate::predicate::column;
 use arrow::array::{RecordBatch, RecordBatchOptions};
 use arrow::datatypes::{Schema, SchemaRef};
@@ -26,15 +27,15 @@ struct One {
 }
 
 impl Zipped {
-    /// Opens a file and those beside it.
-    pub(super) fn open(source: &Source) -> Result<Self, Error> {
+    /// Opens a file and those beside it, for all their columns or those that are wanted.
+    pub(super) fn open(source: &Source, columns: Option<&Columns>) -> Result<Self, Error> {
         let mut files: Vec<One> = Vec::new();
         for source in std::iter::once(source).chain(&source.aligned) {
-            let opened = open(source)?;
+            let opened = open(source, columns)?;
             let is_new = |name: &str| !files.iter().any(|file| file.has(name));
             let fields = opened.metadata.schema().fields().iter().enumerate();
-            let columns = fields.filter(|(_, field)| is_new(field.name())).map(|(at, _)| at);
-            let columns = columns.collect();
+            let own = fields.filter(|(_, field)| is_new(field.name())).map(|(at, _)| at);
+            let columns = own.collect();
             files.push(One { opened, path: source.path.clone(), columns });
         }
         Ok(Self(files))

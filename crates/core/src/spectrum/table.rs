@@ -3,7 +3,7 @@
 use super::{Error, Pixels, Source};
 use crate::guard::guard;
 use crate::predicate::column;
-use crate::read::{self, damaged, gave_up, metadata_of};
+use crate::read::{self, damaged, gave_up, whole};
 use arrow::array::{Array, ArrowPrimitiveType, AsArray, RecordBatch};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, Float32Type, Float64Type, Int32Type, Int64Type};
@@ -36,7 +36,7 @@ pub(super) struct Table {
 impl Table {
     /// Decodes the footer of an open file.
     pub(super) fn open(file: File, size_bytes: u64, path: &Path) -> Result<Self, Error> {
-        let metadata = guard(|| metadata_of(&file))
+        let metadata = guard(|| whole(&file))
             .map_err(|panicked| gave_up(path, &panicked))?
             .map_err(damaged(path))?;
         let mut columns = [0; COLUMNS.len()];

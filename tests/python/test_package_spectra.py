@@ -1,0 +1,148 @@
+"""Single spectra, coadding and tokens in the package `bifrost`, against the files and against numpy.
+
+BIFROST_BIN names the program; the package is installed, or in PYTHONPATH.
+"""
+
+import threading
+
+import matplotlib
+import numpy as np
+import pytest
+
+import bifrost
+import bifrost.science
+import tokens_reference as reference
+from conftest import new_place
+from test_stage import mock
+
+matplotlib.use("agg")
+
+
+@pytest.fixture(scope="module")
+def place():
+    with new_place() as place:
+        mock(place, "--tiles", 2)
+        mock(place, "--tiles", 1, "--program", "bright")
+        place.run("convert", place.folder / "archive")
+        place.run("sync")
+        yield place
+
+
+@pytest.fixture(scope="module")
+def lake(place):
+    return bifrost.open(place.lake, place.database_url)
+
+
+@pytest.fixture(scope="module")
+def rows(lake):
+    columns = ["target_id", "program", "z", "wavelength", "flux", "ivar", "mask_array"]
+    return lake.read("zwarn >= 0", columns=columns).to_arrow().to_pylist()
+
+
+def test_a_spectrum_is_the_row(lake, rows):
+    for row in rows[::7]:
+        found = lake.spectrum(row["target_id"], program=row["program"])
+        assert (found.target_id, found.z, found.about["program"]) == (row["target_id"], row["z"], row["program"])
+        for name, ours in (("wavelength", found.wavelength), ("flux", found.flux), ("ivar", found.ivar), ("mask_array", found.mask)):
+            assert ours.tolist() == row[name], name
+    assert found.flux.dtype == found.ivar.dtype == np.float32 and found.wavelength.dtype == np.float64
+    assert str(found.target_id) in repr(found)
+
+
+def test_spectra_come_in_the_order_of_the_objects(lake, rows):
+    ids = [row["target_id"] for row in rows[::5]][::-1]
+    found = lake.spectra(np.array([*ids, 1]), coadded=True)
+    assert list(dict.fromkeys(one.target_id for one in found)) == ids
+    assert all(len(one.flux) == 7781 for one in found)
+
+
+def test_what_is_not_known_is_said(lake, rows):
+    with pytest.raises(bifrost.UsageError, match="no spectrum of TARGETID 1 is in the catalog"):
+        lake.spectrum(1)
+    with pytest.raises(bifrost.UsageError, match="of program dawn"):
+        lake.spectrum(rows[0]["target_id"], program="dawn")
+    assert lake.spectra([]) == []
+
+
+def test_many_threads_read_at_once(lake, rows):
+    expected = {row["target_id"]: row["flux"] for row in rows if row["program"] == "dark"}
+    wrong = []
+
+    def reads(ids):
+        for target in ids:
+            if lake.spectrum(target, program="dark").flux.tolist() != expected[target]:
+                wrong.append(target)
+
+    ids = list(expected)
+    threads = [threading.Thread(target=reads, args=(ids[start::8],)) for start in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+
+
+def test_arms_become_one(lake, rows):
+    arms = lake.spectrum(rows[3]["target_id"], program=rows[3]["program"])
+    one = arms.coadded()
+    assert len(one.wavelength) == 7781 and np.all(np.diff(one.wavelength) > 0)
+    again = lake.spectrum(arms.target_id, program=rows[3]["program"], coadded=True)
+    assert np.array_equal(one.flux, again.flux) and np.array_equal(one.ivar, again.ivar)
+    # by the definition
+    weight, sums = np.zeros(7781), np.zeros(7781)
+    place = np.rint((arms.wavelength - 3600) / 0.8).astype(int)
+    good = arms.good
+    np.add.at(weight, place[good], arms.ivar[good].astype(float))
+    np.add.at(sums, place[good], arms.ivar[good].astype(float) * arms.flux[good])
+    known = weight > 0
+    assert np.allclose(one.ivar[known], weight[known], rtol=1e-6) and np.all(one.ivar[~known] == 0)
+    assert np.allclose(one.flux[known], sums[known] / weight[known], rtol=1e-4, atol=1e-5)
+
+
+def test_a_plot_has_the_spectrum_and_its_lines(lake, rows, tmp_path):
+    row = max((row for row in rows if row["z"] is not None and 0 < row["z"] < 1), key=lambda row: row["z"])
+    spectrum = lake.spectrum(row["target_id"], program=row["program"])
+    axes = spectrum.plot()
+    names = {text.get_text() for text in axes.texts}
+    assert {"[O II]"} <= names and names == {name for name, _, _ in spectrum.lines()}
+    assert str(row["target_id"]) in axes.get_title()
+    axes.figure.savefig(tmp_path / "spectrum.png")
+    assert (tmp_path / "spectrum.png").stat().st_size > 10_000
+
+
+@pytest.mark.parametrize("patch", [32, 64])
+@pytest.mark.parametrize("threads", [1, 3])
+def test_tokens_are_those_of_numpy(lake, rows, patch, threads):
+    found = lake.spectra([row["target_id"] for row in rows], coadded=True)
+    flux, ivar = np.array([one.flux for one in found]), np.array([one.ivar for one in found])
+    ivar[2] = 0
+    made = bifrost.science.tokens(flux, ivar, patch, threads=threads)
+    expected = reference.tokens(flux, ivar, patch)
+    for ours, theirs in zip(made, expected, strict=True):
+        assert ours.shape == theirs.shape and ours.dtype == theirs.dtype
+        assert np.array_equal(ours, theirs, equal_nan=True)
+    # arrays of another kind or order are taken, too
+    again = bifrost.science.tokens(np.asfortranarray(flux, np.float64), ivar.astype(">f4"), patch)
+    assert np.array_equal(again.tokens, made.tokens)
+    batch = bifrost.science.tokenise({"flux": flux, "ivar": ivar, "z": np.arange(len(flux))}, patch)
+    assert np.array_equal(batch["tokens"], made.tokens) and "flux" not in batch and len(batch["z"]) == len(flux)
+
+
+def test_positions_are_those_of_numpy():
+    assert np.allclose(bifrost.science.positions(32, 512), reference.positions(reference.WAVELENGTH, 32, 512), atol=1e-6)
+    assert np.array_equal(bifrost.science.grid(), reference.WAVELENGTH)
+    assert bifrost.science.positions(64, 128, np.array([4000.0, 4000.8])).shape == (1, 128)
+
+
+def test_arrays_that_do_not_fit_are_refused():
+    for flux, ivar, patch, words in [
+        (np.ones((2, 100)), np.ones((2, 99)), 32, "shape"),
+        (np.ones((2, 100)), np.ones((2, 100)), 33, "32 or 64"),
+        (np.ones((2, 0)), np.ones((2, 0)), 32, "without pixels"),
+    ]:
+        with pytest.raises(bifrost.UsageError, match=words):
+            bifrost.science.tokens(flux, ivar, patch)
+    with pytest.raises(bifrost.UsageError):
+        bifrost.science.coadd(np.array([1.0]), [1], [1], [0])
+    with pytest.raises(bifrost.UsageError, match="even"):
+        bifrost.science.positions(32, 3)
