@@ -103,6 +103,10 @@ pub enum Command {
     Resolve(commands::resolve::Args),
     /// Read the rows that answer a question
     Read(commands::read::Args),
+    /// Find rows near the positions of a list of your own
+    Match(commands::crossmatch::Args),
+    /// Make a lake of its own of the rows that answer a question
+    Export(commands::export::Args),
     /// Show an object's spectrum, or write it as CSV, JSON, FITS or a figure
     Spectrum(commands::spectrum::Args),
     /// Say whether a saved snapshot still holds, or let go of its files

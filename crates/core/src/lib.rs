@@ -10,6 +10,7 @@
 mod blocking;
 pub mod bounds;
 pub mod cluster;
+pub mod crossmatch;
 pub mod footer;
 pub mod gc;
 pub mod guard;

@@ -81,6 +81,12 @@ impl Error {
     }
 }
 
+impl From<Registry> for Session {
+    fn from(registry: Registry) -> Self {
+        Self { registry }
+    }
+}
+
 impl Session {
     /// Opens a registry to read from it: one that is shared is left as it is.
     ///

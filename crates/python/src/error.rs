@@ -1,7 +1,9 @@
 //! What goes wrong, as exceptions with the words of the command line.
 
 use bifrost_core::session::Error;
-use bifrost_core::{history, predicate, read, resolution, sky, snapshot};
+use bifrost_core::{history, predicate, read, resolution, sky, snapshot, spectrum};
+use bifrost_science::{coadd, tokens};
+use numpy::ndarray::ShapeError;
 use pyo3::create_exception;
 use pyo3::exceptions::PyException;
 use pyo3::prelude::*;
@@ -46,4 +48,11 @@ macro_rules! slips {
     )*};
 }
 
-slips!(predicate::Error, sky::Error);
+slips!(predicate::Error, sky::Error, coadd::Error, tokens::Error, ShapeError);
+
+impl From<spectrum::Error> for Fault {
+    fn from(error: spectrum::Error) -> Self {
+        let is_usage = matches!(error, spectrum::Error::Unknown { .. });
+        Self { words: error.to_string(), is_usage }
+    }
+}

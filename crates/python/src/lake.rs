@@ -1,19 +1,24 @@
 //! A lake's registry, and questions to it.
 
 use crate::error::raised;
+use crate::recipe::Stream;
 use crate::resolution::Resolution;
+use crate::spectra::{self, Told};
 use arrow::array::AsArray;
 use arrow::compute::cast;
-use arrow::datatypes::{DataType, Int64Type};
+use arrow::datatypes::{DataType, Float64Type, Int64Type};
+use bifrost_core::crossmatch::{List, crossmatch};
 use bifrost_core::history::{Point, commit_at};
 use bifrost_core::predicate::Predicate;
+use bifrost_core::read::Options;
 use bifrost_core::resolution::{Detail, Query};
 use bifrost_core::session::{At, Session};
 use bifrost_core::sky::region::Spelled;
 use bifrost_core::sky::{Moc, Region};
 use bifrost_core::snapshot::{self, Saved};
+use bifrost_core::spectrum::{Spectra, Which};
 use pyo3::prelude::*;
-use pyo3_arrow::PyArray;
+use pyo3_arrow::{PyArray, PyRecordBatchReader};
 use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::runtime::{Builder, Runtime};
@@ -25,6 +30,7 @@ pub struct Lake(Arc<Open>);
 /// A session and what runs it.
 pub struct Open {
     pub session: Session,
+    pub spectra: Spectra,
     runtime: Runtime,
 }
 
@@ -48,7 +54,8 @@ impl Lake {
         let at = At { lake, database_url, postgres_bin };
         let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
         let session = py.detach(|| runtime.block_on(Session::open(&at))).map_err(raised)?;
-        Ok(Self(Arc::new(Open { session, runtime })))
+        let spectra = Spectra::new(session.registry().clone());
+        Ok(Self(Arc::new(Open { session, spectra, runtime })))
     }
 
     /// Where its registry is.
@@ -85,6 +92,59 @@ impl Lake {
         Ok(Resolution::new(self.0.clone(), query, answer.map_err(raised)?))
     }
 
+    /// An object's spectra, the primary one first.
+    #[pyo3(signature = (target_id, release, survey, program, coadded))]
+    fn spectrum<'py>(
+        &self,
+        py: Python<'py>,
+        target_id: i64,
+        release: Option<String>,
+        survey: Option<String>,
+        program: Option<String>,
+        coadded: bool,
+    ) -> PyResult<Vec<Told<'py>>> {
+        spectra::one(&self.0, py, target_id, &Which { release, survey, program }, coadded)
+    }
+
+    /// Spectra of objects, in their order; those that are not known are left out.
+    #[pyo3(signature = (target_ids, release, survey, program, coadded))]
+    fn spectra<'py>(
+        &self,
+        py: Python<'py>,
+        target_ids: Vec<i64>,
+        release: Option<String>,
+        survey: Option<String>,
+        program: Option<String>,
+        coadded: bool,
+    ) -> PyResult<Vec<Told<'py>>> {
+        spectra::many(&self.0, py, &target_ids, &Which { release, survey, program }, coadded)
+    }
+
+    /// Rows near positions, as an Arrow stream.
+    #[pyo3(signature = (ra, dec, radius_arcsec, nearest, predicate=None, product=None, columns=None))]
+    #[expect(clippy::too_many_arguments, reason = "a question has so many sides")]
+    fn crossmatch(
+        &self,
+        py: Python<'_>,
+        ra: PyArray,
+        dec: PyArray,
+        radius_arcsec: f64,
+        nearest: bool,
+        predicate: Option<&str>,
+        product: Option<String>,
+        columns: Option<Vec<String>>,
+    ) -> PyResult<PyRecordBatchReader> {
+        let positions = degrees(ra)?.into_iter().zip(degrees(dec)?).collect();
+        let list = List { positions, radius_arcsec, nearest };
+        let predicate = predicate.map(Predicate::parse).transpose().map_err(raised)?;
+        let query = Query { predicate, product, ..Query::default() };
+        let options = Options { columns, ..Options::default() };
+        let found = self.0.wait(py, crossmatch(&self.0.session, &list, &query, &options));
+        let found = found.map_err(raised)?;
+        let schema = found.schema();
+        Ok(PyRecordBatchReader::new(Box::new(Stream::new(schema, found))))
+    }
+
     /// The answer that a snapshot holds.
     fn opened(&self, py: Python<'_>, path: PathBuf) -> PyResult<Resolution> {
         let saved = Saved::read(&path).map_err(raised)?;
@@ -119,6 +179,14 @@ fn region(kind: &str, text: &str) -> PyResult<Region> {
         _ => return Moc::read(text.as_ref()).map(Region::Moc).map_err(raised),
     };
     Region::try_from(&spelled).map_err(raised)
+}
+
+/// Degrees; NaN where there are none.
+fn degrees(array: PyArray) -> PyResult<Vec<f64>> {
+    let (array, _) = array.into_inner();
+    let array = cast(&array, &DataType::Float64)
+        .map_err(|error| crate::error::UsageError::new_err(format!("positions: {error}")))?;
+    Ok(array.as_primitive::<Float64Type>().iter().map(|x| x.unwrap_or(f64::NAN)).collect())
 }
 
 /// TARGETIDs, each once.

@@ -8,6 +8,8 @@ mod error;
 mod lake;
 mod recipe;
 mod resolution;
+mod science;
+mod spectra;
 
 use pyo3::prelude::*;
 
@@ -19,5 +21,10 @@ fn _bifrost(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<lake::Lake>()?;
     module.add_class::<resolution::Resolution>()?;
     module.add_class::<recipe::Recipe>()?;
+    module.add_function(wrap_pyfunction!(science::tokens, module)?)?;
+    module.add_function(wrap_pyfunction!(science::encoded, module)?)?;
+    module.add_function(wrap_pyfunction!(science::coadded, module)?)?;
+    module.add_function(wrap_pyfunction!(science::grid, module)?)?;
+    module.add_function(wrap_pyfunction!(science::line_marks, module)?)?;
     Ok(())
 }

@@ -87,7 +87,8 @@ impl Recipe {
         threads: Option<usize>,
         batch_bytes: Option<usize>,
     ) -> PyRecordBatchReader {
-        PyRecordBatchReader::new(Box::new(Stream(self.reading(limit, threads, batch_bytes))))
+        let rows = self.reading(limit, threads, batch_bytes);
+        PyRecordBatchReader::new(Box::new(Stream::new(rows.schema(), rows)))
     }
 
     /// Rows batch by batch; errors are raised as they are.
@@ -120,19 +121,29 @@ impl Recipe {
     }
 }
 
-struct Stream(Reading);
+/// Rows as Arrow wants to have them.
+pub struct Stream<R> {
+    schema: SchemaRef,
+    rows: R,
+}
 
-impl Iterator for Stream {
-    type Item = Result<RecordBatch, ArrowError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        Some(self.0.next()?.map_err(|error| ArrowError::ExternalError(Box::new(error))))
+impl<R> Stream<R> {
+    pub fn new(schema: SchemaRef, rows: R) -> Self {
+        Self { schema, rows }
     }
 }
 
-impl RecordBatchReader for Stream {
+impl<R: Iterator<Item = Result<RecordBatch, read::Error>>> Iterator for Stream<R> {
+    type Item = Result<RecordBatch, ArrowError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        Some(self.rows.next()?.map_err(|error| ArrowError::ExternalError(Box::new(error))))
+    }
+}
+
+impl<R: Iterator<Item = Result<RecordBatch, read::Error>>> RecordBatchReader for Stream<R> {
     fn schema(&self) -> SchemaRef {
-        self.0.schema()
+        self.schema.clone()
     }
 }
 

@@ -134,11 +134,25 @@ pub fn coadd_into(
     }
     into.clear()?;
     let mut first = 0;
+    // the pixels from the first to the last that an arm was put to
+    let mut filled = 0..0;
     while first < count {
-        let (pixel, length) = run(wavelength, first)?;
-        let part = first..first + length;
-        let arm = (&flux[part.clone()], &ivar[part.clone()], &mask[part]);
-        into.add(pixel, arm);
+        let off = Error::OffGrid { pixel: first, wavelength: wavelength[first] };
+        let pixel = COADDED.pixel(wavelength[first]).ok_or(off)?;
+        let length = COADDED.follows(pixel, &wavelength[first..]);
+        let arm = |from: usize, to: usize| {
+            let part = first + from - pixel..first + to - pixel;
+            (&flux[part.clone()], &ivar[part.clone()], &mask[part])
+        };
+        let end = pixel + length;
+        let both = filled.start.clamp(pixel, end)..filled.end.clamp(pixel, end);
+        into.put(pixel, arm(pixel, both.start));
+        into.add(both.start, arm(both.start, both.end));
+        into.put(both.end, arm(both.end, end));
+        filled = match filled.is_empty() {
+            true => pixel..end,
+            false => filled.start.min(pixel)..filled.end.max(end),
+        };
         first += length;
     }
     for (mask, ivar) in into.mask.iter_mut().zip(&*into.ivar) {
@@ -147,16 +161,8 @@ pub fn coadd_into(
     Ok(())
 }
 
-/// The pixel of the grid at which `wavelength[first..]` begins, and for how many pixels it follows the
-/// grid from there.
-fn run(wavelength: &[f64], first: usize) -> Result<(usize, usize), Error> {
-    let off = Error::OffGrid { pixel: first, wavelength: wavelength[first] };
-    let pixel = COADDED.pixel(wavelength[first]).ok_or(off)?;
-    let room = COADDED.pixels() - pixel;
-    let follows = |(i, here): &(usize, &f64)| COADDED.is_at(pixel + i, **here);
-    let length = wavelength[first..].iter().take(room).enumerate().take_while(follows).count();
-    Ok((pixel, length))
-}
+/// Flux, ivar and mask of some pixels.
+type Part<'a> = (&'a [f32], &'a [f32], &'a [i32]);
 
 impl CoaddedMut<'_> {
     fn clear(&mut self) -> Result<(), Error> {
@@ -173,20 +179,33 @@ impl CoaddedMut<'_> {
         Ok(())
     }
 
-    /// Adds pixels that follow each other on the grid from `pixel` on.
-    fn add(&mut self, pixel: usize, (flux, ivar, mask): (&[f32], &[f32], &[i32])) {
+    /// Puts pixels to where none are, from `pixel` on.
+    fn put(&mut self, pixel: usize, (flux, ivar, mask): Part<'_>) {
         let part = pixel..pixel + flux.len();
-        let to = self.flux[part.clone()].iter_mut().zip(&mut self.ivar[part.clone()]);
-        let to = to.zip(&mut self.mask[part]);
-        let from = flux.iter().zip(ivar).zip(mask);
-        for (((to_flux, to_ivar), to_mask), ((flux, ivar), mask)) in to.zip(from) {
-            let is_good = *mask == 0 && *ivar > 0.0 && ivar.is_finite() && flux.is_finite();
-            let (flux, ivar) = if is_good { (*flux, *ivar) } else { (0.0, 0.0) };
-            let mean = mean((*to_flux, *to_ivar), (flux, ivar));
-            (*to_flux, *to_ivar) = (mean, *to_ivar + ivar);
-            *to_mask |= *mask;
+        self.mask[part.clone()].copy_from_slice(mask);
+        let to = self.flux[part.clone()].iter_mut().zip(&mut self.ivar[part]);
+        for ((to_flux, to_ivar), ((flux, ivar), mask)) in to.zip(flux.iter().zip(ivar).zip(mask)) {
+            (*to_flux, *to_ivar) = weighed(*flux, *ivar, *mask);
         }
     }
+
+    /// Adds pixels to those that may be there, from `pixel` on.
+    fn add(&mut self, pixel: usize, (flux, ivar, mask): Part<'_>) {
+        for (i, ((flux, ivar), mask)) in flux.iter().zip(ivar).zip(mask).enumerate() {
+            let (to_flux, to_ivar) = (&mut self.flux[pixel + i], &mut self.ivar[pixel + i]);
+            let (flux, ivar) = weighed(*flux, *ivar, *mask);
+            *to_flux = mean((*to_flux, *to_ivar), (flux, ivar));
+            *to_ivar += ivar;
+            self.mask[pixel + i] |= mask;
+        }
+    }
+}
+
+/// Flux and ivar of a pixel; 0 if it is bad.
+fn weighed(flux: f32, ivar: f32, mask: i32) -> (f32, f32) {
+    // each comparison is false for NaN
+    let is_good = (mask == 0) & (ivar > 0.0) & (ivar <= f32::MAX) & (flux.abs() <= f32::MAX);
+    if is_good { (flux, ivar) } else { (0.0, 0.0) }
 }
 
 /// The weighted mean; 0 without weight. Exactly the one value where the other has no weight: the

@@ -31,7 +31,8 @@ impl Grid {
     /// Wavelength (Å) of a pixel: computed from its number, so that no error adds up.
     #[must_use]
     pub fn wavelength(self, pixel: usize) -> f64 {
-        self.first_angstrom + STEP_ANGSTROM * pixel as f64
+        // 32 bits become a float in one step, 64 do not
+        self.first_angstrom + STEP_ANGSTROM * f64::from(pixel as i32)
     }
 
     /// Wavelengths (Å) of all pixels.
@@ -48,8 +49,25 @@ impl Grid {
         (is_inside && self.is_at(pixel, wavelength)).then_some(pixel)
     }
 
-    pub(crate) fn is_at(self, pixel: usize, wavelength: f64) -> bool {
+    fn is_at(self, pixel: usize, wavelength: f64) -> bool {
         (self.wavelength(pixel) - wavelength).abs() <= TOLERANCE_ANGSTROM
+    }
+
+    /// For how many pixels, from `pixel` on, wavelengths (Å) are those of the grid.
+    pub(crate) fn follows(self, pixel: usize, wavelengths: &[f64]) -> usize {
+        let room = wavelengths.len().min(self.pixels.saturating_sub(pixel));
+        let mut count = 0;
+        // many at a time, without a branch for each
+        for part in wavelengths[..room].chunks(64) {
+            let pairs = part.iter().zip(pixel + count..);
+            let are_all = pairs.fold(true, |all, (wave, pixel)| all & self.is_at(pixel, *wave));
+            if !are_all {
+                break;
+            }
+            count += part.len();
+        }
+        let rest = wavelengths[count..room].iter().zip(pixel + count..);
+        count + rest.take_while(|(wave, pixel)| self.is_at(*pixel, **wave)).count()
     }
 }
 
@@ -70,6 +88,20 @@ mod tests {
         }
         assert_eq!(COADDED.wavelengths().len(), 7781);
         assert!((COADDED.wavelength(7780) - 9824.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn wavelengths_follow_the_grid_as_far_as_they_do() {
+        let mut wavelengths: Vec<f64> = COADDED.wavelengths().skip(100).take(200).collect();
+        assert_eq!(COADDED.follows(100, &wavelengths), 200);
+        assert_eq!(COADDED.follows(101, &wavelengths), 0);
+        for odd in [199, 128, 127, 64, 63, 1, 0] {
+            wavelengths[odd] += 0.01;
+            assert_eq!(COADDED.follows(100, &wavelengths), odd);
+        }
+        let end: Vec<f64> = (0..10).map(|i| 9820.8 + 0.8 * f64::from(i)).collect();
+        assert_eq!(COADDED.follows(7776, &end), 5);
+        assert_eq!(COADDED.follows(7781, &end), 0);
     }
 
     #[test]

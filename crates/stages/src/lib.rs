@@ -3,6 +3,7 @@
 
 pub mod datasheet;
 pub mod derive;
+pub mod export;
 pub mod fits;
 pub mod fuse;
 mod hashed;

@@ -3,8 +3,10 @@
 pub mod backup;
 pub mod bench;
 pub mod convert;
+pub mod crossmatch;
 pub mod db;
 pub mod diff;
+pub mod export;
 pub mod failures;
 pub mod fetch;
 pub mod gc;
@@ -48,6 +50,8 @@ pub fn run(ctx: &Context, command: Command) -> anyhow::Result<Exit> {
         Command::Diff(args) => diff::run(ctx, &args),
         Command::Resolve(args) => resolve::run(ctx, &args),
         Command::Read(args) => read::run(ctx, &args),
+        Command::Match(args) => crossmatch::run(ctx, &args),
+        Command::Export(args) => export::run(ctx, &args),
         Command::Spectrum(args) => spectrum::run(ctx, &args),
         Command::Replay(args) => replay::run(ctx, &args),
     }

@@ -6,6 +6,8 @@ use crate::context::Context;
 use crate::exit::{Exit, Usage};
 use crate::history::AsOf;
 use crate::rows::{Format, Sink};
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
 use bifrost_core::predicate::column;
 use bifrost_core::read::{self, COLUMNS_ALL, Options};
 use bifrost_core::resolution::{Detail, Query, Resolution};
@@ -70,7 +72,7 @@ pub fn run(ctx: &Context, args: &Args) -> anyhow::Result<Exit> {
         reading = read::read(&answer, &query, &Options { columns: Some(shown), ..options })
             .map_err(failed)?;
     }
-    let rows = write(reading, format, args.output.as_deref())?;
+    let rows = write(reading.schema(), reading, format, args.output.as_deref())?;
     ctx.printer.note(&format!("{rows} rows; {} files were read", answer.files.len()));
     Ok(if rows == 0 { Exit::NothingMatched } else { Exit::Ok })
 }
@@ -89,12 +91,12 @@ fn asked(ctx: &Context, args: &Args) -> anyhow::Result<(Query, Resolution)> {
 }
 
 /// Writes all rows and counts them; without rows nothing is written, and no file made.
-fn write(
-    reading: read::Reading,
+pub(super) fn write(
+    schema: SchemaRef,
+    reading: impl Iterator<Item = Result<RecordBatch, read::Error>>,
     format: Format,
     file: Option<&std::path::Path>,
 ) -> anyhow::Result<u64> {
-    let schema = reading.schema();
     let mut sink = None;
     let mut rows = 0;
     for batch in reading {
@@ -130,6 +132,6 @@ fn shown(query: &Query, reading: &read::Reading) -> Vec<String> {
     if shown.is_empty() { vec![COLUMNS_ALL.to_owned()] } else { shown }
 }
 
-fn failed(error: read::Error) -> anyhow::Error {
+pub(super) fn failed(error: read::Error) -> anyhow::Error {
     if error.is_usage() { usage(error).into() } else { error.into() }
 }

@@ -244,6 +244,8 @@ struct Net {
     process: u32,
     runtime: Arc<Runtime>,
     stores: HashMap<String, Arc<dyn ObjectStore>>,
+    /// Kept: its threads are not here, so that its end could not be waited for.
+    _of_parent: Option<Box<Net>>,
 }
 
 static NET: Mutex<Option<Net>> = Mutex::new(None);
@@ -253,21 +255,37 @@ fn with_net<T>(use_it: impl FnOnce(&mut Net) -> T) -> io::Result<T> {
     let mut net = NET.lock().unwrap_or_else(PoisonError::into_inner);
     if net.as_ref().is_none_or(|net| net.process != process) {
         let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-        let new = Net { process, runtime: Arc::new(runtime), stores: HashMap::new() };
-        // what is of another process cannot be waited for
-        std::mem::forget(net.replace(new));
+        let _of_parent = net.take().map(Box::new);
+        let stores = HashMap::new();
+        *net = Some(Net { process, runtime: Arc::new(runtime), stores, _of_parent });
     }
     net.as_mut().map(use_it).ok_or_else(|| io::Error::other("no runtime"))
 }
 
-/// The store of a URL, and the key in it. Settings of S3 come from the variables of AWS.
+/// Variables that say who asks S3.
+const CREDENTIALS: [&str; 4] = [
+    "aws_access_key_id",
+    "aws_web_identity_token_file",
+    "aws_container_credentials_relative_uri",
+    "aws_container_credentials_full_uri",
+];
+
+/// The store of a URL, and the key in it. Settings of S3 come from the variables of AWS; without
+/// credentials among them it is asked anonymously, as public archives want it.
 fn store_of(url: &Url) -> io::Result<(Arc<dyn ObjectStore>, Key)> {
     let base = &url[..url::Position::BeforePath];
-    let variables = || std::env::vars().map(|(name, value)| (name.to_ascii_lowercase(), value));
-    let settings = variables().filter(|(name, _)| name.starts_with("aws_"));
-    let plain = (url.scheme() == "http").then(|| ("allow_http".to_owned(), "true".to_owned()));
-    let (store, key) =
-        object_store::parse_url_opts(url, settings.chain(plain)).map_err(io::Error::other)?;
+    let variables = std::env::vars_os().filter_map(|(name, value)| {
+        let name = name.into_string().ok()?.to_ascii_lowercase();
+        name.starts_with("aws_").then_some((name, value.into_string().ok()?))
+    });
+    let mut settings: HashMap<String, String> = variables.collect();
+    if !CREDENTIALS.iter().any(|name| settings.contains_key(*name)) {
+        settings.entry("aws_skip_signature".to_owned()).or_insert_with(|| "true".to_owned());
+    }
+    if url.scheme() == "http" {
+        settings.insert("allow_http".to_owned(), "true".to_owned());
+    }
+    let (store, key) = object_store::parse_url_opts(url, settings).map_err(io::Error::other)?;
     let shared = with_net(|net| net.stores.entry(base.to_owned()).or_insert(store.into()).clone())?;
     Ok((shared, key))
 }

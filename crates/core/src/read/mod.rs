@@ -128,6 +128,12 @@ pub enum Error {
         /// The file.
         path: PathBuf,
     },
+    /// A radius that is none.
+    #[error(transparent)]
+    Sky(#[from] crate::sky::Error),
+    /// Rows cannot be put together.
+    #[error("failed to put rows together: {0}")]
+    Arrow(#[from] arrow::error::ArrowError),
     /// A recipe that is none.
     #[error("the recipe for reading cannot be understood: {0}")]
     Text(String),
@@ -143,6 +149,7 @@ impl Error {
         matches!(
             self,
             Self::Predicate(_)
+                | Self::Sky(_)
                 | Self::Store(_)
                 | Self::Comparison { .. }
                 | Self::Types { .. }

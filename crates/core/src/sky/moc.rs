@@ -65,7 +65,7 @@ impl Moc {
     }
 
     /// Of order-29 ranges in any order.
-    fn of_ranges(mut ranges: Vec<Range<i64>>) -> Self {
+    pub(super) fn of_ranges(mut ranges: Vec<Range<i64>>) -> Self {
         ranges.sort_by_key(|range| range.start);
         let mut merged = Vec::new();
         ranges.into_iter().for_each(|range| append(&mut merged, range));

@@ -15,5 +15,6 @@ from bifrost._bifrost import Error, UsageError, __version__
 from bifrost._lake import Lake, open
 from bifrost._resolution import File, Resolution
 from bifrost._rows import Rows, matrix
+from bifrost._spectrum import Spectrum
 
-__all__ = ["Error", "File", "Lake", "Resolution", "Rows", "UsageError", "__version__", "matrix", "open"]
+__all__ = ["Error", "File", "Lake", "Resolution", "Rows", "Spectrum", "UsageError", "__version__", "matrix", "open"]

@@ -8,11 +8,13 @@ import os
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pyarrow as pa
 
 from bifrost import _bifrost
 from bifrost._resolution import Resolution
 from bifrost._rows import Rows
+from bifrost._spectrum import Spectrum
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -112,6 +114,71 @@ class Lake:
         """Rows that match: `resolve(predicate, **question).read(columns)`."""
         return self.resolve(predicate, **question).read(columns, limit=limit)
 
+    def spectrum(
+        self,
+        target_id: int,
+        *,
+        release: str | None = None,
+        survey: str | None = None,
+        program: str | None = None,
+        coadded: bool = False,
+    ) -> Spectrum:
+        """An object's spectrum: of several the primary one, unless release, survey or program choose.
+
+        coadded: on the survey's grid, 7,781 pixels of 0.8 Å; else its arms one after another.
+        Raises UsageError where there is none.
+        """
+        return Spectrum._of(self._native.spectrum(target_id, release, survey, program, coadded)[0])
+
+    def spectra(
+        self,
+        target_ids: Iterable[int] | Any,
+        *,
+        release: str | None = None,
+        survey: str | None = None,
+        program: str | None = None,
+        coadded: bool = False,
+    ) -> list[Spectrum]:
+        """All spectra of objects, in the order of these, of each the primary one first. Objects that are
+        not known are left out."""
+        ids = _integers(target_ids).to_pylist()
+        return [Spectrum._of(told) for told in self._native.spectra(ids, release, survey, program, coadded)]
+
+    def crossmatch(
+        self,
+        table: Any,
+        radius_arcsec: float = 1.0,
+        *,
+        ra: str = "ra",
+        dec: str = "dec",
+        nearest: bool = True,
+        predicate: str | None = None,
+        product: str | None = None,
+        columns: Sequence[str] | None = None,
+    ) -> pa.Table:
+        """Rows near the positions of a list of your own.
+
+        table: whatever has columns by name: pyarrow, pandas, Polars, astropy, a dict of arrays.
+        radius_arcsec: how near is near.
+        ra, dec: its columns of right ascension and declination, degrees. Rows without a position match
+            nothing.
+        nearest: only the nearest row of each position, in the order of the list; all pairs otherwise.
+        predicate, product, columns: as in `resolve` and `read`.
+
+        The table that is returned begins with `match_row`, the row of the list from 0, and
+        `separation_arcsec`.
+        """
+        stream = self._native.crossmatch(
+            ra=_degrees(table[ra]),
+            dec=_degrees(table[dec]),
+            radius_arcsec=float(radius_arcsec),
+            nearest=nearest,
+            predicate=predicate,
+            product=product,
+            columns=None if columns is None else list(columns),
+        )
+        return pa.RecordBatchReader.from_stream(stream).read_all()
+
     def snapshot(self, path: Path) -> Resolution:
         """The answer that a snapshot holds, saved with `Resolution.save` or `bifrost resolve --save`."""
         return Resolution(self._native.opened(path))
@@ -123,6 +190,12 @@ class Lake:
 
 def _numbers(values: Iterable[float]) -> str:
     return ",".join(repr(float(value)) for value in values)
+
+
+def _degrees(column: Any) -> pa.Array:
+    if isinstance(column, pa.ChunkedArray):
+        return column.combine_chunks().cast(pa.float64())
+    return pa.array(np.ma.filled(np.ma.asarray(column, dtype=np.float64), np.nan))
 
 
 def _integers(ids: Any) -> pa.Array:

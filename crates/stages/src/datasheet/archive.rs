@@ -17,9 +17,14 @@ pub(super) struct Production {
 
 /// What the survey asks everybody to print who uses its data
 /// (<https://data.desi.lbl.gov/doc/acknowledgments/>).
-pub(super) const ACKNOWLEDGEMENT: &str = include_str!("../../../../templates/acknowledgement.txt");
+pub(crate) const ACKNOWLEDGEMENT: &str = include_str!("../../../../templates/acknowledgement.txt");
 
 const UNKNOWN: &str = "unknown";
+
+/// The paper to cite for a release.
+pub(crate) fn citation(release: &str) -> &'static str {
+    production(release).citation
+}
 
 /// What is known of a release; `unknown` where nothing is.
 pub(super) fn production(release: &str) -> Production {

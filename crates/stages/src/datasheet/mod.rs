@@ -15,6 +15,7 @@ mod spell;
 mod store;
 mod view;
 
+pub(crate) use archive::{ACKNOWLEDGEMENT, citation};
 use bifrost_core::layout::Lake;
 use bifrost_core::registry::facts::Facts;
 use curated::Merged;
@@ -22,6 +23,7 @@ use minijinja::syntax::SyntaxConfig;
 use minijinja::value::{Serde, Value};
 use minijinja::{Environment, UndefinedBehavior};
 use serde::{Deserialize, Serialize};
+pub(crate) use spell::{grouped, size, time};
 use std::path::PathBuf;
 use view::View;
 

@@ -11,7 +11,7 @@ pub(super) fn known(text: &Option<String>) -> String {
 }
 
 /// `1234567` as `1,234,567`.
-pub(super) fn grouped(number: u64) -> String {
+pub(crate) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut out = String::with_capacity(digits.len() + digits.len() / 3);
     for (i, digit) in digits.chars().enumerate() {
@@ -24,7 +24,7 @@ pub(super) fn grouped(number: u64) -> String {
 }
 
 /// A size in the largest decimal unit that leaves at least one: `512 B`, `2.3 MB`.
-pub(super) fn size(bytes: u64) -> String {
+pub(crate) fn size(bytes: u64) -> String {
     let mut size = bytes as f64;
     for unit in ["B", "kB", "MB", "GB"] {
         if size < 999.5 {
@@ -63,7 +63,7 @@ fn trimmed(number: &str) -> String {
 }
 
 /// `2026-11-20 23:00:00 UTC`.
-pub(super) fn time(time: DateTime<Utc>) -> String {
+pub(crate) fn time(time: DateTime<Utc>) -> String {
     time.format("%Y-%m-%d %H:%M:%S UTC").to_string()
 }
 

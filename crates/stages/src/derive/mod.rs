@@ -24,6 +24,7 @@ pub mod spectra;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use output::Output;
 pub use plan::Job;
 pub use run::{Ending, Publisher, Renaming, Report, Settings, run};
 

@@ -20,13 +20,13 @@ const GROUP_ROWS: usize = 1 << 16;
 const GROUP_BYTES: usize = 64 << 20;
 
 /// A draft being written.
-pub(super) struct Output {
+pub(crate) struct Output {
     writer: ArrowWriter<Hashed>,
     schema: SchemaRef,
 }
 
 impl Output {
-    pub(super) fn create(
+    pub(crate) fn create(
         path: &Path,
         schema: SchemaRef,
         sorting: Option<Vec<SortingColumn>>,
@@ -57,7 +57,7 @@ impl Output {
     }
 
     /// Writes rows; what is not a number is NULL.
-    pub(super) fn write(&mut self, columns: Vec<ArrayRef>) -> Result<(), Fault> {
+    pub(crate) fn write(&mut self, columns: Vec<ArrayRef>) -> Result<(), Fault> {
         let columns = columns.into_iter().map(without_nan).collect();
         let batch = RecordBatch::try_new(self.schema.clone(), columns);
         let batch = batch.map_err(|error| Fault::stage(&error))?;
@@ -69,7 +69,7 @@ impl Output {
     }
 
     /// Writes the footer with `about` in it, and the content's checksum.
-    pub(super) fn finish(mut self, about: Vec<(&str, String)>) -> Result<(), Fault> {
+    pub(crate) fn finish(mut self, about: Vec<(&str, String)>) -> Result<(), Fault> {
         self.writer.flush().map_err(Fault::writing)?;
         // the writer has a buffer of its own: what lies there must be in the checksum, too
         self.writer.sync().map_err(|e| Fault::Disk(e.to_string()))?;

@@ -181,6 +181,15 @@ impl Fits {
         self.hdus.iter().filter(|hdu| hdu.is_table()).map(|hdu| hdu.name.as_str())
     }
 
+    /// The first binary table, whatever its name; `None` where there is none.
+    ///
+    /// # Errors
+    /// [`Error::Card`], [`Error::Column`].
+    pub fn first_table(&self) -> Result<Option<Table>, Error> {
+        let first = self.hdus.iter().find(|hdu| hdu.is_table());
+        first.map(|hdu| Table::new(Arc::clone(&self.file), hdu)).transpose()
+    }
+
     /// A binary table by name.
     ///
     /// # Errors

@@ -77,6 +77,14 @@ impl Table {
         self.rows
     }
 
+    /// Names of the columns, in upper case, in no order that means anything.
+    #[must_use]
+    pub fn names(&self) -> Vec<String> {
+        let mut names: Vec<String> = self.columns.keys().cloned().collect();
+        names.sort_unstable();
+        names
+    }
+
     /// Whether a column is there.
     #[must_use]
     pub fn has(&self, column: &str) -> bool {

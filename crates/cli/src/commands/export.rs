@@ -1,0 +1,61 @@
+//! `bifrost export`: a part of the lake as a lake of its own.
+
+use super::resolve::{Selectors, usage};
+use crate::context::Context;
+use crate::exit::Exit;
+use crate::history::AsOf;
+use crate::printer::size;
+use crate::progress;
+use bifrost_core::resolution::Query;
+use bifrost_core::session::Session;
+use bifrost_stages::export::{Error, export};
+use std::path::PathBuf;
+
+/// Arguments of `bifrost export`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    selectors: Selectors,
+    #[command(flatten)]
+    as_of: AsOf,
+    /// Columns to keep beside TARGETID and position [default: all]
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    columns: Option<Vec<String>>,
+    /// The folder to make; it appears when it is complete
+    #[arg(short, long, value_name = "DIR")]
+    output: PathBuf,
+}
+
+/// Runs the command.
+pub fn run(ctx: &Context, args: &Args) -> anyhow::Result<Exit> {
+    let query = Query { as_of: args.as_of.commit(ctx)?, ..args.selectors.query()? };
+    let query = Query { columns: args.columns.clone(), ..query };
+    let session = Session::from(ctx.registry()?);
+    let bar = progress::bar(&ctx.printer, 0, "files");
+    let tell = |done, all: usize| {
+        bar.set_length(all as u64);
+        bar.set_position(done as u64);
+    };
+    let made = export(&session, &query, args.columns.as_deref(), &args.output, tell);
+    let made = ctx.block_on(made);
+    bar.finish_and_clear();
+    match made {
+        Err(error @ Error::Empty) => {
+            ctx.printer.note(&error.to_string());
+            Ok(Exit::NothingMatched)
+        }
+        Err(error) if error.is_usage() => Err(usage(error).into()),
+        made => {
+            ctx.printer.data(&made?, |made| {
+                let (rows, bytes) = (made.rows, size(made.bytes as i64));
+                format!(
+                    "{}\n{rows} rows in {} files, {bytes}: {}\n",
+                    made.id,
+                    made.files,
+                    made.folder.display()
+                )
+            })?;
+            Ok(Exit::Ok)
+        }
+    }
+}

@@ -1,0 +1,61 @@
+"""Kernels on numpy arrays: spectra on one grid, and as a transformer reads them."""
+
+from __future__ import annotations
+
+import os
+from typing import NamedTuple
+
+import numpy as np
+
+from bifrost import _bifrost
+
+
+class Tokens(NamedTuple):
+    """Spectra cut into patches, after Shen et al. 2025 (arXiv 2510.17959)."""
+
+    tokens: np.ndarray
+    """(rows, patches, 2·patch) float32: of each patch its fluxes, then their errors, over |median|."""
+    masked: np.ndarray
+    """(rows, patches) bool: more than half of the patch's pixels are bad; as `key_padding_mask` of torch."""
+    median: np.ndarray
+    """(rows) float32: median flux of the good pixels, 10⁻¹⁷ erg/s/cm²/Å; NaN without any."""
+    flag: np.ndarray
+    """(rows) uint8: 1 |median| below 0.01, which was taken; 2 median below 0; 4 no good pixel."""
+
+
+def tokens(flux: np.ndarray, ivar: np.ndarray, patch: int = 32, *, threads: int | None = None) -> Tokens:
+    """Tokens of spectra of one grid, (rows, pixels); bad pixels have ivar 0. Patches of 32 or 64 pixels,
+    the last filled up with bad ones. Fastest on float32 arrays in C order, which are not copied."""
+    flux, ivar = (np.ascontiguousarray(np.atleast_2d(values), np.float32) for values in (flux, ivar))
+    if flux.shape != ivar.shape:
+        raise _bifrost.UsageError(f"flux has the shape {flux.shape}, ivar {ivar.shape}")
+    return Tokens(*_bifrost.tokens(flux, ivar, patch, threads or os.cpu_count() or 1))
+
+
+def tokenise(batch: dict[str, np.ndarray], patch: int = 32) -> dict[str, np.ndarray]:
+    """For `map_batches` of Ray Data: `flux` and `ivar` of a batch become tokens, all else stays."""
+    made = tokens(batch["flux"], batch["ivar"], patch, threads=1)
+    rest = {name: values for name, values in batch.items() if name not in ("flux", "ivar")}
+    named = {"tokens": made.tokens, "tokens_masked": made.masked, "tokens_median": made.median, "tokens_flag": made.flag}
+    return {**rest, **named}
+
+
+def positions(patch: int = 32, dimensions: int = 512, wavelength: np.ndarray | None = None) -> np.ndarray:
+    """Encodings of where patches are in wavelength, (patches, dimensions) float32: sines, then cosines, of
+    λ·ω, ω from 2π/10⁶ to 2π/0.1 per Å, computed in float64. The survey's grid by default."""
+    wavelength = grid() if wavelength is None else np.ascontiguousarray(wavelength, np.float64)
+    return _bifrost.positions(wavelength, patch, dimensions)
+
+
+def grid() -> np.ndarray:
+    """Wavelengths of the survey's grid: 7,781 pixels of 0.8 Å from 3600 Å, vacuum."""
+    return _bifrost.grid()
+
+
+def coadd(
+    wavelength: np.ndarray, flux: np.ndarray, ivar: np.ndarray, mask: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Flux, ivar and mask of a spectrum's arms on the survey's grid, overlaps weighted by ivar."""
+    kinds = (np.float64, np.float32, np.float32, np.int32)
+    arrays = (wavelength, flux, ivar, mask)
+    return _bifrost.coadd(*(np.ascontiguousarray(a, kind) for a, kind in zip(arrays, kinds, strict=True)))

@@ -1,0 +1,92 @@
+//! Kernels on numpy arrays.
+
+use crate::error::raised;
+use bifrost_science::grid::COADDED;
+use bifrost_science::tokens::{Tokenizer, positions};
+use bifrost_science::{coadd, lines};
+use numpy::ndarray::{Array1, Array2, Array3};
+use numpy::{
+    IntoPyArray, PyArray1, PyArray2, PyArray3, PyReadonlyArray1, PyReadonlyArray2,
+    PyUntypedArrayMethods,
+};
+use pyo3::prelude::*;
+
+type Tokens<'py> = (
+    Bound<'py, PyArray3<f32>>,
+    Bound<'py, PyArray2<bool>>,
+    Bound<'py, PyArray1<f32>>,
+    Bound<'py, PyArray1<u8>>,
+);
+type Pixels<'py> =
+    (Bound<'py, PyArray1<f32>>, Bound<'py, PyArray1<f32>>, Bound<'py, PyArray1<i32>>);
+
+/// Tokens, mask, median and flag of spectra, (rows, pixels), that lie row by row in memory.
+#[pyfunction]
+#[pyo3(name = "tokens")]
+pub fn tokens<'py>(
+    py: Python<'py>,
+    flux: PyReadonlyArray2<'py, f32>,
+    ivar: PyReadonlyArray2<'py, f32>,
+    patch: usize,
+    threads: usize,
+) -> PyResult<Tokens<'py>> {
+    let (rows, pixels) = (flux.shape()[0], flux.shape()[1]);
+    let tokenizer = Tokenizer::new(patch, pixels).map_err(raised)?;
+    let (flux, ivar) = (flux.as_slice()?, ivar.as_slice()?);
+    let made = py.detach(|| tokenizer.tokens(flux, ivar, threads)).map_err(raised)?;
+    let (patches, width) = (tokenizer.patches(), tokenizer.width());
+    let tokens = Array3::from_shape_vec((rows, patches, width), made.tokens).map_err(raised)?;
+    let masked = Array2::from_shape_vec((rows, patches), made.masked).map_err(raised)?;
+    let (median, flag) = (Array1::from(made.median), Array1::from(made.flag));
+    Ok((
+        tokens.into_pyarray(py),
+        masked.into_pyarray(py),
+        median.into_pyarray(py),
+        flag.into_pyarray(py),
+    ))
+}
+
+/// Encodings of the positions of patches, (patches, dimensions).
+#[pyfunction]
+#[pyo3(name = "positions")]
+pub fn encoded<'py>(
+    py: Python<'py>,
+    wavelength: PyReadonlyArray1<'py, f64>,
+    patch: usize,
+    dimensions: usize,
+) -> PyResult<Bound<'py, PyArray2<f32>>> {
+    let made = positions(wavelength.as_slice()?, patch, dimensions).map_err(raised)?;
+    let rows = made.len() / dimensions.max(1);
+    Ok(Array2::from_shape_vec((rows, dimensions), made).map_err(raised)?.into_pyarray(py))
+}
+
+/// Flux, ivar and mask of a spectrum's arms on the survey's grid.
+#[pyfunction]
+#[pyo3(name = "coadd")]
+pub fn coadded<'py>(
+    py: Python<'py>,
+    wavelength: PyReadonlyArray1<'py, f64>,
+    flux: PyReadonlyArray1<'py, f32>,
+    ivar: PyReadonlyArray1<'py, f32>,
+    mask: PyReadonlyArray1<'py, i32>,
+) -> PyResult<Pixels<'py>> {
+    let (wavelength, flux) = (wavelength.as_slice()?, flux.as_slice()?);
+    let (ivar, mask) = (ivar.as_slice()?, mask.as_slice()?);
+    let made = py.detach(|| coadd::coadd(wavelength, flux, ivar, mask)).map_err(raised)?;
+    Ok((made.flux.into_pyarray(py), made.ivar.into_pyarray(py), made.mask.into_pyarray(py)))
+}
+
+/// Wavelengths of the survey's grid, Å.
+#[pyfunction]
+pub fn grid(py: Python<'_>) -> Bound<'_, PyArray1<f64>> {
+    COADDED.wavelengths().collect::<Vec<_>>().into_pyarray(py)
+}
+
+/// Name, observed wavelength (Å) and whether it is one of emission, of lines within a range.
+#[pyfunction]
+pub fn line_marks(z: f64, first: f64, last: f64) -> Vec<(&'static str, f64, bool)> {
+    let mark = |mark: lines::Mark| {
+        (mark.line.name, mark.observed_angstrom, mark.line.kind == lines::Kind::Emission)
+    };
+    lines::marks(z, first..=last).map(mark).collect()
+}

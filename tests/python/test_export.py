@@ -1,0 +1,113 @@
+"""`bifrost export`: a part of a lake that opens anywhere, with no database, and says where it is from.
+
+BIFROST_BIN names the program.
+"""
+
+import json
+import shutil
+import subprocess
+
+import duckdb
+from hats.io.validation import is_valid_catalog
+import lsdb
+import pyarrow.parquet as pq
+import pytest
+from conftest import new_place
+from test_stage import mock
+
+QUESTION = "z > 1 AND zwarn = 0"
+
+
+@pytest.fixture(scope="module")
+def place():
+    with new_place() as place:
+        mock(place, "--tiles", 3)
+        mock(place, "--tiles", 1, "--program", "bright")
+        place.run("convert", place.folder / "archive")
+        place.run("stage", "run", "snr")
+        place.run("sync")
+        yield place
+
+
+def read(place, *arguments):
+    path = place.folder / "read.parquet"
+    place.run("read", *arguments, "--format", "parquet", "-o", path)
+    table = pq.read_table(path)
+    path.unlink()
+    return table
+
+
+def exported(place, *arguments, code=0):
+    folder = place.folder / "part"
+    shutil.rmtree(folder, ignore_errors=True)
+    ended = place.run("export", *arguments, "-o", folder, "--json", code=code)
+    return folder, (json.loads(ended.stdout) if code == 0 else ended.stderr)
+
+
+def test_a_part_opens_with_no_database(place):
+    expected = read(place, QUESTION)
+    folder, said = exported(place, QUESTION)
+    assert said["rows"] == expected.num_rows > 0
+    files = sorted((folder / "spectra/dataset").rglob("*.parquet"))
+    assert len(files) == said["files"] and sum(path.stat().st_size for path in files) == said["bytes"]
+    for path in files:
+        assert int(path.stem.rsplit("_", 1)[1]) == pq.ParquetFile(path).metadata.num_rows
+    together = {row["target_id"]: row for path in files for row in pq.ParquetFile(path).read().to_pylist()}
+    for row in expected.to_pylist():
+        assert together[row["target_id"]] == row
+    # as anybody opens it
+    assert is_valid_catalog(folder / "spectra", strict=True)
+    assert sorted(lsdb.open_catalog(folder / "spectra", columns=["target_id"]).compute()["target_id"]) == sorted(together)
+    with duckdb.connect() as connection:
+        found = connection.execute(f"SELECT count(*) FROM '{folder}/spectra/dataset/**/*.parquet'").fetchall()
+    assert found == [(expected.num_rows,)]
+    field = pq.read_schema(files[0]).field("z")
+    assert field.metadata[b"description"]
+
+
+def test_it_can_be_cited_and_replayed(place):
+    folder, said = exported(place, QUESTION, "--cone", "0,0,180", "--columns", "z,flux")
+    snapshot = json.loads((folder / "resolution.json").read_text())
+    assert snapshot["id"] == said["id"] and snapshot["snapshot"]["commit"] == said["commit"]
+    assert place.json("replay", folder / "resolution.json", "--deep")["findings"] == []
+    sheet = (folder / "README.md").read_text()
+    for words in (said["id"], QUESTION, "0,0,180", "CC BY 4.0", "arXiv:2503.14745", "| `flux` |", f"{said['rows']} rows of spectra"):
+        assert words in sheet, words
+    [path, *_] = (folder / "spectra/dataset").rglob("*.parquet")
+    assert pq.read_schema(path).names == ["_healpix_29", "target_id", "ra", "dec", "z", "flux"]
+
+
+def test_it_is_a_lake_that_can_be_synced_and_verified(place):
+    folder, said = exported(place, "zwarn = 0", "--columns", "z,zwarn")
+    other = place.environment | {"BIFROST_LAKE": str(folder)}
+    other.pop("BIFROST_DATABASE_URL", None)
+
+    def run(*arguments):
+        import os
+
+        return subprocess.run([os.environ["BIFROST_BIN"], *arguments], env=other, capture_output=True, text=True, check=True)
+
+    try:
+        run("sync")
+        assert json.loads(run("verify", "--deep", "--json").stdout)["findings"] == []
+        assert len(run("read", "zwarn = 0", "--format", "json").stdout.splitlines()) == said["rows"]
+    finally:
+        run("db", "down")
+
+
+def test_columns_of_several_products_come_together(place):
+    folder, _ = exported(place, "snr_r > 0", "--product", "snr", "--columns", "snr_r,z")
+    tables = [pq.ParquetFile(path).read() for path in (folder / "snr/dataset").rglob("*.parquet")]
+    assert tables and all({"snr_r", "z"} <= set(table.column_names) for table in tables)
+
+
+def test_what_cannot_be_exported(place):
+    folder, said = exported(place, "z > 100", code=4)
+    assert "nothing matches" in said and not folder.exists()
+    folder.mkdir()
+    (folder / "mine").write_text("mine")
+    assert "never written over" in place.run("export", QUESTION, "-o", folder, code=2).stderr
+    assert (folder / "mine").read_text() == "mine" and list(place.folder.glob(".part*")) == []
+    said = exported(place, "--sql", "SELECT 1::bigint", code=2)[1]
+    assert "its tables may change" in said
+    assert "wavelength" in exported(place, QUESTION, "--columns", "wavelenght", code=2)[1]
