@@ -12,7 +12,7 @@
 use bifrost_core::registry::Registry;
 use bifrost_core::spectrum::{Error, Spectra, Which};
 use serde_json::{Value, json};
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Instant;
@@ -66,7 +66,7 @@ fn main() -> Result<(), Failure> {
         "reading": of(|took| took.read),
         "both": of(|took| took.found + took.read),
     });
-    println!("{told}");
+    writeln!(io::stdout(), "{told}")?;
     Ok(())
 }
 

@@ -53,6 +53,9 @@ fn title(area: &Area<'_>, about: &Observed) -> Figure {
     area.draw_text(&parts.join(" · "), &figure::text(12, &FAINT_INK, HPos::Left), place(46))
 }
 
+/// What a pixel has to be drawn, if it has.
+type Value<'a> = &'a dyn Fn(usize) -> Option<f64>;
+
 /// What is drawn of a stretch of pixels that follow each other.
 struct Stretch {
     pixels: Range<usize>,
@@ -108,7 +111,7 @@ fn chart(area: &Area<'_>, spectrum: &Spectrum) -> Figure {
         let flux = |i: usize| is_good(pixels, i).then(|| f64::from(pixels.flux[i]));
         let error = |i: usize| is_good(pixels, i).then(|| 1.0 / f64::from(pixels.ivar[i]).sqrt());
         let calm = |i: usize| smooth[i - part.start];
-        let layers: [(&dyn Fn(usize) -> Option<f64>, ShapeStyle); 3] = [
+        let layers: [(Value<'_>, ShapeStyle); 3] = [
             (&flux, RAW.stroke_width(2)),
             (&error, ERROR.mix(0.8).stroke_width(3)),
             (&calm, SMOOTH.stroke_width(5)),
@@ -134,10 +137,9 @@ fn colour(kind: Kind) -> RGBColor {
 /// Pixels that follow each other: the arms, or all where they were coadded.
 fn stretches(pixels: &Pixels) -> Vec<Range<usize>> {
     let grows = pixels.wavelength.windows(2).all(|pair| pair[0] < pair[1]);
-    match grows {
-        true => vec![0..pixels.flux.len()],
-        false => arms(&pixels.wavelength).into_iter().filter(|arm| !arm.is_empty()).collect(),
-    }
+    let all = 0..pixels.flux.len();
+    let parts = if grows { [all, 0..0, 0..0] } else { arms(&pixels.wavelength) };
+    parts.into_iter().filter(|part| !part.is_empty()).collect()
 }
 
 fn ends(wavelength: &[f64]) -> (f64, f64) {
