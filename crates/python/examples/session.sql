@@ -1,4 +1,5 @@
 -- What psql sees of a lake: bifrost db psql -f session.sql
+\set ON_ERROR_STOP on
 \echo objects by class, the best row of each
 SELECT spectype, count(*), round(avg(z)::numeric, 2) AS mean_z
 FROM objects WHERE is_primary AND zwarn = 0 GROUP BY spectype ORDER BY spectype;
