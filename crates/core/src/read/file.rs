@@ -11,6 +11,7 @@ use crate::predicate::{Predicate, column};
 use crate::resolution::tables::one_of;
 use crate::sky::Region;
 use arrow::array::{BooleanArray, RecordBatch};
+use arrow::compute::filter_record_batch;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder, RowSelection,
@@ -92,6 +93,9 @@ impl Plan {
         let schema = files.schema();
         let tested = rows::columns_of(self.condition(source), &self.regions, &schema);
         let wanted = self.shape.columns_of(&schema);
+        if source.rows.is_none() && files.is_narrow(&source.row_groups, &wanted) {
+            return self.read_narrow(&files, source, &tested, &wanted, batch_bytes, send);
+        }
         for &group in &source.row_groups {
             let Some(passed) = self.passed(&files, source, group, &tested)? else { continue };
             let rows = files.batch_rows(group, &wanted, batch_bytes);
@@ -103,6 +107,48 @@ impl Plan {
             }
         }
         Ok(())
+    }
+
+    /// The same in one pass over all row groups, where the columns that are wanted are so few and small
+    /// that it costs less to read them than to go through the file again.
+    fn read_narrow(
+        &self,
+        files: &Zipped,
+        source: &Source,
+        tested: &[usize],
+        wanted: &[usize],
+        batch_bytes: usize,
+        mut send: impl FnMut(RecordBatch) -> bool,
+    ) -> Result<(), Error> {
+        let mut columns = [tested, wanted].concat();
+        columns.sort_unstable();
+        columns.dedup();
+        let Some(&first) = source.row_groups.first() else { return Ok(()) };
+        let rows = files.batch_rows(first, &columns, batch_bytes);
+        let mut test = None;
+        for batch in files.rows_of(&source.row_groups, &columns, rows)? {
+            let batch = batch?;
+            let test = match &test {
+                Some(test) => test,
+                None => test.insert(self.bound(source, &batch)?),
+            };
+            let passed = test.passes(&batch);
+            if passed.values().count_set_bits() == 0 {
+                continue;
+            }
+            let batch =
+                filter_record_batch(&batch, &passed).and_then(|kept| self.shape.cast(&kept));
+            if !send(batch.map_err(damaged(&source.path))?) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// The test of rows, bound to the columns of a batch.
+    fn bound(&self, source: &Source, batch: &RecordBatch) -> Result<Test<'_>, Error> {
+        let wrong = |error| Error::Comparison { path: source.path.clone(), source: error };
+        Test::bind(self.condition(source), &self.regions, &batch.schema()).map_err(wrong)
     }
 
     /// What rows of a file are tested by.
@@ -130,11 +176,7 @@ impl Plan {
             let batch = batch?;
             let test = match &test {
                 Some(test) => test,
-                None => test.insert(
-                    Test::bind(self.condition(source), &self.regions, &batch.schema()).map_err(
-                        |error| Error::Comparison { path: source.path.clone(), source: error },
-                    )?,
-                ),
+                None => test.insert(self.bound(source, &batch)?),
             };
             passed.push(test.passes(&batch));
         }

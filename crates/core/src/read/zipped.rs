@@ -16,6 +16,9 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+/// Decoded bytes of a row that are read rather than gone back for.
+const NARROW_BYTES: u64 = 256;
+
 /// Files of one tile.
 pub(super) struct Zipped(Vec<One>);
 
@@ -60,6 +63,30 @@ impl Zipped {
         let parts = self.parts(columns).into_iter();
         let row_bytes = parts.map(|(file, here)| file.opened.row_bytes(group, &here)).sum::<u64>();
         (batch_bytes as u64 / (row_bytes + 1)).clamp(1, TEST_ROWS as u64) as usize
+    }
+
+    /// Whether columns are scalars of one file, and few.
+    pub(super) fn is_narrow(&self, groups: &[usize], columns: &[usize]) -> bool {
+        let ([file], Some(&group)) = (self.0.as_slice(), groups.first()) else { return false };
+        let fields = file.opened.metadata.schema().fields();
+        let is_scalar = |at: &usize| fields.get(*at).is_some_and(|f| !f.data_type().is_nested());
+        columns.iter().all(is_scalar) && file.opened.row_bytes(group, columns) <= NARROW_BYTES
+    }
+
+    /// All rows of row groups of the first file, with certain columns.
+    pub(super) fn rows_of(
+        &self,
+        groups: &[usize],
+        columns: &[usize],
+        batch_rows: usize,
+    ) -> Result<Rows<'_>, Error> {
+        let mut rows = Rows { parts: Vec::new() };
+        for (file, here) in self.parts(columns).into_iter().take(1) {
+            let reader =
+                file.opened.reader(groups.to_vec(), &here, batch_rows, None, &file.path)?;
+            rows.parts.push(Part { reader, file, head: None });
+        }
+        Ok(rows)
     }
 
     /// Which columns come from which file, as positions in its schema.
