@@ -12,9 +12,15 @@ mod science;
 mod spectra;
 
 use pyo3::prelude::*;
+use tracing_subscriber::EnvFilter;
 
 #[pymodule]
 fn _bifrost(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    // what libraries warn of goes where people see it; BIFROST_LOG says how much
+    let level = EnvFilter::try_from_env("BIFROST_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
+    let log = tracing_subscriber::fmt().with_env_filter(level).with_writer(std::io::stderr);
+    // somebody else's log stays
+    let _ = log.with_target(false).try_init();
     module.add("__version__", bifrost_core::VERSION)?;
     module.add("Error", module.py().get_type::<error::BifrostError>())?;
     module.add("UsageError", module.py().get_type::<error::UsageError>())?;
