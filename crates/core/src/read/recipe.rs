@@ -16,6 +16,9 @@ use serde::{Deserialize, Serialize};
 use std::fmt::Display;
 use std::sync::Arc;
 
+/// Rows that a thread reads of a file before another may go on with it.
+const ROWS_A_JOB: u64 = 1 << 18;
+
 /// What rows are wanted, and their columns. Cheap to clone.
 #[derive(Clone)]
 pub struct Recipe(Arc<Plan>);
@@ -80,7 +83,9 @@ impl Recipe {
     /// Reads portions, in their order; of the options, `columns` is settled already.
     #[must_use]
     pub fn read(&self, portions: Vec<Portion>, options: &Options) -> Reading {
-        let sources = portions.into_iter().map(|portion| portion.source).collect();
+        // a large file is read by several threads
+        let jobs = portions.into_iter().flat_map(|portion| portion.split(ROWS_A_JOB));
+        let sources = jobs.map(|portion| portion.source).collect();
         Reading::start(self.0.clone(), sources, options)
     }
 

@@ -1,0 +1,99 @@
+"""Spectra a second into a training loop: a dataset of Bifrost against a DataLoader over pyarrow, two workers each.
+
+    python training.py FOLDER [--epochs 10] [--record]
+
+FOLDER/lake is that of arrays.py, synced in BIFROST_DATABASE_URL; the Python is one with torch, the package `bifrost`
+a release build. Both give batches of 64 spectra, flux and ivar as float32 tensors, of all rows with zwarn = 0; the
+peer's workers share the files and read row group by row group with filters, as one writes it. The first pass warms
+the page cache. Told is, too, the memory of the largest process after the second and the last epoch.
+"""
+
+import argparse
+import os
+import pathlib
+import resource
+import statistics
+import time
+
+import numpy as np
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
+import torch
+from torch.utils.data import DataLoader, IterableDataset, get_worker_info
+
+import bifrost
+
+RESULTS = pathlib.Path(__file__).with_name("RESULTS.md")
+COLUMNS = ["flux", "ivar"]
+BATCH = 64
+
+
+class Peer(IterableDataset):
+    def __init__(self, files):
+        self.files = files
+
+    def __iter__(self):
+        worker = get_worker_info()
+        held = {name: [] for name in COLUMNS}
+        for path in self.files[worker.id :: worker.num_workers]:
+            for fragment in ds.dataset(path).get_fragments():
+                for group in fragment.split_by_row_group():
+                    table = group.to_table(columns=COLUMNS, filter=pc.field("zwarn") == 0)
+                    for name in COLUMNS:
+                        held[name] += table.column(name).to_numpy()
+                    while len(held["flux"]) >= BATCH:
+                        yield {name: torch.from_numpy(np.stack(values[:BATCH])) for name, values in held.items()}
+                        held = {name: values[BATCH:] for name, values in held.items()}
+        if held["flux"]:
+            yield {name: torch.from_numpy(np.stack(values)) for name, values in held.items()}
+
+
+def passed(dataset):
+    started, rows = time.perf_counter(), 0
+    for batch in DataLoader(dataset, batch_size=None, num_workers=2):
+        rows += len(batch["flux"])
+    return rows, rows / (time.perf_counter() - started)
+
+
+def memory():
+    kinds = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    return max(resource.getrusage(kind).ru_maxrss for kind in kinds) / 1024
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=pathlib.Path)
+    parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--record", action="store_true")
+    arguments = parser.parse_args()
+    lake = arguments.folder.resolve() / "lake"
+    answer = bifrost.open(lake, os.environ["BIFROST_DATABASE_URL"]).resolve("zwarn = 0")
+    ours = answer.torch_dataset(COLUMNS, batch_size=BATCH)
+    peer = Peer(sorted(map(str, (lake / "spectra").rglob("*.parquet"))))
+    speeds, first = {"Bifrost": [], "pyarrow": []}, None
+    for epoch in range(arguments.epochs):
+        rows, speed = passed(ours)
+        speeds["Bifrost"].append(speed)
+        if epoch == 1:
+            first = memory()
+    last = memory()
+    for _ in range(3):
+        found, speed = passed(peer)
+        assert found == rows
+        speeds["pyarrow"].append(speed)
+    one, other = (statistics.median(values[1:]) for values in speeds.values())
+    line = f"| {rows} | {one:,.0f} | {other:,.0f} | {one / other:.1f} | {first:,.0f} | {last:,.0f} |"
+    print(line)
+    if arguments.record:
+        with RESULTS.open("a") as results:
+            results.write(
+                "\n## Spectra into a training loop: against a DataLoader over pyarrow\n\n"
+                f"`… python tests/bench/training.py FOLDER --epochs {arguments.epochs} --record`\n\n"
+                "Two workers, batches of 64, no cache, not shuffled; medians of passes. Demanded: 3 times as fast; memory that"
+                " does not grow\n(MiB of the largest process after the second and the last epoch).\n\n"
+                "| spectra | Bifrost, spectra/s | pyarrow, spectra/s | ratio | MiB then | MiB at the end |\n"
+                "|--:|--:|--:|--:|--:|--:|\n" + line + "\n")
+
+
+if __name__ == "__main__":
+    main()
