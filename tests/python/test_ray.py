@@ -3,8 +3,11 @@
 BIFROST_BIN names the program; the package `bifrost` is installed, or in PYTHONPATH.
 """
 
+import os
+import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -28,10 +31,18 @@ def place():
 
 
 @pytest.fixture(scope="module")
-def cluster():
+def cluster(place):
+    # what Ray writes goes with the place
+    os.environ["RAY_TMPDIR"] = str(place.folder)
     ray.init(num_cpus=2, labels={"bifrost-node": "stone"}, include_dashboard=False, log_to_driver=False)
     yield
     ray.shutdown()
+    del os.environ["RAY_TMPDIR"]
+    for _ in range(50):  # its processes end a little later
+        shutil.rmtree(place.folder / "ray", ignore_errors=True)
+        time.sleep(0.1)
+        if not (place.folder / "ray").exists():
+            break
 
 
 pytestmark = pytest.mark.xdist_group("ray")

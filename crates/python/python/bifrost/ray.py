@@ -64,7 +64,8 @@ def dataset(
 
 def _labelled() -> set[str]:
     """Names of the lake's nodes that Ray's nodes are labelled with."""
-    ray.init(ignore_reinit_error=True) if not ray.is_initialized() else None
+    if not ray.is_initialized():
+        ray.init()
     labels = (node.get("Labels") or {} for node in ray.nodes() if node["Alive"])
     return {label[NODE_LABEL] for label in labels if NODE_LABEL in label}
 
