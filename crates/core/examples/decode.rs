@@ -1,7 +1,9 @@
 //! Decodes columns of Parquet files with the parquet crate alone, as fast as it goes: what a scan is held
 //! against. Prints a JSON object with seconds, values and their sum.
 //!
-//!     decode COLUMN[,COLUMN…] FILE…
+//! ```text
+//! decode COLUMN[,COLUMN…] FILE…
+//! ```
 //!
 //! Row groups are decoded side by side, columns of f64 and f32 into buffers that are used again.
 
@@ -10,6 +12,7 @@ use parquet::file::reader::{FileReader, SerializedFileReader};
 use rayon::prelude::*;
 use std::error::Error;
 use std::fs::File;
+use std::io::Write;
 use std::time::Instant;
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -55,6 +58,6 @@ fn main() -> Result<(), Box<dyn Error>> {
     let found = groups.par_iter().map(decode).collect::<Result<Vec<_>, _>>()?;
     let (values, sum) = found.into_iter().fold((0, 0.0), |(n, s), (m, t)| (n + m, s + t));
     let seconds = started.elapsed().as_secs_f64();
-    println!("{}", serde_json::json!({ "seconds": seconds, "values": values, "sum": sum }));
-    Ok(())
+    let told = serde_json::json!({ "seconds": seconds, "values": values, "sum": sum });
+    Ok(writeln!(std::io::stdout(), "{told}")?)
 }
