@@ -90,11 +90,13 @@ def stripped(text):
 
 
 def lasting(text):
-    """The text without what differs from machine to machine: times, sizes, the room they take; how
+    """The text without what differs from machine to machine: times, sizes, the room they take, digests; how
     many commits there are, since whoever works for long commits every few seconds."""
     text = re.sub(r"\bcommit \d+|\b\d+ commits", "commit #", text)
     text = re.sub(r"\b\d+(\.\d+)? (B|kB|MB|GB)\b", "# MB", text)
     text = re.sub(r"(?<![\w.])\d+\.\d{1,2}(?= s\b|\s|$)", "#", text, flags=re.M)
+    text = re.sub(r"bifrost:sha256:[0-9a-f]{64}", "DIGEST", text)
+    text = re.sub(r"\bresolution-[0-9a-f]{8}\b", "SNAPSHOT", text)
     text = re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", "TIME", text)
     return re.sub(r"[ ─-]+", " ", text).splitlines()
 

@@ -93,7 +93,8 @@ impl Plan {
         let schema = files.schema();
         let tested = rows::columns_of(self.condition(source), &self.regions, &schema);
         let wanted = self.shape.columns_of(&schema);
-        if source.rows.is_none() && files.is_narrow(&source.row_groups, &wanted) {
+        let has_several = source.rows.is_none() && source.row_groups.len() > 1;
+        if has_several && files.is_narrow(&source.row_groups, &wanted) {
             return self.read_narrow(&files, source, &tested, &wanted, batch_bytes, send);
         }
         for &group in &source.row_groups {
@@ -125,9 +126,12 @@ impl Plan {
         columns.dedup();
         let Some(&first) = source.row_groups.first() else { return Ok(()) };
         let rows = files.batch_rows(first, &columns, batch_bytes);
-        let mut test = None;
+        let rows_of = source.row_groups.iter().map(|group| files.span(*group).len());
+        let stated = rows_of.fold(0, usize::saturating_add);
+        let (mut test, mut found) = (None, 0);
         for batch in files.rows_of(&source.row_groups, &columns, rows)? {
             let batch = batch?;
+            found += batch.num_rows();
             let test = match &test {
                 Some(test) => test,
                 None => test.insert(self.bound(source, &batch)?),
@@ -139,10 +143,16 @@ impl Plan {
             let batch =
                 filter_record_batch(&batch, &passed).and_then(|kept| self.shape.cast(&kept));
             if !send(batch.map_err(damaged(&source.path))?) {
-                break;
+                return Ok(());
             }
         }
-        Ok(())
+        match found == stated {
+            true => Ok(()),
+            false => {
+                let reason = format!("it has {found} rows where its footer states {stated}");
+                Err(damaged(&source.path)(reason))
+            }
+        }
     }
 
     /// The test of rows, bound to the columns of a batch.
