@@ -11,6 +11,7 @@ mod commits;
 mod connect;
 mod copy;
 pub mod facts;
+pub mod groups;
 mod hats;
 mod lakes;
 mod life;
