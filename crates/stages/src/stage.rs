@@ -24,11 +24,15 @@ use std::sync::Arc;
 /// Stages that make products from products. A new one is added here.
 pub const FROM_PRODUCTS: &[&dyn FromProduct] = &[&Snr, &Tokens];
 
+/// Stages that look at the whole survey at once, each with a command of its own.
+pub const OVER_THE_SURVEY: [fn() -> About; 2] = [crate::groups::about, crate::web::about];
+
 /// What every stage says of itself.
 #[must_use]
 pub fn all() -> Vec<About> {
     let fusion = Config::default().about();
-    std::iter::once(fusion).chain(FROM_PRODUCTS.iter().map(|stage| stage.about())).collect()
+    let by_row = FROM_PRODUCTS.iter().map(|stage| stage.about());
+    std::iter::once(fusion).chain(by_row).chain(OVER_THE_SURVEY.map(|about| about())).collect()
 }
 
 /// What a stage says of itself.
@@ -59,6 +63,12 @@ pub enum Source {
 pub trait FromProduct: Send + Sync {
     /// What it is.
     fn about(&self) -> About;
+
+    /// What shapes its columns beside the input and its version, in JSON: a file that was made with
+    /// another is made again.
+    fn configuration(&self) -> Option<String> {
+        None
+    }
 
     /// Its columns, as [`About::columns`] lists them, for some rows of its input, of which it gets
     /// the columns that it reads. A panic is that tile's failure; NaN becomes NULL.

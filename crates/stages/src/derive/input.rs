@@ -53,6 +53,11 @@ impl Opened {
         self.says(metadata::STAGE)
     }
 
+    /// What shaped it beside its input.
+    pub(crate) fn configuration(&self) -> Option<&str> {
+        self.about.get(metadata::CONFIGURATION).map(String::as_str)
+    }
+
     /// What it was made of.
     pub(crate) fn parents(&self) -> Vec<Parent> {
         self.says(metadata::PARENTS).unwrap_or_default()

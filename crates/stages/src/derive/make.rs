@@ -21,6 +21,7 @@ pub(super) struct Recipe<'a> {
     pub(super) about: About,
     pub(super) input: Name,
     pub(super) reads: &'static [&'static str],
+    configuration: Option<String>,
 }
 
 impl<'a> Recipe<'a> {
@@ -28,7 +29,8 @@ impl<'a> Recipe<'a> {
     pub(super) fn of(stage: &'a dyn FromProduct) -> Option<Self> {
         let about = stage.about();
         let Source::Product(input, reads) = about.from else { return None };
-        Some(Self { stage, about, input: crate::stage::name(input), reads })
+        let configuration = stage.configuration();
+        Some(Self { stage, about, input: crate::stage::name(input), reads, configuration })
     }
 
     fn made_by(&self) -> MadeBy {
@@ -71,6 +73,7 @@ fn is_current(recipe: &Recipe<'_>, live: &Path, input: &Input) -> bool {
     let [parent] = &parents[..] else { return false };
     let now = &input.parent;
     live.made_by().is_some_and(|made_by| made_by == recipe.made_by())
+        && live.configuration() == recipe.configuration.as_deref()
         && live.order() == Some(now.order.as_str())
         && (&parent.product, &parent.content, &parent.order)
             == (&now.product, &now.content, &now.order)
@@ -111,6 +114,11 @@ fn write(recipe: &Recipe<'_>, claim: &Claim, tile: &Tile, input: &Input) -> Resu
         (metadata::PARENTS, serde_json::json!([&input.parent]).to_string()),
         (metadata::ORDER, order.hash()),
     ];
+    if let Some(configuration) = &recipe.configuration {
+        let fingerprint = blake3::hash(configuration.as_bytes()).to_hex().to_string();
+        about.push((metadata::CONFIG, fingerprint));
+        about.push((metadata::CONFIGURATION, configuration.clone()));
+    }
     // the same rows lie in the same places
     about.extend(input.off_brick().map(|rows| (metadata::OFF_BRICK, rows.to_owned())));
     about.extend(votable);

@@ -1,0 +1,24 @@
+//! Products that need the whole survey at once: what is computed of all objects' positions comes back
+//! tile by tile, aligned with `spectra`.
+//!
+//! ```text
+//! tracer   which objects make a sample: a condition, and the sky's two caps
+//! sample   their positions, read through the resolver, each object once
+//! mask     where on the sky it was looked for
+//! given    what was computed of them, as a stage that looks it up row by row
+//! ```
+//!
+//! Between [`Sample`] and [`Given`] stands a kernel of `bifrost-science` that knows no files. The
+//! sample's digest and the settings are written into every file: a file is made again when its tile,
+//! any object of the sample, or a setting has changed, and only then.
+
+mod given;
+mod mask;
+mod sample;
+pub mod tracer;
+
+pub use given::Given;
+pub(crate) use given::READS;
+pub use mask::{Edges, Mask};
+pub use sample::{Error, Sample};
+pub use tracer::{Cap, Tracer};

@@ -1,0 +1,285 @@
+//! The objects that are looked at: positions and redshifts, each object once.
+
+use super::{Cap, Tracer};
+use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Float64Type, Int64Type};
+use bifrost_core::predicate::{self, Predicate};
+use bifrost_core::read::Options;
+use bifrost_core::resolution::{Detail, Query};
+use bifrost_core::session::{self, Session};
+use bifrost_core::tile::{Name, Pixel, Tile};
+use std::cmp::Reverse;
+use std::collections::HashMap;
+
+/// What is read of a row.
+const COLUMNS: [&str; 10] = [
+    "target_id",
+    "release",
+    "survey",
+    "program",
+    "healpix",
+    "ra",
+    "dec",
+    "z",
+    "zwarn",
+    "tsnr2_lrg",
+];
+
+/// Why there is no sample.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The condition of a tracer cannot be meant so.
+    #[error("tracer {tracer}: {source}")]
+    Condition {
+        /// The tracer.
+        tracer: String,
+        /// What is wrong.
+        source: predicate::Error,
+    },
+    /// The lake cannot be asked or read.
+    #[error(transparent)]
+    Session(#[from] session::Error),
+    /// A row that cannot be.
+    #[error(
+        "the rows of tracer {tracer} have {what}: repair the file, or leave it out by its condition"
+    )]
+    Rows {
+        /// The tracer.
+        tracer: String,
+        /// What is wrong with them.
+        what: String,
+    },
+}
+
+impl Error {
+    /// Whether the question is at fault.
+    #[must_use]
+    pub fn is_usage(&self) -> bool {
+        match self {
+            Self::Condition { .. } => true,
+            Self::Session(error) => error.is_usage(),
+            Self::Rows { .. } => false,
+        }
+    }
+}
+
+/// Objects of one tracer, in the order of their TARGETIDs; all columns are of one length.
+#[derive(Debug, Clone, Default)]
+pub struct Sample {
+    /// TARGETIDs, each once.
+    pub target_id: Vec<i64>,
+    /// Right ascensions (ICRS, degrees).
+    pub ra: Vec<f64>,
+    /// Declinations (ICRS, degrees).
+    pub dec: Vec<f64>,
+    /// Redshifts.
+    pub z: Vec<f64>,
+    /// Which of [`Sample::tiles`] holds the row that the object was taken from.
+    pub tile: Vec<u32>,
+    /// The tiles.
+    pub tiles: Vec<Tile>,
+}
+
+/// What decides between rows of one object: the registry's order of `is_primary`.
+type Rank = (bool, Reverse<u32>);
+
+/// A row of the sample before it is known whether it is the object's best.
+struct Row {
+    target_id: i64,
+    rank: Rank,
+    tile: u32,
+    position: [f64; 3],
+}
+
+impl Sample {
+    /// The objects that meet a tracer's condition, read wherever the resolver finds them. Of several
+    /// rows of an object, one counts: `zwarn` 0 before others, then the larger `tsnr2_lrg`, then the
+    /// tile that comes first. Rows without a position or a redshift above 0 count for nothing.
+    ///
+    /// # Errors
+    /// [`Error`] where the condition cannot be meant so, or rows cannot be read.
+    pub async fn read(session: &Session, tracer: &Tracer) -> Result<Self, Error> {
+        let wrong = |source| Error::Condition { tracer: tracer.name.clone(), source };
+        let predicate = Some(Predicate::parse(&tracer.condition).map_err(wrong)?);
+        let query = Query { predicate, ..Query::default() };
+        let answer = session.resolve(&query, Detail::Files).await?;
+        if answer.files.is_empty() {
+            return Ok(Self::default());
+        }
+        let columns = Some(COLUMNS.map(String::from).to_vec());
+        let options = Options { columns, ..Options::default() };
+        let mut rows = Rows::default();
+        for batch in session.read(&answer, &query, &options).await? {
+            let batch = batch.map_err(session::Error::from)?;
+            rows.add(&batch).map_err(|what| Error::Rows { tracer: tracer.name.clone(), what })?;
+        }
+        Ok(rows.best())
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.target_id.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.target_id.is_empty()
+    }
+
+    /// Those of a cap.
+    #[must_use]
+    pub fn cap(&self, cap: Cap) -> Self {
+        self.only(|row| {
+            let position = self.ra.get(row).zip(self.dec.get(row));
+            position.is_some_and(|(ra, dec)| Cap::of(*ra, *dec) == cap)
+        })
+    }
+
+    /// Those that are in none of these samples.
+    #[must_use]
+    pub fn without(&self, others: &[Self]) -> Self {
+        let is_new =
+            |id: &i64| others.iter().all(|other| other.target_id.binary_search(id).is_err());
+        self.only(|row| self.target_id.get(row).is_some_and(is_new))
+    }
+
+    fn only(&self, wanted: impl Fn(usize) -> bool) -> Self {
+        let rows: Vec<usize> = (0..self.len()).filter(|&row| wanted(row)).collect();
+        fn of<T: Copy>(rows: &[usize], values: &[T]) -> Vec<T> {
+            rows.iter().filter_map(|&row| values.get(row).copied()).collect()
+        }
+        Self {
+            target_id: of(&rows, &self.target_id),
+            ra: of(&rows, &self.ra),
+            dec: of(&rows, &self.dec),
+            z: of(&rows, &self.z),
+            tile: of(&rows, &self.tile),
+            tiles: self.tiles.clone(),
+        }
+    }
+
+    /// BLAKE3 of all objects, their positions and their tiles (hex).
+    #[must_use]
+    pub fn digest(&self) -> String {
+        let mut hasher = blake3::Hasher::new();
+        let mut tiles: Vec<String> = self.tiles.iter().map(ToString::to_string).collect();
+        for row in 0..self.len() {
+            let (Some(id), Some(tile)) = (self.target_id.get(row), self.tile.get(row)) else {
+                break;
+            };
+            hasher.update(&id.to_le_bytes());
+            for column in [&self.ra, &self.dec, &self.z] {
+                hasher.update(&column.get(row).copied().unwrap_or(f64::NAN).to_le_bytes());
+            }
+            if let Some(tile) = tiles.get_mut(*tile as usize) {
+                hasher.update(tile.as_bytes());
+            }
+        }
+        hasher.finalize().to_hex().to_string()
+    }
+}
+
+/// Rows as they come.
+#[derive(Default)]
+struct Rows {
+    rows: Vec<Row>,
+    tiles: Vec<Tile>,
+    known: HashMap<(String, String, String, i64), u32>,
+}
+
+impl Rows {
+    fn add(&mut self, batch: &RecordBatch) -> Result<(), String> {
+        let column = |name: &str, kind: &DataType| {
+            let column = batch.column_by_name(name).ok_or_else(|| format!("no column {name}"))?;
+            cast(column, kind).map_err(|error| format!("{name} of another type: {error}"))
+        };
+        let float = |name| column(name, &DataType::Float64);
+        let (text, whole) = (&DataType::Utf8, &DataType::Int64);
+        let ids = column("target_id", whole)?;
+        let (release, survey, program, healpix) = (
+            column("release", text)?,
+            column("survey", text)?,
+            column("program", text)?,
+            column("healpix", whole)?,
+        );
+        let (ra, dec, z) = (float("ra")?, float("dec")?, float("z")?);
+        let (zwarn, quality) = (column("zwarn", whole)?, float("tsnr2_lrg")?);
+        let [ra, dec, z, quality] =
+            [&ra, &dec, &z, &quality].map(|c| c.as_primitive::<Float64Type>());
+        let [ids, healpix, zwarn] = [&ids, &healpix, &zwarn].map(|c| c.as_primitive::<Int64Type>());
+        let [release, survey, program] =
+            [&release, &survey, &program].map(|c| c.as_string::<i32>());
+        let mut last: Option<(&str, &str, &str, i64, u32)> = None;
+        for row in 0..batch.num_rows() {
+            let key =
+                (release.value(row), survey.value(row), program.value(row), healpix.value(row));
+            let tile = match last {
+                Some((r, s, p, h, tile)) if (r, s, p, h) == key => tile,
+                _ => self.tile(key)?,
+            };
+            last = Some((key.0, key.1, key.2, key.3, tile));
+            let position = [ra.value(row), dec.value(row), z.value(row)];
+            let is_null = [ra, dec, z].iter().any(|column| column.is_null(row)) || ids.is_null(row);
+            let is_somewhere = position.iter().all(|x| x.is_finite())
+                && position[1].abs() <= 90.0
+                && position[2] > 0.0;
+            if is_null || !is_somewhere {
+                continue;
+            }
+            // positive floats are ordered as their bits are; unknown is least
+            let known = (!quality.is_null(row)).then(|| quality.value(row) as f32);
+            let bits = known.filter(|x| *x >= 0.0).map_or(0, |x| x.to_bits() + 1);
+            let rank = (zwarn.is_null(row) || zwarn.value(row) != 0, Reverse(bits));
+            self.rows.push(Row { target_id: ids.value(row), rank, tile, position });
+        }
+        Ok(())
+    }
+
+    fn tile(
+        &mut self,
+        (release, survey, program, healpix): (&str, &str, &str, i64),
+    ) -> Result<u32, String> {
+        let key = (release.to_owned(), survey.to_owned(), program.to_owned(), healpix);
+        if let Some(tile) = self.known.get(&key) {
+            return Ok(*tile);
+        }
+        let name = |text: &str| Name::new(text).map_err(|error| error.to_string());
+        let tile = Tile {
+            release: name(release)?,
+            survey: name(survey)?,
+            program: name(program)?,
+            pixel: Pixel::new(healpix).map_err(|error| error.to_string())?,
+        };
+        let number = u32::try_from(self.tiles.len()).map_err(|_| "too many tiles".to_owned())?;
+        self.tiles.push(tile);
+        self.known.insert(key, number);
+        Ok(number)
+    }
+
+    /// The best row of each object.
+    fn best(self) -> Sample {
+        let Self { mut rows, tiles, .. } = self;
+        let mut places: Vec<usize> = (0..tiles.len()).collect();
+        places.sort_by_key(|&place| tiles.get(place));
+        let mut order = vec![0u32; tiles.len()];
+        for (place, of) in (0u32..).zip(&places) {
+            order.get_mut(*of).into_iter().for_each(|slot| *slot = place);
+        }
+        for row in &mut rows {
+            row.tile = order.get(row.tile as usize).copied().unwrap_or_default();
+        }
+        rows.sort_unstable_by_key(|row| (row.target_id, row.rank, row.tile));
+        rows.dedup_by_key(|row| row.target_id);
+        Sample {
+            target_id: rows.iter().map(|row| row.target_id).collect(),
+            ra: rows.iter().map(|row| row.position[0]).collect(),
+            dec: rows.iter().map(|row| row.position[1]).collect(),
+            z: rows.iter().map(|row| row.position[2]).collect(),
+            tile: rows.iter().map(|row| row.tile).collect(),
+            tiles: places.iter().filter_map(|&place| tiles.get(place).cloned()).collect(),
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! The product `environment`: what the web is like at each galaxy.
+
+use super::Web;
+use crate::stage::{About, Source, column};
+use crate::survey::{Given, READS, Sample};
+use arrow::array::{ArrayRef, BooleanArray, Float32Array, Float64Array, Int8Array};
+use arrow::datatypes::DataType::{Boolean, Float32, Float64, Int8};
+use arrow::error::ArrowError;
+use serde_json::Value;
+use std::sync::Arc;
+
+/// Name of the stage and of its product.
+const NAME: &str = "environment";
+
+/// What the stage says of itself.
+#[must_use]
+pub fn about() -> About {
+    let chance =
+        |class: &str| format!("Part of the realisations in which the galaxy was in a {class}");
+    let columns = vec![
+        column(
+            "density_dtfe",
+            Float64,
+            "Mpc**-3",
+            "phys.density",
+            "Number density of galaxies at the galaxy (comoving, DTFE); NULL at the hull of the sample",
+        ),
+        column(
+            "dist_filament",
+            Float64,
+            "Mpc",
+            "pos.distance",
+            "Comoving distance to the nearest filament",
+        ),
+        column(
+            "dist_node",
+            Float64,
+            "Mpc",
+            "pos.distance",
+            "Comoving distance to the nearest peak of density that filaments lead to",
+        ),
+        column(
+            "sigma_5",
+            Float64,
+            "Mpc**-2",
+            "phys.density",
+            "Surface density of galaxies within the fifth nearest in projection and 1000 km/s (comoving); NULL where the circle leaves the survey",
+        ),
+        column(
+            "sigma_5_error",
+            Float64,
+            "Mpc**-2",
+            "stat.error;phys.density",
+            "Error of sigma_5: the greater difference to the densities within the fourth and the sixth",
+        ),
+        column(
+            "dist_5nn",
+            Float64,
+            "Mpc",
+            "pos.distance",
+            "Comoving distance to the fifth nearest galaxy",
+        ),
+        column(
+            "web_class",
+            Int8,
+            "",
+            "meta.code.class",
+            "Part of the cosmic web by ASTRA: 0 void, 1 sheet, 2 filament, 3 knot",
+        ),
+        column("web_p_void", Float32, "", "stat.probability", chance("void")),
+        column("web_p_sheet", Float32, "", "stat.probability", chance("sheet")),
+        column("web_p_filament", Float32, "", "stat.probability", chance("filament")),
+        column("web_p_knot", Float32, "", "stat.probability", chance("knot")),
+        column(
+            "is_boundary",
+            Boolean,
+            "",
+            "meta.code",
+            "Whether the end of the sample is so near that density, filaments and class are not to be trusted; NULL where the galaxy was not looked at",
+        ),
+    ];
+    About {
+        name: NAME,
+        version: 1,
+        from: Source::Product("spectra", &READS),
+        product: NAME,
+        columns,
+    }
+}
+
+/// The stage that writes what was found of samples.
+///
+/// # Errors
+/// Where the columns do not fit the samples.
+pub fn stage(configuration: Value, found: &[(&Sample, &Web)]) -> Result<Given, ArrowError> {
+    let parts: Vec<_> = found.iter().map(|(sample, web)| (*sample, columns(web))).collect();
+    Given::new(about(), configuration, &parts)
+}
+
+fn columns(web: &Web) -> Vec<ArrayRef> {
+    let floats = |values: &[f64]| -> ArrayRef {
+        Arc::new(values.iter().map(|x| x.is_finite().then_some(*x)).collect::<Float64Array>())
+    };
+    let chances: Vec<_> = web.class.iter().map(|class| class.probabilities()).collect();
+    let chance = |class: usize| -> ArrayRef {
+        let of = |chances: &Option<[f64; 4]>| Some(chances.as_ref()?.get(class).copied()? as f32);
+        Arc::new(chances.iter().map(of).collect::<Float32Array>())
+    };
+    let classes = web.class.iter().map(|class| class.class().map(|class| class as i8));
+    vec![
+        floats(&web.density),
+        floats(&web.dist_filament),
+        floats(&web.dist_node),
+        floats(&web.sigma_5),
+        floats(&web.sigma_5_error),
+        floats(&web.dist_5nn),
+        Arc::new(classes.collect::<Int8Array>()),
+        chance(0),
+        chance(1),
+        chance(2),
+        chance(3),
+        Arc::new(BooleanArray::from(web.is_boundary.clone())),
+    ]
+}
