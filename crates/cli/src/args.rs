@@ -81,6 +81,10 @@ pub enum Command {
     Run(commands::run::Args),
     /// List the stages, or make a product from another
     Stage(commands::stage::Args),
+    /// Find groups of galaxies over the whole survey
+    Groups(commands::groups::Args),
+    /// Find filaments, voids and what is between them over the whole survey
+    Web(commands::web::Args),
     /// Say how the campaign stands
     Status(commands::status::Args),
     /// List tiles that failed, and queue them again

@@ -2,6 +2,7 @@
 
 use bifrost_core::patience::MayPass;
 use bifrost_core::{cluster, guard, registry, spectrum, sync};
+use std::fmt::Display;
 use std::io;
 use std::process::ExitCode;
 
@@ -20,6 +21,11 @@ pub enum Exit {
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct Usage(pub String);
+
+/// Turns a fault of the question into exit code 2.
+pub fn usage(error: impl Display) -> Usage {
+    Usage(error.to_string())
+}
 
 /// Something is busy or not up yet; the same command may work later: exit code 75.
 #[derive(Debug, thiserror::Error)]

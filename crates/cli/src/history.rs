@@ -1,7 +1,7 @@
 //! Points in the registry's history, as options and arguments.
 
-use crate::commands::resolve::usage;
 use crate::context::Context;
+use crate::exit::usage;
 use bifrost_core::history::{self, Point};
 use bifrost_core::registry::Registry;
 use bifrost_core::snapshot::Saved;

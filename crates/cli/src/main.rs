@@ -17,6 +17,7 @@ mod printer;
 mod progress;
 mod rows;
 mod settings;
+mod survey;
 
 use bifrost_core::guard::{guard, keep_quiet};
 use clap::Parser;

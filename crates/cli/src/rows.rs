@@ -3,7 +3,8 @@
 //! Text goes out batch by batch. A file is written beside its final place and renamed when it is
 //! complete, so that nobody ever sees half of it.
 
-use crate::exit::output;
+use crate::context::Context;
+use crate::exit::{Usage, output, usage};
 use crate::printer::table;
 use anyhow::Context as _;
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray};
@@ -12,6 +13,7 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::json::WriterBuilder as JsonBuilder;
 use arrow::json::writer::LineDelimited;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
+use bifrost_core::read;
 use clap::ValueEnum;
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
@@ -41,8 +43,62 @@ pub enum Format {
     Parquet,
 }
 
+/// Where rows go and how, as arguments of a command.
+#[derive(Debug, clap::Args)]
+pub struct Target {
+    /// How to write the rows
+    #[arg(long, value_enum, default_value = "table")]
+    format: Format,
+    /// Write to a file instead of standard output; it appears when it is complete
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+impl Target {
+    /// The form that rows take: JSON where all output shall be.
+    pub fn format(&self, ctx: &Context) -> Result<Format, Usage> {
+        match self.format {
+            Format::Table if ctx.printer.json => Ok(Format::Json),
+            Format::Parquet if self.output.is_none() => {
+                Err(Usage("Parquet goes to a file: give -o FILE".into()))
+            }
+            format => Ok(format),
+        }
+    }
+
+    /// Writes all rows and counts them; without rows nothing is written, and no file made.
+    pub fn write(
+        &self,
+        ctx: &Context,
+        schema: &SchemaRef,
+        rows: impl Iterator<Item = Result<RecordBatch, read::Error>>,
+    ) -> anyhow::Result<u64> {
+        let mut sink = None;
+        let mut written = 0;
+        for batch in rows {
+            let batch = batch.map_err(failed)?;
+            if batch.num_rows() == 0 {
+                continue;
+            }
+            written += batch.num_rows() as u64;
+            let sink = match &mut sink {
+                Some(sink) => sink,
+                none => none.insert(Sink::open(self.format(ctx)?, self.output.as_deref(), schema)?),
+            };
+            sink.write(&batch)?;
+        }
+        sink.map_or(Ok(()), Sink::finish)?;
+        Ok(written)
+    }
+}
+
+/// What went wrong in reading, as the command ends with it.
+pub fn failed(error: read::Error) -> anyhow::Error {
+    if error.is_usage() { usage(error).into() } else { error.into() }
+}
+
 /// Where rows go.
-pub struct Sink {
+struct Sink {
     writer: Writer,
     draft: Option<Draft>,
 }
@@ -54,7 +110,7 @@ enum Writer {
 
 impl Sink {
     /// Opens the output: a file, or standard output.
-    pub fn open(format: Format, file: Option<&Path>, schema: &SchemaRef) -> anyhow::Result<Self> {
+    fn open(format: Format, file: Option<&Path>, schema: &SchemaRef) -> anyhow::Result<Self> {
         let draft = file.map(Draft::new).transpose()?;
         let writer = match (&draft, format) {
             (Some(draft), Format::Parquet) => {
@@ -77,7 +133,7 @@ impl Sink {
     }
 
     /// Writes rows.
-    pub fn write(&mut self, batch: &RecordBatch) -> anyhow::Result<()> {
+    fn write(&mut self, batch: &RecordBatch) -> anyhow::Result<()> {
         match &mut self.writer {
             Writer::Parquet(writer) => {
                 writer.write(batch)?;
@@ -99,7 +155,7 @@ impl Sink {
     }
 
     /// Ends the output; a file gets its name.
-    pub fn finish(self) -> anyhow::Result<()> {
+    fn finish(self) -> anyhow::Result<()> {
         match self.writer {
             Writer::Parquet(writer) => drop(writer.close()?),
             Writer::Text { mut out, .. } => out.flush().map_err(output)?,

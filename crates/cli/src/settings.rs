@@ -35,6 +35,10 @@ pub struct Settings {
     pub run: crate::commands::run::Options,
     /// Options of `bifrost stage`.
     pub stage: crate::commands::stage::Options,
+    /// Options of `bifrost groups`.
+    pub groups: crate::commands::groups::Options,
+    /// Options of `bifrost web`.
+    pub web: crate::commands::web::Options,
     /// Options of `bifrost sync`.
     pub sync: crate::commands::sync::Options,
 }

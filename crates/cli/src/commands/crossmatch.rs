@@ -1,11 +1,9 @@
 //! `bifrost match`: rows near the positions of somebody's own list.
 
-use super::read::{failed, write};
-use super::resolve::usage;
 use crate::context::Context;
-use crate::exit::{Exit, Usage};
+use crate::exit::{Exit, usage};
 use crate::positions::{self, Names};
-use crate::rows::Format;
+use crate::rows::{Format, Target, failed};
 use bifrost_core::crossmatch::{List, crossmatch};
 use bifrost_core::predicate::Predicate;
 use bifrost_core::read::Options;
@@ -41,23 +39,13 @@ pub struct Args {
     /// identity, position and redshift]
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     columns: Option<Vec<String>>,
-    /// How to write the rows
-    #[arg(long, value_enum, default_value = "table")]
-    format: Format,
-    /// Write to a file instead of standard output; it appears when it is complete
-    #[arg(short, long, value_name = "FILE")]
-    output: Option<PathBuf>,
+    #[command(flatten)]
+    target: Target,
 }
 
 /// Runs the command.
 pub fn run(ctx: &Context, args: &Args) -> anyhow::Result<Exit> {
-    let format = match args.format {
-        Format::Table if ctx.printer.json => Format::Json,
-        format => format,
-    };
-    if format == Format::Parquet && args.output.is_none() {
-        return Err(Usage("Parquet goes to a file: give -o FILE".into()).into());
-    }
+    let format = args.target.format(ctx)?;
     let positions = positions::read(&args.file, &args.names)?;
     let is_place = |(ra, dec): &&(f64, f64)| ra.is_finite() && (-90.0..=90.0).contains(dec);
     let (rows, places) = (positions.len(), positions.iter().filter(is_place).count());
@@ -85,7 +73,7 @@ pub fn run(ctx: &Context, args: &Args) -> anyhow::Result<Exit> {
         error if error.is_usage() => usage(error).into(),
         error => error.into(),
     })?;
-    let pairs = write(found.schema(), found, format, args.output.as_deref())?;
+    let pairs = args.target.write(ctx, &found.schema(), found)?;
     ctx.printer.note(&format!("{pairs} pairs within {} arc seconds", args.radius));
     Ok(if pairs == 0 { Exit::NothingMatched } else { Exit::Ok })
 }

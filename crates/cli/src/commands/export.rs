@@ -1,8 +1,8 @@
 //! `bifrost export`: a part of the lake as a lake of its own.
 
-use super::resolve::{Selectors, usage};
+use super::resolve::Selectors;
 use crate::context::Context;
-use crate::exit::Exit;
+use crate::exit::{Exit, usage};
 use crate::history::AsOf;
 use crate::printer::size;
 use crate::progress;

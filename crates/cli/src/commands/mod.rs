@@ -10,6 +10,7 @@ pub mod export;
 pub mod failures;
 pub mod fetch;
 pub mod gc;
+pub mod groups;
 pub mod inventory;
 pub mod log;
 pub mod mock;
@@ -24,6 +25,7 @@ pub mod status;
 pub mod sync;
 pub mod verify;
 pub mod view;
+pub mod web;
 
 use crate::args::Command;
 use crate::context::Context;
@@ -39,6 +41,8 @@ pub fn run(ctx: &Context, command: Command) -> anyhow::Result<Exit> {
         Command::Convert(args) => convert::run(ctx, &args),
         Command::Run(args) => run::run(ctx, &args),
         Command::Stage(args) => stage::run(ctx, &args),
+        Command::Groups(args) => groups::run(ctx, &args),
+        Command::Web(args) => web::run(ctx, &args),
         Command::Status(args) => status::run(ctx, &args),
         Command::Failures(args) => failures::run(ctx, &args),
         Command::Nodes(args) => nodes::run(ctx, &args),

@@ -1,13 +1,11 @@
 //! `bifrost read`: the rows that answer a question.
 
 use super::replay;
-use super::resolve::{Selectors, resolve, usage};
+use super::resolve::{Selectors, resolve};
 use crate::context::Context;
-use crate::exit::{Exit, Usage};
+use crate::exit::Exit;
 use crate::history::AsOf;
-use crate::rows::{Format, Sink};
-use arrow::array::RecordBatch;
-use arrow::datatypes::SchemaRef;
+use crate::rows::{Format, Target, failed};
 use bifrost_core::predicate::column;
 use bifrost_core::read::{self, COLUMNS_ALL, Options};
 use bifrost_core::resolution::{Detail, Query, Resolution};
@@ -46,23 +44,13 @@ pub struct Args {
     /// Rows to deliver at most
     #[arg(long, value_name = "N")]
     limit: Option<u64>,
-    /// How to write the rows
-    #[arg(long, value_enum, default_value = "table")]
-    format: Format,
-    /// Write to a file instead of standard output; it appears when it is complete
-    #[arg(short, long, value_name = "FILE")]
-    output: Option<PathBuf>,
+    #[command(flatten)]
+    target: Target,
 }
 
 /// Runs the command.
 pub fn run(ctx: &Context, args: &Args) -> anyhow::Result<Exit> {
-    let format = match args.format {
-        Format::Table if ctx.printer.json => Format::Json,
-        format => format,
-    };
-    if format == Format::Parquet && args.output.is_none() {
-        return Err(Usage("Parquet goes to a file: give -o FILE".into()).into());
-    }
+    let format = args.target.format(ctx)?;
     let (query, answer) = asked(ctx, args)?;
     let options =
         Options { columns: args.columns.clone(), limit: args.limit, ..Options::default() };
@@ -72,7 +60,7 @@ pub fn run(ctx: &Context, args: &Args) -> anyhow::Result<Exit> {
         reading = read::read(&answer, &query, &Options { columns: Some(shown), ..options })
             .map_err(failed)?;
     }
-    let rows = write(reading.schema(), reading, format, args.output.as_deref())?;
+    let rows = args.target.write(ctx, &reading.schema(), reading)?;
     ctx.printer.note(&format!("{rows} rows; {} files were read", answer.files.len()));
     Ok(if rows == 0 { Exit::NothingMatched } else { Exit::Ok })
 }
@@ -90,31 +78,6 @@ fn asked(ctx: &Context, args: &Args) -> anyhow::Result<(Query, Resolution)> {
     Ok((query, answer))
 }
 
-/// Writes all rows and counts them; without rows nothing is written, and no file made.
-pub(super) fn write(
-    schema: SchemaRef,
-    reading: impl Iterator<Item = Result<RecordBatch, read::Error>>,
-    format: Format,
-    file: Option<&std::path::Path>,
-) -> anyhow::Result<u64> {
-    let mut sink = None;
-    let mut rows = 0;
-    for batch in reading {
-        let batch = batch.map_err(failed)?;
-        if batch.num_rows() == 0 {
-            continue;
-        }
-        rows += batch.num_rows() as u64;
-        let sink = match &mut sink {
-            Some(sink) => sink,
-            none => none.insert(Sink::open(format, file, &schema)?),
-        };
-        sink.write(&batch)?;
-    }
-    sink.map_or(Ok(()), Sink::finish)?;
-    Ok(rows)
-}
-
 /// What a table shows by itself: the columns of the question and those that people look for, or
 /// everything where none of them is there.
 fn shown(query: &Query, reading: &read::Reading) -> Vec<String> {
@@ -130,8 +93,4 @@ fn shown(query: &Query, reading: &read::Reading) -> Vec<String> {
         }
     }
     if shown.is_empty() { vec![COLUMNS_ALL.to_owned()] } else { shown }
-}
-
-pub(super) fn failed(error: read::Error) -> anyhow::Error {
-    if error.is_usage() { usage(error).into() } else { error.into() }
 }

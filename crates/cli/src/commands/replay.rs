@@ -1,8 +1,7 @@
 //! `bifrost replay`: does a saved snapshot still hold?
 
-use super::resolve::usage;
 use crate::context::Context;
-use crate::exit::Exit;
+use crate::exit::{Exit, usage};
 use bifrost_core::snapshot::{self, Finding, Report, Saved};
 use std::path::{Path, PathBuf};
 

@@ -2,7 +2,7 @@
 
 use super::replay;
 use crate::context::Context;
-use crate::exit::{Exit, Usage};
+use crate::exit::{Exit, usage};
 use crate::history::AsOf;
 use crate::printer::{Printer, size, table};
 use bifrost_core::predicate::Predicate;
@@ -11,7 +11,6 @@ use bifrost_core::sky::region::Spelled;
 use bifrost_core::sky::{self, Moc, Region};
 use bifrost_core::snapshot;
 use clap::ValueEnum;
-use std::fmt::Display;
 use std::path::{Path, PathBuf};
 
 /// What is asked: the same for `resolve` and `read`.
@@ -109,11 +108,6 @@ impl Selectors {
         let moc = self.moc.iter().map(|path| Moc::read(path).map(Region::Moc));
         spelled.chain(moc).collect()
     }
-}
-
-/// Turns a fault of the question into exit code 2.
-pub fn usage(error: impl Display) -> Usage {
-    Usage(error.to_string())
 }
 
 /// Resolves a question in the registry.

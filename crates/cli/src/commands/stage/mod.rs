@@ -1,13 +1,13 @@
 //! `bifrost stage`: what stages there are, and running those that make products from products.
 
 mod list;
-mod report;
-mod run;
+pub(crate) mod report;
+pub(crate) mod run;
 mod store;
 
 use crate::context::Context;
 use crate::exit::{Exit, Usage};
-use bifrost_stages::stage::{self, About, FROM_PRODUCTS, FromProduct, Source};
+use bifrost_stages::stage::{self, FROM_PRODUCTS, FromProduct, OVER_THE_SURVEY};
 use bifrost_stages::store::Compression;
 use serde::Deserialize;
 use std::num::NonZero;
@@ -73,19 +73,25 @@ pub fn run(ctx: &Context, args: &Args) -> anyhow::Result<Exit> {
     }
 }
 
-/// The stage of a name, with the product that it reads.
-fn find(name: &str) -> anyhow::Result<(&'static dyn FromProduct, About, &'static str)> {
-    for stage in FROM_PRODUCTS {
-        let about = stage.about();
-        if let (true, Source::Product(input, _)) = (about.name == name, about.from) {
-            return Ok((*stage, about, input));
-        }
+/// The stage of a name.
+fn find(name: &str) -> anyhow::Result<&'static dyn FromProduct> {
+    if let Some(stage) = FROM_PRODUCTS.iter().find(|stage| stage.about().name == name) {
+        return Ok(*stage);
+    }
+    if OVER_THE_SURVEY.iter().any(|about| about().name == name) {
+        let command = if name == "environment" { "web" } else { name };
+        let text = format!("{name} looks at the whole survey: see bifrost {command}");
+        return Err(Usage(text).into());
     }
     let names = FROM_PRODUCTS.iter().map(|stage| stage.about().name);
     let names: Vec<_> = names.chain([bifrost_stages::store::NAME]).collect();
     let text = match stage::all().iter().any(|about| about.name == name) {
-        true => format!("{name} reads the archive's files: see bifrost convert and bifrost run"),
+        true => return Err(from_archive(name).into()),
         false => format!("there is no stage '{name}': there are {}", names.join(", ")),
     };
     Err(Usage(text).into())
+}
+
+fn from_archive(name: &str) -> Usage {
+    Usage(format!("{name} reads the archive's files: see bifrost convert and bifrost run"))
 }

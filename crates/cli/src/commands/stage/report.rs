@@ -53,7 +53,7 @@ impl Foreseen {
 
 /// What was done.
 #[derive(Debug, Serialize)]
-pub(super) struct Report {
+pub(crate) struct Report {
     version: u32,
     stage: &'static str,
     stage_version: u32,
@@ -105,7 +105,7 @@ impl Report {
         self.totals.keys().any(|outcome| outcome.is_quarantined())
     }
 
-    pub(super) fn show(&self) -> String {
+    pub(crate) fn show(&self) -> String {
         let head = ["tile", "outcome", "rows", "MB in", "MB out", "s", "reason"];
         let mut rows = table(&head, &[2, 3, 4, 5]);
         for ending in self.tiles.iter().filter(|t| t.outcome != Some(Outcome::Unchanged)) {
@@ -125,16 +125,11 @@ impl Report {
                 reason,
             ]);
         }
-        let told = self.totals.iter().filter(|(outcome, _)| **outcome != Outcome::Unchanged);
-        let mut totals: Vec<_> = told.map(|(outcome, n)| format!("{n} {outcome}")).collect();
-        totals.push(format!("{} up to date", self.up_to_date));
-        for (count, what) in [(self.left, "left"), (self.orphaned, "without their input")] {
-            totals.extend((count > 0).then(|| format!("{count} {what}")));
-        }
+        let others = [(self.left, "left"), (self.orphaned, "without their input")];
         let summary = format!(
             "{}: {}: {} rows, {} MB in, {} MB out, {:.2} s",
             self.stage,
-            totals.join(", "),
+            told(&self.totals, self.up_to_date, &others),
             self.rows,
             megabytes(self.bytes_in),
             megabytes(self.bytes_out),
@@ -144,6 +139,20 @@ impl Report {
     }
 }
 
-fn megabytes(size_bytes: u64) -> String {
+/// How many ended how, in words.
+pub(super) fn told(
+    totals: &BTreeMap<Outcome, usize>,
+    up_to_date: usize,
+    others: &[(usize, &str)],
+) -> String {
+    let new = totals.iter().filter(|(outcome, _)| **outcome != Outcome::Unchanged);
+    let mut told: Vec<_> = new.map(|(outcome, count)| format!("{count} {outcome}")).collect();
+    told.push(format!("{up_to_date} up to date"));
+    let some = others.iter().filter(|(count, _)| *count > 0);
+    told.extend(some.map(|(count, what)| format!("{count} {what}")));
+    told.join(", ")
+}
+
+pub(super) fn megabytes(size_bytes: u64) -> String {
     format!("{:.1}", size_bytes as f64 / 1e6)
 }

@@ -18,7 +18,7 @@ use bifrost_core::registry::stages::{RunEnding, StageAttempt, Step};
 use bifrost_core::sync::{self, Derived, Landed, Site, publish_derived};
 use bifrost_core::tile::{Name, Tile};
 use bifrost_stages::derive::{self, Job, Publisher, Renaming, Settings, plan};
-use bifrost_stages::stage::{About, FromProduct};
+use bifrost_stages::stage::{About, FromProduct, Source};
 use std::collections::{HashMap, HashSet};
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
@@ -34,6 +34,13 @@ pub(super) struct Args {
     /// The stage: see `bifrost stage list`
     #[arg(value_name = "NAME")]
     name: String,
+    #[command(flatten)]
+    pub(super) which: Which,
+}
+
+/// Which tiles are to be made, and how.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Which {
     /// Only these tiles: RELEASE-SURVEY-PROGRAM-PIXEL
     #[arg(value_name = "TILE")]
     pub(super) names: Vec<Tile>,
@@ -42,7 +49,7 @@ pub(super) struct Args {
     pub(super) tiles: Option<PathBuf>,
     /// Say what would be made, and make nothing
     #[arg(long)]
-    pub(super) dry_run: bool,
+    pub(crate) dry_run: bool,
     /// Make tiles again that are up to date
     #[arg(long)]
     pub(super) force: bool,
@@ -50,7 +57,7 @@ pub(super) struct Args {
     pub(super) options: Options,
 }
 
-impl Args {
+impl Which {
     /// The tiles that were named; none if none were.
     pub(super) fn named(&self) -> anyhow::Result<Option<HashSet<Tile>>> {
         let mut named: HashSet<Tile> = self.names.iter().cloned().collect();
@@ -80,9 +87,9 @@ pub(super) struct Plan {
 /// A stage that is to be run in a lake.
 struct Run<'a> {
     ctx: &'a Context,
-    args: &'a Args,
+    which: &'a Which,
     lake: Lake,
-    stage: &'static dyn FromProduct,
+    stage: &'a dyn FromProduct,
     about: About,
     step: Step,
     settings: Settings,
@@ -93,9 +100,28 @@ pub(super) fn run(ctx: &Context, args: &Args) -> anyhow::Result<Exit> {
     if args.name == bifrost_stages::store::NAME {
         return super::store::run(ctx, args);
     }
-    let (stage, about, input) = super::find(&args.name)?;
-    let options = args.options.clone().or(&ctx.settings.stage);
-    let settings = settings(&options, args.force)?;
+    let stage = super::find(&args.name)?;
+    let made = make(ctx, &args.which, stage)?;
+    if let Some(report) = &made.report {
+        ctx.printer.data(report, Report::show)?;
+    }
+    made.exit
+}
+
+/// What came of a stage: what is to be told, and how the command ends.
+pub(crate) struct Made {
+    pub(crate) report: Option<Report>,
+    pub(crate) exit: anyhow::Result<Exit>,
+}
+
+/// Makes the product of a stage, however the stage came about.
+pub(crate) fn make(ctx: &Context, which: &Which, stage: &dyn FromProduct) -> anyhow::Result<Made> {
+    let about = stage.about();
+    let Source::Product(input, _) = about.from else {
+        return Err(super::from_archive(about.name).into());
+    };
+    let options = which.options.clone().or(&ctx.settings.stage);
+    let settings = settings(&options, which.force)?;
     let step = Step {
         stage: about.name,
         version: about.version,
@@ -107,7 +133,7 @@ pub(super) fn run(ctx: &Context, args: &Args) -> anyhow::Result<Exit> {
         true => None,
         false => Some(ctx.registry()?),
     };
-    Run { ctx, args, lake, stage, about, step, settings, registry }.run()
+    Run { ctx, which, lake, stage, about, step, settings, registry }.run()
 }
 
 fn settings(options: &Options, force: bool) -> anyhow::Result<Settings> {
@@ -126,11 +152,11 @@ fn settings(options: &Options, force: bool) -> anyhow::Result<Settings> {
 }
 
 impl Run<'_> {
-    fn run(&self) -> anyhow::Result<Exit> {
-        if self.args.dry_run {
+    fn run(&self) -> anyhow::Result<Made> {
+        if self.which.dry_run {
             let plan = self.plan()?;
             self.ctx.printer.data(&Foreseen::new(&self.about, &plan), Foreseen::show)?;
-            return Ok(Exit::Ok);
+            return Ok(Made { report: None, exit: Ok(Exit::Ok) });
         }
         let what = format!("stage-{}", self.about.name);
         let Some(_running) = Running::begin(&self.lake, &what)? else {
@@ -146,7 +172,7 @@ impl Run<'_> {
         if plan.jobs.is_empty() && plan.up_to_date == 0 {
             let input = &self.step.input;
             self.ctx.printer.note(&format!("no tile of {input} is there to make it of"));
-            return Ok(Exit::NothingMatched);
+            return Ok(Made { report: None, exit: Ok(Exit::NothingMatched) });
         }
         let start = Instant::now();
         let is_stopping = || *stop.borrow() > Stop::Not;
@@ -158,24 +184,24 @@ impl Run<'_> {
             None => self.make_unregistered(&plan, &is_stopping)?,
         };
         let report = Report::new(&self.about, &plan, made, start.elapsed().as_secs_f64());
-        self.ctx.printer.data(&report, Report::show)?;
         if let Some(registry) = &self.registry {
             // failures go into the registry too
             self.ctx.block_on(sync_lake(self.ctx, registry, &self.lake))?;
             datasheet::refresh(self.ctx, registry, &self.lake)?;
         }
-        match report.left {
+        let exit = match report.left {
             0 if report.has_quarantined() => Ok(Exit::Quarantined),
             0 => Ok(Exit::Ok),
             left => Err(TryAgain(format!("{left} tiles are left")).into()),
-        }
+        };
+        Ok(Made { report: Some(report), exit })
     }
 
     /// What is to be made: with a registry what it calls missing or stale, else everything, and each
     /// tile's files tell.
     fn plan(&self) -> anyhow::Result<Plan> {
         let mut jobs = plan::tiles(&self.lake, &self.step.input);
-        if let Some(named) = self.args.named()? {
+        if let Some(named) = self.which.named()? {
             jobs.retain(|job| named.contains(&job.tile));
             if jobs.len() < named.len() {
                 let (known, named) = (jobs.len(), named.len());
@@ -185,13 +211,15 @@ impl Run<'_> {
         }
         let all = jobs.len();
         let mut orphaned = 0;
-        let why = match (&self.registry, self.args.force) {
-            (Some(registry), force) => {
-                orphaned = self.mark(registry, &mut jobs, force)?;
-                if force { "asked for" } else { "missing" }
-            }
-            (None, true) => "asked for",
-            (None, false) => "to be looked at",
+        // the registry knows of inputs and versions, not of what else shaped a file
+        let knowing = self.registry.as_ref().filter(|_| self.stage.configuration().is_none());
+        if let Some(registry) = knowing {
+            orphaned = self.mark(registry, &mut jobs, self.which.force)?;
+        }
+        let why = match (self.which.force, knowing) {
+            (true, _) => "asked for",
+            (false, Some(_)) => "missing",
+            (false, None) => "to be looked at",
         };
         Ok(Plan { up_to_date: all - jobs.len(), jobs, why, orphaned })
     }

@@ -1,5 +1,6 @@
 //! `bifrost stage run spectra-h5`: the spectra stores of this lake's pixels, what is missing or stale.
 
+use super::report::{megabytes, told};
 use super::run::Args;
 use crate::commands::run::{stop_on_signals, sync_lake};
 use crate::context::Context;
@@ -27,12 +28,12 @@ struct Plan {
 
 /// Runs the stage.
 pub(super) fn run(ctx: &Context, args: &Args) -> anyhow::Result<Exit> {
-    let options = args.options.clone().or(&ctx.settings.stage);
+    let options = args.which.options.clone().or(&ctx.settings.stage);
     let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
     let settings = Settings {
         jobs: options.jobs.map_or(cores, NonZero::get),
         verify: !options.no_verify.unwrap_or(false),
-        force: args.force,
+        force: args.which.force,
         layout: Layout { compression: options.store_compression.unwrap_or_default() },
     };
     let lake = ctx.lake()?;
@@ -40,7 +41,7 @@ pub(super) fn run(ctx: &Context, args: &Args) -> anyhow::Result<Exit> {
         true => None,
         false => Some(ctx.registry()?),
     };
-    if args.dry_run {
+    if args.which.dry_run {
         let plan = plan(ctx, args, &lake, registry.as_ref())?;
         let budget = Budget::of(&lake, &plan.jobs);
         ctx.printer.data(&Foreseen::new(&plan, &lake, budget)?, Foreseen::show)?;
@@ -92,14 +93,14 @@ fn plan(
     registry: Option<&Registry>,
 ) -> anyhow::Result<Plan> {
     let mut jobs = store::jobs(lake);
-    let named = args.named()?;
+    let named = args.which.named()?;
     if let Some(named) = &named {
         jobs.retain(|job| job.tiles.keys().any(|tile| named.contains(tile)));
     }
     let all = jobs.len();
     let why = match registry {
-        Some(_) if !args.force => "missing",
-        _ if args.force => "asked for",
+        Some(_) if !args.which.force => "missing",
+        _ if args.which.force => "asked for",
         _ => "to be looked at",
     };
     if let Some(registry) = registry {
@@ -111,7 +112,7 @@ fn plan(
                 job.stale = reason;
                 true
             }
-            None => args.force || !lake.store(job.pixel).exists(),
+            None => args.which.force || !lake.store(job.pixel).exists(),
         });
         if named.is_none() {
             // stores of pixels that have no tile any more
@@ -248,7 +249,6 @@ impl Report {
     fn show(&self) -> String {
         let head = ["pixel", "outcome", "tiles", "rows", "MB in", "MB out", "s", "reason"];
         let mut rows = table(&head, &[0, 2, 3, 4, 5, 6]);
-        let megabytes = |bytes: u64| format!("{:.1}", bytes as f64 / 1e6);
         for ending in self.pixels.iter().filter(|e| e.outcome != Outcome::Unchanged) {
             let reason = match ending.reasons.is_empty() {
                 true => ending.stale.clone().unwrap_or_default(),
@@ -265,14 +265,10 @@ impl Report {
                 reason,
             ]);
         }
-        let told = self.totals.iter().filter(|(outcome, _)| **outcome != Outcome::Unchanged);
-        let mut totals: Vec<_> = told.map(|(outcome, n)| format!("{n} {outcome}")).collect();
-        totals.push(format!("{} up to date", self.up_to_date));
-        totals.extend((self.left > 0).then(|| format!("{} left", self.left)));
         let summary = format!(
             "{}: {}: {} rows, {} MB in, {} MB out, {:.2} s\n{}",
             self.stage,
-            totals.join(", "),
+            told(&self.totals, self.up_to_date, &[(self.left, "left")]),
             self.rows,
             megabytes(self.bytes_in),
             megabytes(self.bytes_out),

@@ -1,0 +1,168 @@
+//! `bifrost groups`: groups of galaxies of the whole survey, as a product and a catalog.
+
+use super::stage;
+use crate::context::Context;
+use crate::exit::{Exit, Usage, usage};
+use crate::printer::table;
+use crate::survey::{self, Piece};
+use bifrost_science::cosmology::Cosmology;
+use bifrost_stages::groups::{self, Found, Settings};
+use bifrost_stages::survey::{Cap, Tracer};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// Arguments of `bifrost groups`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    options: Options,
+    #[command(flatten)]
+    which: stage::run::Which,
+}
+
+/// What may also be set in `bifrost.toml`, under `[groups]`, with the same spelling (`tracers` is a
+/// list of `{name, where}`).
+#[derive(Debug, Clone, Default, clap::Args, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[group(skip)]
+pub struct Options {
+    /// A kind of galaxies, NAME=CONDITION in SQL; several make several samples, and a galaxy of two is
+    /// of the first [default: bright and dark galaxies of the main survey]
+    #[arg(long = "tracer", value_name = "NAME=CONDITION", value_parser = survey::parse_tracer)]
+    tracers: Option<Vec<Tracer>>,
+    /// Linking length on the sky, in mean separations of galaxies [default: 0.05]
+    #[arg(long, value_name = "B")]
+    b0: Option<f64>,
+    /// How much longer links are along the line of sight [default: 18]
+    #[arg(long, value_name = "R")]
+    r0: Option<f64>,
+    /// No link reaches beyond a halo of this mass, solar masses [default: 1e15]
+    #[arg(long, value_name = "MASS")]
+    largest_halo: Option<f64>,
+    /// Part of the targets that have a redshift, above 0 and up to 1 [default: 1]
+    #[arg(long, value_name = "PART")]
+    completeness: Option<f64>,
+    /// Smoothing of the number density along the line of sight, comoving Mpc [default: 50]
+    #[arg(long, value_name = "MPC")]
+    smoothing: Option<f64>,
+    /// Error of the galaxies' velocities, taken out of velocity dispersions, km/s [default: 10]
+    #[arg(long, value_name = "KM/S")]
+    velocity_error: Option<f64>,
+}
+
+impl Options {
+    pub(super) fn or(&self, those: &Self) -> Self {
+        Self {
+            tracers: self.tracers.clone().or_else(|| those.tracers.clone()),
+            b0: self.b0.or(those.b0),
+            r0: self.r0.or(those.r0),
+            largest_halo: self.largest_halo.or(those.largest_halo),
+            completeness: self.completeness.or(those.completeness),
+            smoothing: self.smoothing.or(those.smoothing),
+            velocity_error: self.velocity_error.or(those.velocity_error),
+        }
+    }
+
+    /// With what is the default of the rest.
+    pub(super) fn settings(&self) -> Result<(Vec<Tracer>, Settings), Usage> {
+        let usual = Settings::default();
+        let positive = |value: Option<f64>, usual: f64, name: &str| match value.unwrap_or(usual) {
+            value if value > 0.0 => Ok(value),
+            value => Err(usage(format!("--{name} {value}: it must be above 0"))),
+        };
+        let settings = Settings {
+            b0: positive(self.b0, usual.b0, "b0")?,
+            r0: positive(self.r0, usual.r0, "r0")?,
+            largest_halo: positive(self.largest_halo, usual.largest_halo, "largest-halo")?,
+            completeness: positive(self.completeness, usual.completeness, "completeness")?,
+            smoothing: positive(self.smoothing, usual.smoothing, "smoothing")?,
+            velocity_error: self.velocity_error.unwrap_or(usual.velocity_error),
+        };
+        if settings.completeness > 1.0 || !settings.velocity_error.is_finite() {
+            return Err(usage("--completeness is a part, up to 1, --velocity-error a number"));
+        }
+        Ok((self.tracers.clone().unwrap_or_else(Tracer::of_main), settings))
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct Report {
+    version: u32,
+    catalogs: Vec<Catalog>,
+    stage: Option<stage::report::Report>,
+}
+
+#[derive(Debug, Serialize)]
+struct Catalog {
+    tracer: String,
+    cap: Cap,
+    galaxies: usize,
+    grouped: usize,
+    groups: usize,
+    largest: u32,
+}
+
+/// Runs the command.
+pub fn run(ctx: &Context, args: &Args) -> anyhow::Result<Exit> {
+    let (tracers, settings) = args.options.or(&ctx.settings.groups).settings()?;
+    let cosmology = Cosmology::desi();
+    let (lake, registry) = (ctx.lake()?, ctx.registry()?);
+    ctx.block_on(super::run::sync_lake(ctx, &registry, &lake))?;
+    let pieces = survey::pieces(ctx, &registry, &tracers)?;
+    if pieces.is_empty() {
+        ctx.printer.note("no galaxy of any tracer is there to be grouped");
+        return Ok(Exit::NothingMatched);
+    }
+    let samples: Vec<Value> = pieces.iter().map(Piece::about).collect();
+    let configuration = survey::configuration(&settings, &tracers, &cosmology, &samples);
+    let mut found = Vec::new();
+    for piece in &pieces {
+        found.push((&piece.sample, groups::find(&piece.sample, &cosmology, &settings)?));
+    }
+    let parts: Vec<_> = found.iter().map(|(sample, found)| (*sample, found)).collect();
+    let given = groups::stage(configuration.clone(), &parts)?;
+    let made = stage::run::make(ctx, &args.which, &given)?;
+    if !args.which.dry_run {
+        let catalog = |(piece, (_, found)): (&Piece, &(_, Found))| {
+            found.catalog(&piece.tracer, &piece.cap.to_string(), &configuration)
+        };
+        let catalogs: Vec<_> = pieces.iter().zip(&found).map(catalog).collect();
+        ctx.block_on(registry.put_groups(&catalogs))?;
+    }
+    let catalogs = pieces.iter().zip(&found).map(|(piece, (_, found))| Catalog::of(piece, found));
+    let report = Report { version: 1, catalogs: catalogs.collect(), stage: made.report };
+    ctx.printer.data(&report, Report::show)?;
+    made.exit
+}
+
+impl Catalog {
+    fn of(piece: &Piece, found: &Found) -> Self {
+        Self {
+            tracer: piece.tracer.clone(),
+            cap: piece.cap,
+            galaxies: piece.sample.len(),
+            grouped: found.group_id.iter().flatten().count(),
+            groups: found.groups.size.len(),
+            largest: found.groups.size.iter().copied().max().unwrap_or(0),
+        }
+    }
+}
+
+impl Report {
+    fn show(&self) -> String {
+        let head = ["tracer", "cap", "galaxies", "in groups", "groups", "largest"];
+        let mut rows = table(&head, &[2, 3, 4, 5]);
+        for catalog in &self.catalogs {
+            rows.add_row([
+                catalog.tracer.clone(),
+                catalog.cap.to_string(),
+                catalog.galaxies.to_string(),
+                catalog.grouped.to_string(),
+                catalog.groups.to_string(),
+                catalog.largest.to_string(),
+            ]);
+        }
+        let stage = self.stage.as_ref().map(stage::report::Report::show).unwrap_or_default();
+        format!("{rows}\n{stage}")
+    }
+}
