@@ -2,7 +2,7 @@
 
 use bifrost_core::session::Error;
 use bifrost_core::{history, predicate, read, resolution, sky, snapshot, spectrum};
-use bifrost_science::{coadd, tokens};
+use bifrost_science::{coadd, delaunay, distance, fof, tokens};
 use numpy::ndarray::ShapeError;
 use pyo3::create_exception;
 use pyo3::exceptions::PyException;
@@ -48,7 +48,17 @@ macro_rules! slips {
     )*};
 }
 
-slips!(predicate::Error, sky::Error, coadd::Error, tokens::Error, ShapeError);
+slips!(
+    predicate::Error,
+    sky::Error,
+    coadd::Error,
+    tokens::Error,
+    fof::Error,
+    delaunay::Error,
+    distance::Error,
+    ShapeError,
+    String
+);
 
 impl From<spectrum::Error> for Fault {
     fn from(error: spectrum::Error) -> Self {

@@ -10,6 +10,7 @@ mod recipe;
 mod resolution;
 mod science;
 mod spectra;
+mod web;
 
 use pyo3::prelude::*;
 use tracing_subscriber::EnvFilter;
@@ -27,10 +28,17 @@ fn _bifrost(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<lake::Lake>()?;
     module.add_class::<resolution::Resolution>()?;
     module.add_class::<recipe::Recipe>()?;
+    module.add_class::<recipe::Batches>()?;
     module.add_function(wrap_pyfunction!(science::tokens, module)?)?;
     module.add_function(wrap_pyfunction!(science::encoded, module)?)?;
     module.add_function(wrap_pyfunction!(science::coadded, module)?)?;
     module.add_function(wrap_pyfunction!(science::grid, module)?)?;
     module.add_function(wrap_pyfunction!(science::line_marks, module)?)?;
+    module.add_function(wrap_pyfunction!(web::fof_isotropic, module)?)?;
+    module.add_function(wrap_pyfunction!(web::fof_sky, module)?)?;
+    module.add_function(wrap_pyfunction!(web::comoving, module)?)?;
+    module.add_function(wrap_pyfunction!(web::delaunay, module)?)?;
+    module.add_function(wrap_pyfunction!(web::skeleton, module)?)?;
+    module.add_function(wrap_pyfunction!(web::distance_to_segments, module)?)?;
     Ok(())
 }

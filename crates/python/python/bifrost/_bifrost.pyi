@@ -4,6 +4,26 @@ from collections.abc import Iterator
 from os import PathLike
 from typing import Any, final
 
+__all__ = [
+    "Batches",
+    "Error",
+    "Lake",
+    "Recipe",
+    "Resolution",
+    "UsageError",
+    "__version__",
+    "coadd",
+    "comoving",
+    "delaunay",
+    "distance_to_segments",
+    "fof_isotropic",
+    "fof_sky",
+    "grid",
+    "line_marks",
+    "positions",
+    "skeleton",
+    "tokens",
+]
 __version__: str
 
 class Error(Exception):
@@ -16,6 +36,14 @@ def tokens(flux: Any, ivar: Any, patch: int, threads: int) -> tuple[Any, Any, An
 def positions(wavelength: Any, patch: int, dimensions: int) -> Any: ...
 def coadd(wavelength: Any, flux: Any, ivar: Any, mask: Any) -> tuple[Any, Any, Any]: ...
 def grid() -> Any: ...
+def fof_isotropic(positions: Any, length: float) -> Any: ...
+def fof_sky(ra: Any, dec: Any, distance: Any, across: Any, along: Any) -> Any: ...
+def comoving(z: Any) -> Any: ...
+def delaunay(positions: Any) -> tuple[Any, Any]: ...
+def skeleton(
+    positions: Any, sigmas: float, smooth_density: int, smooth: int, keep_boundary: bool
+) -> tuple[Any, Any, Any, Any, Any, Any, Any]: ...
+def distance_to_segments(positions: Any, segments: Any) -> Any: ...
 def line_marks(z: float, first: float, last: float) -> list[tuple[str, float, bool]]: ...
 @final
 class Lake:

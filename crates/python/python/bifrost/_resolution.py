@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -139,21 +139,20 @@ class Resolution:
 
     def polars(self, columns: Sequence[str] | None = None) -> Any:
         """A lazy Polars frame: only columns that its query needs are read."""
+        import polars as pl
         from polars.io.plugins import register_io_source
 
         schema = self.read(columns).schema
 
-        def source(with_columns, predicate, n_rows, _batch_size):  # noqa: ANN001, ANN202
-            import polars as pl
-
+        def source(
+            with_columns: list[str] | None, predicate: pl.Expr | None, n_rows: int | None, _batch_size: int | None
+        ) -> Iterator[pl.DataFrame]:
             wanted = columns if with_columns is None else with_columns
             for batch in self.read(wanted, limit=n_rows if predicate is None else None):
-                frame = pl.from_arrow(batch)
+                frame = pl.DataFrame(pa.Table.from_batches([batch]))
                 yield frame if predicate is None else frame.filter(predicate)
 
-        import polars as pl
-
-        return register_io_source(source, schema=pl.from_arrow(schema.empty_table()).schema, is_pure=True)
+        return register_io_source(source, schema=pl.DataFrame(schema.empty_table()).schema, is_pure=True)
 
     def duckdb(self, columns: Sequence[str] | None = None, *, connection: Any = None) -> Any:
         """A DuckDB relation over the rows, which are read anew whenever it is asked."""

@@ -1,4 +1,4 @@
-"""Kernels on numpy arrays: spectra on one grid, and as a transformer reads them."""
+"""Kernels on numpy arrays: spectra on one grid and as a transformer reads them; the cosmic web of positions."""
 
 from __future__ import annotations
 
@@ -8,6 +8,24 @@ from typing import NamedTuple
 import numpy as np
 
 from bifrost import _bifrost
+from bifrost._web import Delaunay, Skeleton, comoving, delaunay, distance, fof, fof_sky, skeleton
+
+__all__ = [
+    "Delaunay",
+    "Skeleton",
+    "Tokens",
+    "coadd",
+    "comoving",
+    "delaunay",
+    "distance",
+    "fof",
+    "fof_sky",
+    "grid",
+    "positions",
+    "skeleton",
+    "tokenise",
+    "tokens",
+]
 
 
 class Tokens(NamedTuple):
