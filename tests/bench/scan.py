@@ -30,7 +30,7 @@ COLUMNS = ["z", "flux_g"]
 
 def make(lake, rows):
     dice = np.random.default_rng(1)
-    folder = lake / "wide/dataset"
+    folder = lake / "wide/parts"
     folder.mkdir(parents=True)
     for number in range(FILES):
         count = rows // FILES
@@ -44,7 +44,7 @@ def make(lake, rows):
 
 
 def one(way, lake):
-    glob = f"{lake}/wide/dataset/*.parquet"
+    glob = f"{lake}/wide/parts/*.parquet"
     if way == "Bifrost":
         import bifrost
 
@@ -79,7 +79,7 @@ def main():
         return one(arguments.one, lake)
     if not lake.exists():
         make(lake, arguments.rows)
-    decode = [pathlib.Path(BIFROST).parent / "examples/decode", ",".join(COLUMNS), *sorted((lake / "wide/dataset").glob("*.parquet"))]
+    decode = [pathlib.Path(BIFROST).parent / "examples/decode", ",".join(COLUMNS), *sorted((lake / "wide/parts").glob("*.parquet"))]
     ways = {way: [sys.executable, __file__, arguments.folder, "--one", way] for way in ("Bifrost", "DuckDB", "Polars")}
     ways["parquet crate"] = decode
     times, total = {way: [] for way in ways}, None

@@ -40,7 +40,7 @@ class Peer(IterableDataset):
                 for group in fragment.split_by_row_group():
                     table = group.to_table(columns=COLUMNS, filter=pc.field("zwarn") == 0)
                     for name in COLUMNS:
-                        held[name] += table.column(name).to_numpy()
+                        held[name].extend(table.column(name).to_numpy())
                     while len(held["flux"]) >= BATCH:
                         yield {name: torch.from_numpy(np.stack(values[:BATCH])) for name, values in held.items()}
                         held = {name: values[BATCH:] for name, values in held.items()}

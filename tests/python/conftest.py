@@ -15,6 +15,7 @@ import uuid
 from pathlib import Path
 
 import psycopg
+import pyarrow.parquet as pq
 import pytest
 
 
@@ -44,6 +45,16 @@ class Place:
     def json(self, *arguments, code=0):
         """What the program prints with --json."""
         return json.loads(self.run(*arguments, "--json", code=code).stdout)
+
+    def read(self, *arguments, code=0):
+        """The rows that `bifrost read` gives, or the words with which it fails."""
+        path = self.folder / "read.parquet"
+        ended = self.run("read", *arguments, "--format", "parquet", "-o", path, code=code)
+        if code:
+            return ended.stderr
+        table = pq.read_table(path)
+        path.unlink()
+        return table
 
     @property
     def database_url(self):
@@ -89,6 +100,21 @@ def new_place():
     elif (place.lake / ".bifrost").exists():
         place.run("db", "down")
     shutil.rmtree(folder)
+
+
+@contextlib.contextmanager
+def new_lake(tiles, *stages):
+    """A place with tiles of the program dark and one of bright, their stages, all of it synced."""
+    with new_place() as place:
+        archive = place.folder / "archive"
+        made = ["mock", "--out", archive, "--objects", 30, "--seed", 4]
+        place.run(*made, "--tiles", tiles)
+        place.run(*made, "--tiles", 1, "--program", "bright")
+        place.run("convert", archive)
+        for stage in stages:
+            place.run("stage", "run", stage)
+        place.run("sync")
+        yield place
 
 
 @contextlib.contextmanager

@@ -12,29 +12,15 @@ from hats.io.validation import is_valid_catalog
 import lsdb
 import pyarrow.parquet as pq
 import pytest
-from conftest import new_place
-from test_stage import mock
+from conftest import new_lake
 
 QUESTION = "z > 1 AND zwarn = 0"
 
 
 @pytest.fixture(scope="module")
 def place():
-    with new_place() as place:
-        mock(place, "--tiles", 3)
-        mock(place, "--tiles", 1, "--program", "bright")
-        place.run("convert", place.folder / "archive")
-        place.run("stage", "run", "snr")
-        place.run("sync")
+    with new_lake(3, "snr") as place:
         yield place
-
-
-def read(place, *arguments):
-    path = place.folder / "read.parquet"
-    place.run("read", *arguments, "--format", "parquet", "-o", path)
-    table = pq.read_table(path)
-    path.unlink()
-    return table
 
 
 def exported(place, *arguments, code=0):
@@ -45,7 +31,7 @@ def exported(place, *arguments, code=0):
 
 
 def test_a_part_opens_with_no_database(place):
-    expected = read(place, QUESTION)
+    expected = place.read(QUESTION)
     folder, said = exported(place, QUESTION)
     assert said["rows"] == expected.num_rows > 0
     files = sorted((folder / "spectra/dataset").rglob("*.parquet"))

@@ -15,19 +15,14 @@ from astropy.coordinates import SkyCoord, search_around_sky
 from astropy.table import Table
 
 import bifrost
-from conftest import new_place
-from test_stage import mock
+from conftest import new_lake
 
 RADIUS = 30.0
 
 
 @pytest.fixture(scope="module")
 def place():
-    with new_place() as place:
-        mock(place, "--tiles", 3)
-        mock(place, "--tiles", 1, "--program", "bright")
-        place.run("convert", place.folder / "archive")
-        place.run("sync")
+    with new_lake(3) as place:
         yield place
 
 

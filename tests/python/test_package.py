@@ -18,12 +18,10 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 import bifrost
-from conftest import new_place
-from test_stage import mock
+from conftest import new_lake
 
 QUESTION = "z > 1 AND zwarn = 0"
 COLUMNS = ["target_id", "z", "spectype", "flux"]
@@ -32,27 +30,13 @@ COLUMNS = ["target_id", "z", "spectype", "flux"]
 @pytest.fixture(scope="module")
 def place():
     """Four tiles and snr of them, synced; nothing here changes them."""
-    with new_place() as place:
-        mock(place, "--tiles", 3)
-        mock(place, "--tiles", 1, "--program", "bright")
-        place.run("convert", place.folder / "archive")
-        place.run("stage", "run", "snr")
-        place.run("sync")
+    with new_lake(3, "snr") as place:
         yield place
 
 
 @pytest.fixture(scope="module")
 def lake(place):
     return bifrost.open(place.lake, place.database_url)
-
-
-def as_read(place, *arguments):
-    """What the command line reads."""
-    path = place.folder / "read.parquet"
-    place.run("read", *arguments, "--format", "parquet", "-o", path)
-    table = pq.read_table(path)
-    path.unlink()
-    return table
 
 
 def test_an_answer_is_that_of_the_command_line(place, lake):
@@ -69,7 +53,7 @@ def test_an_answer_is_that_of_the_command_line(place, lake):
 
 
 def test_rows_are_those_of_the_command_line(place, lake):
-    expected = as_read(place, QUESTION, "--columns", ",".join(COLUMNS))
+    expected = place.read(QUESTION, "--columns", ",".join(COLUMNS))
     rows = lake.resolve(QUESTION).read(COLUMNS)
     table = rows.to_arrow()
     assert table.num_rows > 0 and table.equals(expected)
@@ -78,11 +62,11 @@ def test_rows_are_those_of_the_command_line(place, lake):
     assert lake.read(QUESTION, columns=COLUMNS, limit=3).to_arrow().equals(table.slice(0, 3))
     assert sum(batch.num_rows for batch in rows) == table.num_rows
     ra, dec = lake.read(QUESTION, columns=["ra", "dec"], limit=1).to_arrow().to_pylist()[0].values()
-    expected = as_read(place, "--cone", f"{ra!r},{dec!r},0.4", "--columns", "target_id")
+    expected = place.read("--cone", f"{ra!r},{dec!r},0.4", "--columns", "target_id")
     assert lake.read(cone=(ra, dec, 0.4), columns=["target_id"]).to_arrow().equals(expected)
     corners = [(ra - 1, dec - 1), (ra + 1, dec - 1), (ra, dec + 1)]
     text = ",".join(f"{corner[0]!r},{corner[1]!r}" for corner in corners)
-    expected = as_read(place, f"--polygon={text}", "--columns", "target_id")
+    expected = place.read(f"--polygon={text}", "--columns", "target_id")
     assert lake.read(polygon=corners, columns=["target_id"]).to_arrow().equals(expected)
 
 

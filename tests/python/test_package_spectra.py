@@ -12,19 +12,14 @@ import pytest
 import bifrost
 import bifrost.science
 import tokens_reference as reference
-from conftest import new_place
-from test_stage import mock
+from conftest import new_lake
 
 matplotlib.use("agg")
 
 
 @pytest.fixture(scope="module")
 def place():
-    with new_place() as place:
-        mock(place, "--tiles", 2)
-        mock(place, "--tiles", 1, "--program", "bright")
-        place.run("convert", place.folder / "archive")
-        place.run("sync")
+    with new_lake(2) as place:
         yield place
 
 

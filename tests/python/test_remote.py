@@ -8,7 +8,6 @@ import contextlib
 import os
 from pathlib import Path
 
-import pyarrow.parquet as pq
 import pytest
 from conftest import new_place
 from s3 import BUCKET, bucket
@@ -40,44 +39,34 @@ def elsewhere(place):
         identity.with_suffix(".away").rename(identity)
 
 
-def read(place, *arguments, code=0):
-    path = place.folder / "read.parquet"
-    ended = place.run("read", *arguments, "--format", "parquet", "-o", path, code=code)
-    if code:
-        return ended.stderr
-    table = pq.read_table(path)
-    path.unlink()
-    return table
-
-
 def test_rows_come_over_http(place):
     with web(place) as server:
         place.run("sync", "--uri-prefix", server.url)
-        expected = read(place, *QUESTION)
+        expected = place.read(*QUESTION)
         assert server.requests() == []
         with elsewhere(place):
             uris = place.run("resolve", QUESTION[0], "--format", "paths").stdout.split()
             assert all(uri.startswith(server.url) for uri in uris)
-            assert expected.num_rows > 0 and read(place, *QUESTION).equals(expected)
+            assert expected.num_rows > 0 and place.read(*QUESTION).equals(expected)
             assert server.requests()
             # what was asked for, and not the files
-            assert read(place, QUESTION[0], "--columns", "target_id").num_rows == expected.num_rows
+            assert place.read(QUESTION[0], "--columns", "target_id").num_rows == expected.num_rows
             sent = server.requests()
             sizes = [Path(file["path"]).stat().st_size for file in place.json("resolve", QUESTION[0])["files"]]
             assert sum(sent) < sum(sizes) / 2, (sent, sizes)
             # two products of a tile
-            both = read(place, "zwarn = 0 AND snr_r > 0", "--columns", "target_id,snr_r,flux")
-        assert both.equals(read(place, "zwarn = 0 AND snr_r > 0", "--columns", "target_id,snr_r,flux"))
+            both = place.read("zwarn = 0 AND snr_r > 0", "--columns", "target_id,snr_r,flux")
+        assert both.equals(place.read("zwarn = 0 AND snr_r > 0", "--columns", "target_id,snr_r,flux"))
 
 
 def test_arrays_of_single_rows_do_not_bring_the_file(place):
     with web(place) as server:
         place.run("sync", "--uri-prefix", server.url)
-        target = read(place, *QUESTION).column("target_id")[0].as_py()
+        target = place.read(*QUESTION).column("target_id")[0].as_py()
         [file] = place.json("resolve", "--target-id", target)["files"]
         with elsewhere(place):
             server.requests()
-            row = read(place, "--target-id", target, "--columns", "flux")
+            row = place.read("--target-id", target, "--columns", "flux")
             sent = sum(server.requests())
         assert row.num_rows == 1 and sent < file["size_bytes"] / 2, (sent, file["size_bytes"])
 
@@ -85,13 +74,13 @@ def test_arrays_of_single_rows_do_not_bring_the_file(place):
 def test_what_is_gone_or_another_is_told(place):
     with web(place) as server:
         place.run("sync", "--uri-prefix", server.url)
-        [file] = place.json("resolve", "--target-id", read(place, *QUESTION).column("target_id")[0].as_py())["files"]
+        [file] = place.json("resolve", "--target-id", place.read(*QUESTION).column("target_id")[0].as_py())["files"]
         with elsewhere(place):
             content, written = Path(file["path"]).read_bytes(), os.stat(file["path"]).st_mtime_ns
             try:
                 with open(file["path"], "ab") as grown:
                     grown.write(b"more")
-                said = read(place, *QUESTION, code=1)
+                said = place.read(*QUESTION, code=1)
                 assert "has changed since it was registered" in said and file["path"] in said
             finally:
                 with open(file["path"], "wb") as again:
@@ -100,11 +89,11 @@ def test_what_is_gone_or_another_is_told(place):
             spectra = place.lake / "spectra"
             spectra.rename(place.lake / "away")
             try:
-                assert "is gone since it was registered" in read(place, *QUESTION, code=1)
+                assert "is gone since it was registered" in place.read(*QUESTION, code=1)
             finally:
                 (place.lake / "away").rename(spectra)
     with elsewhere(place):
-        assert "failed to open http://" in read(place, *QUESTION, code=1)
+        assert "failed to open http://" in place.read(*QUESTION, code=1)
     place.run("sync")
 
 
@@ -113,10 +102,10 @@ def test_rows_come_from_an_object_store(place, monkeypatch):
         for path in (place.lake / "spectra").rglob("*.parquet"):
             store.put(str(path).lstrip("/"), path.read_bytes())
         place.run("sync", "--uri-prefix", f"s3://{BUCKET}")
-        expected = read(place, *QUESTION)
+        expected = place.read(*QUESTION)
         place.environment |= {
             "AWS_ENDPOINT": store.url, "AWS_ALLOW_HTTP": "true", "AWS_REGION": "us-west-2",
             "AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret"}
         with elsewhere(place):
             assert place.run("resolve", QUESTION[0], "--format", "paths").stdout.startswith("s3://")
-            assert read(place, *QUESTION).equals(expected)
+            assert place.read(*QUESTION).equals(expected)

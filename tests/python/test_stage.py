@@ -314,7 +314,7 @@ def test_files_that_state_no_order_get_one(lake):
 
 def test_stages_are_listed(place):
     stages = {s["name"]: s for s in place.json("stage", "list")["stages"]}
-    assert set(stages) == {"convert", "snr", "tokens", "spectra-h5"}
+    assert set(stages) == {"convert", "snr", "tokens", "groups", "environment", "spectra-h5"}
     snr = stages["snr"]
     assert (snr["version"], snr["input"], snr["product"]) == (1, "spectra", "snr")
     assert [c["name"] for c in snr["columns"]][:3] == ["snr_b", "good_pixels_b", "flux_sum_b"]
@@ -327,6 +327,8 @@ def test_stages_are_listed(place):
         ["convert", "2", "archive", "spectra", str(len(stages["convert"]["columns"])), "1", "–", "–"],
         ["snr", "1", "spectra", "snr", "9", "0", "0", "1"],
         ["tokens", "1", "spectra", "tokens", "4", "0", "0", "1"],
+        ["groups", "1", "spectra", "groups", "8", "0", "0", "1"],
+        ["environment", "1", "spectra", "environment", "12", "0", "0", "1"],
         ["spectra-h5", "1", "spectra", "spectra-h5", "0", "0", "0", "1"],
     ]
     place.run("stage", "run", "snr")

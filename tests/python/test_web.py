@@ -1,0 +1,117 @@
+"""`bifrost web`: density, filaments and classes over the whole lake, beside spectra, and as other programs read them.
+
+BIFROST_BIN names the program.
+"""
+
+import json
+import xml.etree.ElementTree as ElementTree
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from conftest import new_place
+from scipy.spatial import cKDTree
+
+ALL = "all=spectype = 'GALAXY' AND zwarn = 0 AND z > 0.01"
+ASKED = ("--tracer", ALL, "--realisations", 8, "--sigmas", 0)
+COLUMNS = ["density_dtfe", "dist_filament", "dist_node", "sigma_5", "sigma_5_error", "dist_5nn", "web_class",
+           "web_p_void", "web_p_sheet", "web_p_filament", "web_p_knot", "is_boundary"]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def place():
+    with new_place() as place:
+        pix = [word for pixel in (10000, 10001, 10002, 10003) for word in ("--pix", pixel)]
+        place.run("mock", "--out", place.folder / "archive", "--objects", 400, "--seed", 4, "--program", "bright", *pix)
+        place.run("convert", place.folder / "archive")
+        place.said = place.json("web", *ASKED, "-o", place.folder / "out")
+        yield place
+
+
+def rows(place, product="environment"):
+    files = sorted((place.lake / product / "dataset").rglob("*.parquet"))
+    return pa.concat_tables(pq.ParquetFile(path).read() for path in files).to_pandas()
+
+
+def test_what_is_not_known_is_null(place):
+    spectra, found = rows(place, "spectra"), rows(place)
+    assert found.columns[-len(COLUMNS):].tolist() == COLUMNS
+    assert found.target_id.tolist() == spectra.target_id.tolist()
+    looked_at = (spectra.spectype == "GALAXY") & (spectra.zwarn == 0) & (spectra.z > 0.01)
+    assert found[~looked_at][COLUMNS].isna().all(axis=None) and (~looked_at).any()
+    assert (found[looked_at].is_boundary.notna() & found[looked_at].web_class.notna()).all()
+    chances = found[looked_at][["web_p_void", "web_p_sheet", "web_p_filament", "web_p_knot"]]
+    assert np.allclose(chances.sum(axis=1), 1) and (chances.values.argmax(axis=1) == found[looked_at].web_class).all()
+    # on the hull a galaxy's cell has no end
+    assert found[looked_at].density_dtfe.isna().any() and (found.density_dtfe.dropna() > 0).all()
+    assert found[found.density_dtfe.isna() & looked_at].is_boundary.all()
+    assert place.said["webs"][0]["galaxies"] == looked_at.sum()
+    assert place.said["webs"][0]["classes"] == [int((found.web_class == kind).sum()) for kind in range(4)]
+
+
+def test_filaments_are_read_by_others(place):
+    folder = place.folder / "out"
+    (ndskl,), (vtk,), (parquet,), (svg,) = ([*folder.glob(f"*.{suffix}")] for suffix in ("a.NDskl", "vtk", "segments.parquet", "svg"))
+    lines = ndskl.read_text().splitlines()
+    assert lines[:2] == ["ANDSKEL", "3"]
+    start = lines.index("[FILAMENTS]") + 1
+    count, at, pieces = int(lines[start]), start + 1, []
+    for _ in range(count):
+        samples = int(lines[at].split()[2])
+        line = np.array([lines[at + 1 + k].split() for k in range(samples)], float)
+        pieces += [(a, b) for a, b in zip(line, line[1:], strict=False)]
+        at += samples + 1
+    assert lines[at] == "[CRITICAL POINTS DATA]" and count == place.said["webs"][0]["filaments"] > 0
+    segments = pq.read_table(parquet).to_pandas()
+    ends = segments[["from_x", "from_y", "from_z", "to_x", "to_y", "to_z"]].to_numpy().reshape(-1, 2, 3)
+    assert np.array_equal(ends, np.array(pieces)) and segments.filament.nunique() == count
+    text = vtk.read_text().splitlines()
+    points = int(next(line for line in text if line.startswith("POINTS")).split()[1])
+    assert text[3] == "DATASET POLYDATA" and points == sum(np.unique(segments.filament, return_counts=True)[1]) + count
+    assert ElementTree.parse(svg).getroot().tag.endswith("svg")
+
+
+def test_distances_are_to_those_filaments(place):
+    found = rows(place).dropna(subset="dist_filament")
+    ends = pq.read_table(next((place.folder / "out").glob("*.parquet"))).to_pandas()
+    a, b = (ends[[f"{end}_x", f"{end}_y", f"{end}_z"]].to_numpy() for end in ("from", "to"))
+    # galaxies that filaments run through lie on them, others no nearer than pieces drawn densely
+    dense = np.concatenate([a + (b - a) * t for t in np.linspace(0, 1, 300)])
+    spectra = rows(place, "spectra").set_index("target_id").loc[found.target_id]
+    import bifrost.science
+
+    d = bifrost.science.comoving(spectra.z.to_numpy())
+    ra, dec = np.radians(spectra.ra.to_numpy()), np.radians(spectra.dec.to_numpy())
+    positions = d[:, None] * np.c_[np.cos(dec) * np.cos(ra), np.cos(dec) * np.sin(ra), np.sin(dec)]
+    near = cKDTree(dense).query(positions)[0]
+    longest = np.linalg.norm(b - a, axis=1).max() / 300
+    alone = rows(place).target_id.isin(found.target_id)
+    assert alone.any() and (np.abs(near - found.dist_filament) < longest + 1).mean() > 0.9
+
+
+def test_the_same_again_makes_nothing(place):
+    again = place.json("web", *ASKED)
+    assert again["stage"]["totals"] == {"unchanged": 4} and again["webs"][0]["files"] == []
+    said = json.loads(pq.read_metadata(next((place.lake / "environment").rglob("*.parquet"))).metadata[b"bifrost.configuration"])
+    assert said["settings"]["sigmas"] == 0 and said["settings"]["groups"]["b0"] == 0.05 and said["samples"][0]["digest"]
+
+
+def test_a_question_of_void_galaxies_is_answered(place):
+    table = place.read("z > 0.1 AND web_class <= 1", "--columns", "target_id,z,web_class")
+    found = rows(place)
+    spectra = rows(place, "spectra").set_index("target_id").z
+    expected = found[(found.web_class <= 1) & (spectra.loc[found.target_id].to_numpy() > 0.1)].target_id
+    assert sorted(table.column("target_id").to_pylist()) == sorted(expected) and len(expected) > 0
+
+
+def test_a_sample_of_a_few_has_a_web_of_nothing():
+    with new_place() as place:
+        place.run("mock", "--out", place.folder / "archive", "--objects", 5, "--pix", 10000, "--program", "bright")
+        place.run("convert", place.folder / "archive")
+        said = place.json("web", "--tracer", "few=z > 0.01")
+        found = rows(place)
+        assert 0 < said["webs"][0]["galaxies"] < 10 and said["webs"][0]["filaments"] == 0
+        assert found[["density_dtfe", "dist_filament", "web_class"]].isna().all(axis=None)
+        assert "--sigmas 9: it must be 0 to 8" in place.run("web", "--sigmas", 9, code=2).stderr
+        assert "no galaxy of any tracer" in place.run("web", "--tracer", "none=z > 90", code=4).stderr
