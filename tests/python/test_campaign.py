@@ -120,7 +120,7 @@ def test_what_fails_is_explained_told_apart_and_tried_again(place, archive):
 
 def test_a_run_that_is_told_to_stop_gives_its_leases_back(place, archive):
     archive.server.shutdown()  # nobody answers: tiles stay under way
-    command = [os.environ["BIFROST_BIN"], "run", "--archive", archive.url, "--grace", "2"]
+    command = [os.environ["BIFROST_BIN"], "run", "--archive", archive.url, "--grace", "10"]
     running = subprocess.Popen(command, env=place.environment, cwd=place.folder,
                                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     wait_until(lambda: place.sql("SELECT count(*) FROM campaign_leases WHERE token IS NOT NULL")[0][0])

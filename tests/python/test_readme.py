@@ -34,6 +34,8 @@ class Reader(Place):
         self.binary = Path(os.environ["BIFROST_BIN"]).resolve()
         self.environment["PATH"] = f"{self.binary.parent}:{self.environment['PATH']}"
         self.environment["PSQLRC"] = os.devnull
+        # what other libraries say of each other changes with their versions
+        self.environment["PYTHONWARNINGS"] = "ignore"
         del self.environment["BIFROST_LAKE"]
         self.exports = []
 
