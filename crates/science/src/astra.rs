@@ -162,7 +162,7 @@ pub(crate) fn open(points: &[[f64; 3]], galaxies: usize) -> Result<Vec<Option<f6
 }
 
 /// Gives points what the one has in whose place they are.
-fn copy<T: Copy>(values: &mut [T], duplicates: &[[u32; 2]]) {
+pub(crate) fn copy<T: Copy>(values: &mut [T], duplicates: &[[u32; 2]]) {
     for [point, of] in duplicates {
         if let Some(value) = values.get(*of as usize).copied()
             && let Some(own) = values.get_mut(*point as usize)

@@ -101,9 +101,9 @@ impl<'a> Boxes<'a> {
                 }
                 continue;
             }
-            let below = &self.levels[level - 1];
-            for child in at * BRANCH..below.len().min((at + 1) * BRANCH) {
-                open.push(Reverse((bits(&middle, &below[child]), level, child)));
+            let children = self.levels[level - 1].iter().enumerate();
+            for (child, box_) in children.skip(at * BRANCH).take(BRANCH) {
+                open.push(Reverse((bits(&middle, box_), level, child)));
             }
         }
         (found, true)

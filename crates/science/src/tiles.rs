@@ -10,6 +10,7 @@ const BUFFER: f64 = 3.0;
 #[derive(Debug, Clone, PartialEq)]
 pub struct Tiles {
     regions: Vec<Region>,
+    sizes: Vec<usize>,
     owners: Vec<u32>,
 }
 
@@ -29,7 +30,8 @@ impl Tiles {
             own.iter().for_each(|row| owners[*row as usize] = block);
             rest = others;
         }
-        Self { regions: blocks.into_iter().map(|block| block.0).collect(), owners }
+        let (regions, sizes) = blocks.into_iter().unzip();
+        Self { regions, sizes, owners }
     }
 
     /// The blocks.
@@ -42,6 +44,18 @@ impl Tiles {
     #[must_use]
     pub fn owners(&self) -> &[u32] {
         &self.owners
+    }
+
+    /// Where a block is among points that are spread as those that it was made of.
+    pub(crate) fn place(&self, block: usize, boxes: &Boxes<'_>) -> Place {
+        let own = self.regions[block];
+        let bounds = boxes.bounds();
+        let [low, high] = bounds;
+        let side = |k: usize| (own.high[k].min(high[k]) - own.low[k].max(low[k])).max(0.0);
+        let volume = side(0) * side(1) * side(2);
+        let buffer = BUFFER * (volume / self.sizes[block].max(1) as f64).cbrt();
+        let known = Region { low: own.low.map(|x| x - buffer), high: own.high.map(|x| x + buffer) };
+        Place { own, known, bounds }
     }
 }
 
@@ -99,17 +113,6 @@ fn partition(rows: &mut [u32], is_low: impl Fn(&u32) -> bool) -> usize {
         }
     }
     lows
-}
-
-/// Where a block is among points of which `count` are in it.
-pub(crate) fn place(boxes: &Boxes<'_>, own: Region, count: usize) -> Place {
-    let bounds = boxes.bounds();
-    let [low, high] = bounds;
-    let side = |k: usize| (own.high[k].min(high[k]) - own.low[k].max(low[k])).max(0.0);
-    let volume = side(0) * side(1) * side(2);
-    let buffer = BUFFER * (volume / count.max(1) as f64).cbrt();
-    let known = Region { low: own.low.map(|x| x - buffer), high: own.high.map(|x| x + buffer) };
-    Place { own, known, bounds }
 }
 
 #[cfg(test)]

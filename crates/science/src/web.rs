@@ -137,7 +137,7 @@ pub fn blocks(points: usize, bytes: u64) -> Option<usize> {
     (1..=MOST).find(fits)
 }
 
-/// Makes the web. `told` hears which step begins: `tessellation`, `density`, `skeleton`, `distances`.
+/// Makes the web; `work` keeps what is made of these positions with these settings. `told` hears which step begins: `tessellation`, `density`, `skeleton`, `distances`.
 ///
 /// # Errors
 /// [`Error`]. Points that span no tetrahedron have a web in which nothing is known.
@@ -197,11 +197,8 @@ fn densities(cells: &Cells<'_>, work: &dyn Work) -> Result<(Web, Density), Error
     let known = |value: &f64| if *value > 0.0 { *value } else { f64::NAN };
     web.density = density.values.par_iter().map(known).collect();
     web.is_boundary.clone_from(&density.boundary);
-    for [point, of] in duplicates {
-        let (point, of) = (point as usize, of as usize);
-        web.density[point] = web.density[of];
-        web.is_boundary[point] = web.is_boundary[of];
-    }
+    astra::copy(&mut web.density, &duplicates);
+    astra::copy(&mut web.is_boundary, &duplicates);
     Ok((web, density))
 }
 

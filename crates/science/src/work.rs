@@ -18,7 +18,8 @@ pub type Failure = Box<dyn Error + Send + Sync>;
 /// Makes the output of a part.
 pub type Make<'a> = &'a (dyn Fn(usize) -> Result<Vec<u8>, Failure> + Sync);
 
-/// Where the outputs of steps are kept.
+/// Where the outputs of steps are kept: those of one input and its settings, given back as they were made.
+/// An output that is cut short is noticed, one that is another's is not.
 pub trait Work: Sync {
     /// Sees to it that there is an output of every part of a step: those that are not there are made, best
     /// one after another, because each uses all threads and as much memory as a part may.
@@ -64,7 +65,8 @@ impl Work for Memory {
     fn each(&self, step: &str, parts: usize, make: Make<'_>) -> Result<(), Failure> {
         for part in 0..parts {
             let key = (step.to_owned(), part);
-            if !self.kept().contains_key(&key) {
+            let is_there = self.kept().contains_key(&key);
+            if !is_there {
                 let made = make(part)?;
                 self.kept().insert(key, made);
             }

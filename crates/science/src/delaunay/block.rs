@@ -13,9 +13,9 @@ use crate::mesh::NONE;
 use rayon::prelude::*;
 use std::collections::HashSet;
 
-/// Points that a cell is given at once: most cells want fewer, and of those that want many the nearest
-/// leave nothing to want of the others.
-const AT_ONCE: usize = 16;
+/// Points that a cell is given at first: most cells want fewer, and of those that want many the nearest
+/// leave nothing to want of the others. Of what then is still wanted twice as many are given, and so on.
+const AT_FIRST: usize = 16;
 
 /// Where a block is.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -98,6 +98,7 @@ impl Block {
         }
         let mut block = Self::new(&points, &numbers, place)?;
         drop((points, numbers));
+        let mut most = AT_FIRST;
         loop {
             let wants = block.wants();
             if wants.is_empty() {
@@ -108,13 +109,14 @@ impl Block {
                 !is_known && !block.seen.contains(&ids[at as usize])
             };
             let found: Vec<(Vec<u32>, bool)> =
-                wants.par_iter().map(|want| boxes.wanted(want, AT_ONCE, is_fresh)).collect();
+                wants.par_iter().map(|want| boxes.wanted(want, most, is_fresh)).collect();
             let mut places: Vec<u32> = found.iter().flat_map(|found| &found.0).copied().collect();
             places.par_sort_unstable();
             places.dedup();
             let (points, numbers) = at(&places);
             let are_all = |want: usize| found.get(want).is_some_and(|found| found.1);
             block.answer_some(&points, &numbers, are_all)?;
+            most *= 2;
         }
     }
 

@@ -9,7 +9,7 @@ use crate::mesh::NONE;
 use crate::morse::{Block, Found, Gradient, Order};
 use crate::patch::{Patch, Share};
 use crate::star::Stars;
-use crate::tiles::{Tiles, place};
+use crate::tiles::Tiles;
 use crate::work::{Bytes, Work, put};
 use std::borrow::Cow;
 use std::sync::OnceLock;
@@ -45,8 +45,7 @@ impl<'a> Cells<'a> {
         let boxes = Boxes::new(positions);
         let ids: Vec<u32> = (0..positions.len() as u32).collect();
         work.each("mesh", cells.count(), &|block| {
-            let count = tiles.owners().iter().filter(|owner| **owner as usize == block).count();
-            let place = place(&boxes, tiles.regions()[block], count);
+            let place = tiles.place(block, &boxes);
             let part = delaunay::Block::cells(&boxes, &ids, place).map_err(Error::Delaunay)?;
             Ok(part.write())
         })?;

@@ -4,7 +4,7 @@ use super::Error;
 use crate::astra::{self, Class, Web, open};
 use crate::boxes::Boxes;
 use crate::curve::morton;
-use crate::tiles::{Tiles, place};
+use crate::tiles::Tiles;
 use crate::work::{Bytes, Work, put};
 use rayon::prelude::*;
 use std::sync::OnceLock;
@@ -71,9 +71,7 @@ pub fn classify(
                 }
             };
             let boxes = Boxes::new(&cast.points);
-            let region = tiles.regions()[block];
-            let count = cast.points.par_iter().filter(|point| region.has(point)).count();
-            let place = place(&boxes, region, count);
+            let place = tiles.place(block, &boxes);
             let classes = astra::within(&boxes, &cast.ids, place, galaxies.len());
             let classes = classes.map_err(Error::Class)?.into_iter().zip(owners);
             let own = classes.filter(|(_, owner)| **owner as usize == block);

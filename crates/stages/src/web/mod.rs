@@ -23,16 +23,13 @@ pub use figure::wedge;
 
 use crate::groups::{self, Found};
 use crate::survey::{Mask, Sample};
-use bifrost_science::astra::{self, Space, Web as Class, classify};
+use bifrost_science::astra::Web as Class;
 use bifrost_science::cosmology::{Cosmology, direction};
-use bifrost_science::curve::morton;
-use bifrost_science::delaunay::{self, Delaunay};
-use bifrost_science::distance::{self, Segments};
-use bifrost_science::dtfe::{self, Density};
 use bifrost_science::groups::compress;
 use bifrost_science::neighbours::{self, Edge, Galaxies, Recipe, dist_5nn, sigma_5};
-use bifrost_science::skeleton::{self, Kind, Options, Skeleton, Threshold};
-use bifrost_science::star::{self, Stars};
+use bifrost_science::skeleton::{Options, Skeleton, Threshold};
+use bifrost_science::web::{self, Realisations};
+use bifrost_science::work::{Memory, Work};
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
@@ -84,19 +81,9 @@ pub enum Error {
     #[error(transparent)]
     Compression(#[from] bifrost_science::groups::Error),
     #[error(transparent)]
-    Delaunay(#[from] delaunay::Error),
-    #[error(transparent)]
-    Mesh(#[from] star::Error),
-    #[error(transparent)]
-    Density(#[from] dtfe::Error),
-    #[error(transparent)]
-    Skeleton(#[from] skeleton::Error),
-    #[error(transparent)]
-    Distance(#[from] distance::Error),
-    #[error(transparent)]
     Neighbours(#[from] neighbours::Error),
     #[error(transparent)]
-    Class(#[from] astra::Error),
+    Web(#[from] web::Error),
 }
 
 /// The web of a sample; arrays have an entry a galaxy, NaN where a quantity is not known.
@@ -164,8 +151,8 @@ pub fn find(
     let sigma = sigma_5(cosmology, galaxies, Edge::Angle(&angle), Recipe::default())?;
     (web.sigma_5, web.sigma_5_error) = (sigma.sigma_5, sigma.error);
     if count >= LEAST {
-        told("tessellation");
-        web.tessellate(&positions, settings, told)?;
+        let work = Memory::default();
+        web.tessellate(&positions, settings, &work, told)?;
         let distance = cosmology.distances(&sample.z);
         let far = distance
             .iter()
@@ -176,7 +163,8 @@ pub fn find(
         told("classes");
         let cast = Cast { mask: &mask, distance: &distance, smoothing: settings.groups.smoothing };
         let randoms = |realisation, count| cast.points(settings.seed, realisation, count);
-        web.class = classify(&positions, Space::Open, settings.realisations, randoms)?;
+        let realisations = Realisations { count: settings.realisations, blocks: 1 };
+        web.class = web::classify(&positions, realisations, &work, &randoms)?;
     }
     web.positions = positions;
     Ok(web)
@@ -207,66 +195,28 @@ impl Web {
         &mut self,
         positions: &[[f64; 3]],
         settings: &Settings,
+        work: &dyn Work,
         told: &dyn Fn(&'static str),
     ) -> Result<(), Error> {
-        let order = morton(positions);
-        let positions: Vec<[f64; 3]> =
-            order.iter().filter_map(|row| positions.get(*row as usize).copied()).collect();
-        let made = Delaunay::new(&positions)?;
-        let mesh = made.mesh();
-        if mesh.cells.is_empty() {
-            return Ok(());
-        }
-        let stars = Stars::new(mesh)?;
-        told("density");
-        let mut density = Density::new(&stars, 1.0, 0)?;
-        // galaxies at one place have one vertex; nothing is known of a cell that has no end
-        let vertex = |point: u32| made.duplicate_of(point).unwrap_or(point) as usize;
-        let vertices: Vec<usize> = (0..order.len() as u32).map(vertex).collect();
-        let known = |vertex: usize| density.values.get(vertex).copied().filter(|d| *d > 0.0);
-        let densities = vertices.iter().map(|v| known(*v).unwrap_or(f64::NAN));
-        self.density = back(&order, densities, f64::NAN);
-        let ends = vertices.iter().map(|v| density.boundary.get(*v).is_none_or(|is| *is));
-        self.is_boundary = back(&order, ends, true);
-        for _ in 0..settings.smooth_density {
-            density.values = dtfe::smooth(&stars, &density.values)?;
-        }
-        told("skeleton");
         let options = Options {
             threshold: Threshold::Sigma(settings.sigmas),
             smooth: settings.smooth_filaments,
             ..Options::default()
         };
-        self.skeleton = Skeleton::new(&stars, &density, &options)?;
-        let ends: Vec<[f64; 3]> = (self.skeleton.nodes.iter())
-            .filter(|node| node.kind == Kind::Maximum)
-            .filter_map(|node| positions.get(node.vertex as usize).copied())
-            .collect();
-        let of = |tree: &Segments| -> Vec<f64> {
-            let nearest = tree.nearest_of(&positions);
-            let distance = nearest.iter().map(|n| n.map_or(f64::NAN, |nearest| nearest.distance));
-            back(&order, distance, f64::NAN)
-        };
-        self.dist_filament = of(&Segments::new(&self.skeleton.segments())?);
-        self.dist_node = of(&Segments::of_points(&ends)?);
-        let row =
-            |vertex: &mut u32| *vertex = order.get(*vertex as usize).copied().unwrap_or(*vertex);
-        for node in &mut self.skeleton.nodes {
-            row(&mut node.vertex);
-            node.partner.as_mut().map(row);
-        }
-        self.skeleton.vertices.iter_mut().for_each(row);
+        let smooth_density = settings.smooth_density;
+        let made = web::find(
+            positions,
+            &web::Settings { blocks: 1, smooth_density, options },
+            work,
+            told,
+        )?;
+        self.density = made.density;
+        self.is_boundary = made.is_boundary;
+        self.dist_filament = made.dist_filament;
+        self.dist_node = made.dist_node;
+        self.skeleton = made.skeleton;
         Ok(())
     }
-}
-
-/// Values in the order of rows again; a row that has none gets another.
-fn back<T: Copy>(order: &[u32], values: impl Iterator<Item = T>, none: T) -> Vec<T> {
-    let mut made = vec![none; order.len()];
-    for (row, value) in order.iter().zip(values) {
-        made.get_mut(*row as usize).into_iter().for_each(|slot| *slot = value);
-    }
-    made
 }
 
 /// Where random points are thrown.
