@@ -4,6 +4,7 @@ use super::groups;
 use super::stage;
 use crate::context::Context;
 use crate::exit::{Exit, Usage, usage};
+use crate::positions;
 use crate::printer::table;
 use crate::progress;
 use crate::rows::Output;
@@ -12,10 +13,10 @@ use anyhow::Context as _;
 use bifrost_science::cosmology::Cosmology;
 use bifrost_science::skeleton::Kind;
 use bifrost_stages::groups as friends;
-use bifrost_stages::survey::Cap;
+use bifrost_stages::survey::{Cap, Population, Randoms};
 use bifrost_stages::web::{self, Settings, Web, export};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
 /// Arguments of `bifrost web`.
@@ -25,7 +26,8 @@ pub struct Args {
     options: Options,
     #[command(flatten)]
     groups: groups::Options,
-    /// Write filaments (NDskl, VTK, Parquet) and a wedge drawn as SVG here, a file each for a tracer and cap
+    /// Write filaments (NDskl, VTK, Parquet), the mask (MOC) and a wedge drawn as SVG here, a file each for a
+    /// tracer and cap
     #[arg(short, long, value_name = "DIR")]
     output: Option<PathBuf>,
     #[command(flatten)]
@@ -53,9 +55,39 @@ pub struct Options {
     /// Seed of the random points [default: 1]
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
+    /// A catalogue of random points that follow the survey (FITS, Parquet, CSV; ra, dec, and z where it has
+    /// one), to be drawn from for the classes; may be given several times [default: points thrown into the mask]
+    #[arg(long, value_name = "FILE")]
+    randoms: Option<Vec<PathBuf>>,
+    /// Only galaxies brighter than this in the r band (absolute, AB) count as neighbours for sigma_5, out to
+    /// where the survey would lose them [default: all count]
+    #[arg(long, value_name = "MAG", allow_negative_numbers = true)]
+    brighter_than: Option<f64>,
+    /// Magnitude in the r band (apparent, AB) to which the survey observes [default: 19.5]
+    #[arg(long, value_name = "MAG")]
+    faintest: Option<f64>,
+    /// K correction a unit of redshift, magnitudes [default: 1]
+    #[arg(long, value_name = "MAG", allow_negative_numbers = true)]
+    k_correction: Option<f64>,
 }
 
 impl Options {
+    fn neighbours(&self, those: &Self) -> Option<Population> {
+        let brighter_than = self.brighter_than.or(those.brighter_than)?;
+        let faintest = self.faintest.or(those.faintest).unwrap_or(19.5);
+        let k_correction = self.k_correction.or(those.k_correction).unwrap_or(1.0);
+        Some(Population { brighter_than, faintest, k_correction })
+    }
+
+    fn randoms(&self, those: &Self) -> anyhow::Result<Option<Randoms>> {
+        let Some(paths) = self.randoms.as_ref().or(those.randoms.as_ref()) else { return Ok(None) };
+        let mut randoms = Randoms::default();
+        for path in paths {
+            positions::read_randoms(path, &mut randoms)?;
+        }
+        Ok(Some(randoms))
+    }
+
     fn settings(&self, those: &Self, groups: friends::Settings) -> Result<Settings, Usage> {
         let usual = Settings::default();
         let settings = Settings {
@@ -69,6 +101,7 @@ impl Options {
                 .unwrap_or(usual.smooth_filaments),
             realisations: self.realisations.or(those.realisations).unwrap_or(usual.realisations),
             seed: self.seed.or(those.seed).unwrap_or(usual.seed),
+            neighbours: self.neighbours(those),
             ..usual
         };
         match settings.sigmas {
@@ -100,12 +133,14 @@ struct Told {
 
 /// Runs the command.
 pub fn run(ctx: &Context, args: &Args) -> anyhow::Result<Exit> {
-    let (tracers, groups) = args.groups.or(&ctx.settings.groups).settings()?;
+    let galaxies = args.groups.or(&ctx.settings.groups);
+    let (tracers, groups) = galaxies.settings()?;
     let settings = args.options.settings(&ctx.settings.web, groups)?;
+    let randoms = args.options.randoms(&ctx.settings.web)?;
     let cosmology = Cosmology::desi();
     let (lake, registry) = (ctx.lake()?, ctx.registry()?);
     ctx.block_on(super::run::sync_lake(ctx, &registry, &lake))?;
-    let pieces = survey::pieces(ctx, &registry, &tracers)?;
+    let pieces = survey::pieces(ctx, &registry, &tracers, galaxies.mask())?;
     if pieces.is_empty() {
         ctx.printer.note("no galaxy of any tracer is there");
         return Ok(Exit::NothingMatched);
@@ -115,12 +150,20 @@ pub fn run(ctx: &Context, args: &Args) -> anyhow::Result<Exit> {
     for piece in &pieces {
         let told =
             |step: &'static str| bar.set_message(format!("{} {}: {step}", piece.tracer, piece.cap));
-        webs.push(web::find(&piece.sample, &cosmology, &settings, &told)?);
+        let Piece { sample, mask, .. } = piece;
+        let web = web::find(sample, mask, randoms.as_ref(), &cosmology, &settings, &told);
+        webs.push(web.map_err(refused)?);
         bar.inc(1);
     }
     bar.finish_and_clear();
     let samples: Vec<Value> = pieces.iter().map(Piece::about).collect();
-    let configuration = survey::configuration(&settings, &tracers, &cosmology, &samples);
+    let mut configuration = survey::configuration(&settings, &tracers, &cosmology, &samples);
+    if let (Some(said), Some(randoms)) = (configuration.as_object_mut(), &randoms) {
+        said.insert(
+            "randoms".to_owned(),
+            json!({"count": randoms.len(), "digest": randoms.digest()}),
+        );
+    }
     let found: Vec<_> = pieces.iter().map(|piece| &piece.sample).zip(&webs).collect();
     let made = stage::run::make(ctx, &args.which, &web::stage(configuration, &found)?)?;
     let mut told = Vec::new();
@@ -135,7 +178,15 @@ pub fn run(ctx: &Context, args: &Args) -> anyhow::Result<Exit> {
     made.exit
 }
 
-/// The skeleton in every form, and the wedge.
+/// Random points that are too few are the question's fault.
+fn refused(error: web::Error) -> anyhow::Error {
+    match error {
+        web::Error::Randoms(error) => usage(error).into(),
+        error => error.into(),
+    }
+}
+
+/// The skeleton in every form, the mask, and the wedge.
 fn write(folder: &Path, piece: &Piece, web: &Web) -> anyhow::Result<Vec<PathBuf>> {
     std::fs::create_dir_all(folder)
         .with_context(|| format!("failed to make the folder {}", folder.display()))?;
@@ -154,6 +205,7 @@ fn write(folder: &Path, piece: &Piece, web: &Web) -> anyhow::Result<Vec<PathBuf>
         export::write(form, &web.skeleton, &web.positions, &mut bytes)?;
         put(form.suffix(), &bytes)?;
     }
+    put("moc.txt", format!("{}\n", piece.mask.moc()).as_bytes())?;
     put("segments.parquet", &export::parquet(&web.skeleton)?)?;
     put("svg", web::wedge(&name, &piece.sample, web)?.as_bytes())?;
     Ok(files)

@@ -22,7 +22,8 @@ pub use columns::{about, stage};
 pub use figure::wedge;
 
 use crate::groups::{self, Found};
-use crate::survey::{Mask, Sample};
+use crate::survey::randoms::{self, Pool};
+use crate::survey::{Mask, Population, Randoms, Sample};
 use bifrost_science::astra::{self, Space, Web as Class, classify};
 use bifrost_science::cosmology::{Cosmology, direction};
 use bifrost_science::curve::morton;
@@ -30,7 +31,7 @@ use bifrost_science::delaunay::{self, Delaunay};
 use bifrost_science::distance::{self, Segments};
 use bifrost_science::dtfe::{self, Density};
 use bifrost_science::groups::compress;
-use bifrost_science::neighbours::{self, Edge, Galaxies, Recipe, dist_5nn, sigma_5};
+use bifrost_science::neighbours::{self, Edge, Galaxies, Recipe, Sigma, dist_5nn, sigma_5};
 use bifrost_science::skeleton::{self, Kind, Options, Skeleton, Threshold};
 use bifrost_science::star::{self, Stars};
 use rand::{Rng, RngExt, SeedableRng};
@@ -59,6 +60,8 @@ pub struct Settings {
     pub realisations: u32,
     /// Seed of the random points.
     pub seed: u64,
+    /// Which galaxies count as neighbours for surface densities; without it all.
+    pub neighbours: Option<Population>,
 }
 
 impl Default for Settings {
@@ -71,6 +74,7 @@ impl Default for Settings {
             smooth_filaments: 1,
             realisations: 100,
             seed: 1,
+            neighbours: None,
         }
     }
 }
@@ -97,6 +101,8 @@ pub enum Error {
     Neighbours(#[from] neighbours::Error),
     #[error(transparent)]
     Class(#[from] astra::Error),
+    #[error(transparent)]
+    Randoms(#[from] randoms::Error),
 }
 
 /// The web of a sample; arrays have an entry a galaxy, NaN where a quantity is not known.
@@ -124,18 +130,21 @@ pub struct Web {
     pub skeleton: Skeleton,
 }
 
-/// Makes the web of one tracer in one cap; `told` hears which step begins.
+/// Makes the web of one tracer in one cap, which was looked for in all of the mask; `told` hears which
+/// step begins. Without a catalogue of random points, some are thrown into the mask.
 ///
 /// # Errors
 /// [`Error`]; a sample of a few galaxies has a web in which nothing is known.
 pub fn find(
     sample: &Sample,
+    mask: &Mask,
+    randoms: Option<&Randoms>,
     cosmology: &Cosmology,
     settings: &Settings,
     told: &dyn Fn(&'static str),
 ) -> Result<Web, Error> {
     told("groups");
-    let found = groups::find(sample, cosmology, &settings.groups)?;
+    let found = groups::find(sample, mask, cosmology, &settings.groups)?;
     let positions = positions(sample, cosmology, &found, settings.compressed_from)?;
     let count = sample.len();
     let mut web = Web {
@@ -147,21 +156,11 @@ pub fn find(
         ..Web::default()
     };
     told("neighbours");
-    let mask = Mask::of(sample);
-    let edges = mask.edges();
-    let places: Vec<(f64, f64)> =
-        sample.ra.iter().copied().zip(sample.dec.iter().copied()).collect();
-    let angle: Vec<f64> = places.par_iter().map(|(ra, dec)| edges.angle(*ra, *dec)).collect();
     web.dist_5nn = dist_5nn(&positions)?;
-    // every galaxy counts as a neighbour of the others
-    let galaxies = Galaxies {
-        ra_deg: &sample.ra,
-        dec_deg: &sample.dec,
-        z: &sample.z,
-        is_tracer: &vec![true; count],
-        completeness: &[settings.groups.completeness],
-    };
-    let sigma = sigma_5(cosmology, galaxies, Edge::Angle(&angle), Recipe::default())?;
+    let edges = mask.edges();
+    let places = sample.ra.par_iter().zip(&sample.dec);
+    let angle: Vec<f64> = places.map(|(ra, dec)| edges.angle(*ra, *dec)).collect();
+    let sigma = surface_density(sample, mask, &angle, cosmology, settings)?;
     (web.sigma_5, web.sigma_5_error) = (sigma.sigma_5, sigma.error);
     if count >= LEAST {
         told("tessellation");
@@ -174,12 +173,48 @@ pub fn find(
             .map(|((d, angle), near)| d * angle >= *near);
         web.is_boundary.iter_mut().zip(far).for_each(|(is, far)| *is |= !far);
         told("classes");
-        let cast = Cast { mask: &mask, distance: &distance, smoothing: settings.groups.smoothing };
+        let ends =
+            sample.z.iter().fold([f64::MAX, 0.0], |[low, high], z| [z.min(low), z.max(high)]);
+        let pool = randoms.map(|randoms| randoms.pool(mask, ends, count, cosmology)).transpose()?;
+        let smoothing = settings.groups.smoothing;
+        let cast = Cast { mask, pool: pool.as_ref(), distance: &distance, smoothing };
         let randoms = |realisation, count| cast.points(settings.seed, realisation, count);
         web.class = classify(&positions, Space::Open, settings.realisations, randoms)?;
     }
     web.positions = positions;
     Ok(web)
+}
+
+/// Surface densities, of the part of each circle that lies in the mask.
+fn surface_density(
+    sample: &Sample,
+    mask: &Mask,
+    angle: &[f64],
+    cosmology: &Cosmology,
+    settings: &Settings,
+) -> Result<Sigma, Error> {
+    let usable = |row: usize, radius: f64| {
+        let place = sample.ra.get(row).zip(sample.dec.get(row)).zip(angle.get(row));
+        match place {
+            Some((_, angle)) if radius <= *angle => 1.0,
+            Some(((ra, dec), _)) => mask.part_of_circle(*ra, *dec, radius),
+            None => 0.0,
+        }
+    };
+    let (mut recipe, mut is_tracer) = (Recipe::default(), vec![true; sample.len()]);
+    if let Some(population) = &settings.neighbours {
+        let nearest = sample.z.iter().copied().fold(f64::INFINITY, f64::min);
+        recipe.z = [nearest, population.depth(cosmology)];
+        is_tracer = population.of(sample, cosmology);
+    }
+    let galaxies = Galaxies {
+        ra_deg: &sample.ra,
+        dec_deg: &sample.dec,
+        z: &sample.z,
+        is_tracer: &is_tracer,
+        completeness: &[settings.groups.completeness],
+    };
+    Ok(sigma_5(cosmology, galaxies, Edge::Usable(&usable), recipe)?)
 }
 
 fn positions(
@@ -272,13 +307,16 @@ fn back<T: Copy>(order: &[u32], values: impl Iterator<Item = T>, none: T) -> Vec
 /// Where random points are thrown.
 struct Cast<'a> {
     mask: &'a Mask,
+    /// Points to draw from in place of the mask.
+    pool: Option<&'a Pool>,
     distance: &'a [f64],
     smoothing: f64,
 }
 
 impl Cast<'_> {
-    /// Points that follow the mask on the sky and the sample's smoothed distances: a distance is that of
-    /// any galaxy, moved by a Gaussian, and stays within the sample's ends by mirroring.
+    /// Points that follow the survey on the sky, and where they have no distances of their own the sample's
+    /// smoothed ones: a distance is that of any galaxy, moved by a Gaussian, and stays within the sample's
+    /// ends by mirroring.
     fn points(&self, seed: u64, realisation: u32, count: usize) -> Vec<[f64; 3]> {
         let mut dice = ChaCha8Rng::seed_from_u64(seed);
         dice.set_stream(u64::from(realisation) + 1);
@@ -286,16 +324,28 @@ impl Cast<'_> {
             .distance
             .iter()
             .fold([f64::MAX, 0.0], |[low, high]: [f64; 2], d| [low.min(*d), high.max(*d)]);
-        (0..count).filter_map(|_| self.point(ends, &mut dice)).collect()
+        let mut points = match self.pool {
+            Some(pool) => pool.draw(count, &mut dice),
+            None => (0..count)
+                .filter_map(|_| self.mask.random(&mut dice))
+                .map(|(ra, dec)| direction(ra, dec))
+                .collect(),
+        };
+        if self.pool.is_none_or(|pool| !pool.has_distances) {
+            for point in &mut points {
+                let distance = self.depth(ends, &mut dice);
+                *point = point.map(|x| x * distance);
+            }
+        }
+        points
     }
 
-    fn point(&self, [low, high]: [f64; 2], dice: &mut impl Rng) -> Option<[f64; 3]> {
-        let (ra, dec) = self.mask.random(dice)?;
-        let of = self.distance.get(dice.random_range(0..self.distance.len().max(1)))?;
+    fn depth(&self, [low, high]: [f64; 2], dice: &mut impl Rng) -> f64 {
+        let row = dice.random_range(0..self.distance.len().max(1));
+        let of = self.distance.get(row).copied().unwrap_or(low);
         let moved = of + self.smoothing * dice.sample::<f64, _>(StandardNormal);
         let depth = high - low;
         let folded = if depth > 0.0 { (moved - low).rem_euclid(2.0 * depth) } else { 0.0 };
-        let distance = low + folded.min(2.0 * depth - folded);
-        Some(direction(ra, dec).map(|x| x * distance))
+        low + folded.min(2.0 * depth - folded)
     }
 }
