@@ -17,6 +17,7 @@ mod lakes;
 mod life;
 pub(crate) mod memory;
 mod migrate;
+pub mod parts;
 pub(crate) mod promoted;
 pub(crate) mod resolve;
 mod rows;
