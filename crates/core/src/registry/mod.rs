@@ -24,8 +24,9 @@ mod rows;
 mod snapshots;
 pub(crate) mod spectra;
 pub mod stages;
-pub(crate) mod tables;
 #[doc(hidden)]
+pub mod status;
+pub(crate) mod tables;
 pub mod template;
 pub(crate) mod time;
 mod verify;
