@@ -1,20 +1,24 @@
-//! The cosmic web of clustered points, step by step: how long each takes, and how much memory all of it.
+//! The cosmic web of clustered points: how long each step takes, and how much memory all of it.
 //!
-//! `web COUNT [SIGMAS]`: how many points are drawn, half of them in haloes of a hierarchy of clusters, half
-//! anywhere in a cube, from one seed.
-//! Prints a line a step with its seconds, then the numbers of cells, filaments and segments, and the peak
-//! memory (kB).
+//! `web COUNT [--sigmas N] [--memory BYTES | --blocks N] [--folder DIR] [--classes N]`: how many points are
+//! drawn, half of them in haloes of a hierarchy of clusters, half anywhere in a cube, from one seed; in how
+//! many blocks the web is made, or within how much memory; where the outputs of parts are kept (without it, in
+//! memory), from which a run that was ended goes on; and how many sets of random points classes are made with.
+//!
+//! Prints a line a step with its seconds, then the numbers of cells, filaments and segments, a digest of all
+//! that was made, and the peak memory (kB).
 
-use bifrost_science::curve::morton;
-use bifrost_science::delaunay::Delaunay;
-use bifrost_science::distance::Segments;
-use bifrost_science::dtfe::{self, Density};
-use bifrost_science::skeleton::{Options, Skeleton, Threshold};
-use bifrost_science::star::Stars;
+use bifrost_science::astra::Uniform;
+use bifrost_science::skeleton::{Options, Threshold};
+use bifrost_science::web::{Realisations, Settings, Web, blocks, classify, find};
+use bifrost_science::work::{Failure, Make, Memory, Work};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use std::cell::Cell;
 use std::error::Error;
+use std::hash::{DefaultHasher, Hasher};
 use std::io::Write;
+use std::path::PathBuf;
 use std::time::Instant;
 
 /// Points of a halo, on average.
@@ -22,39 +26,45 @@ const OF_A_HALO: usize = 40;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let words: Vec<String> = std::env::args().skip(1).collect();
-    let (Some(count), sigmas) = (words.first(), words.get(1)) else {
-        return Err("web COUNT [SIGMAS]".into());
+    let of = |name: &str| {
+        let place = words.iter().position(|word| word == name);
+        place.and_then(|at| words.get(at + 1)).map(String::as_str)
     };
-    let points = drawn(count.parse()?);
-    let sigmas = sigmas.map_or(Ok(3.0), |sigmas| sigmas.parse())?;
-    let mut out = std::io::stdout().lock();
-    let mut began = Instant::now();
-    let mut step = |what: &str| {
-        let took = began.elapsed().as_secs_f64();
-        began = Instant::now();
-        writeln!(out, "{what} {took:.3}")
+    let count: usize = words.first().ok_or("web COUNT …")?.parse()?;
+    let blocks = match (of("--memory"), of("--blocks")) {
+        (Some(bytes), _) => blocks(count, bytes.parse()?).ok_or("that is too little memory")?,
+        (None, blocks) => blocks.map_or(Ok(1), str::parse)?,
     };
-    let points: Vec<[f64; 3]> =
-        morton(&points).into_iter().map(|row| points[row as usize]).collect();
-    step("sorting")?;
-    let made = Delaunay::new(&points)?;
-    step("tessellation")?;
-    let stars = Stars::new(made.mesh())?;
-    let mut density = Density::new(&stars, 1.0, 0)?;
-    density.values = dtfe::smooth(&stars, &density.values)?;
-    step("density")?;
-    let options = Options { threshold: Threshold::Sigma(sigmas), ..Options::default() };
-    let skeleton = Skeleton::new(&stars, &density, &options)?;
-    step("skeleton")?;
-    let segments = skeleton.segments();
-    let near = Segments::new(&segments)?.nearest_of(&points);
-    step("distances")?;
-    let mean: f64 =
-        near.iter().flatten().map(|near| near.distance).sum::<f64>() / near.len() as f64;
+    let threshold = Threshold::Sigma(of("--sigmas").map_or(Ok(3.0), str::parse)?);
+    let work: Box<dyn Work> = match of("--folder") {
+        Some(folder) => Box::new(Folder::new(folder.into())?),
+        None => Box::<Memory>::default(),
+    };
+    let points = drawn(count);
+    let clock = Clock(Cell::new((Instant::now(), "")));
+    let options = Options { threshold, ..Options::default() };
+    let settings = Settings { blocks, options, ..Settings::default() };
+    let web = find(&points, &settings, &*work, &|step| clock.begin(step))?;
+    clock.begin("classes");
+    let mut digest = DefaultHasher::new();
+    digest_of(&web, &mut digest);
+    if let Some(count) = of("--classes") {
+        let side = side(points.len());
+        let volume = Uniform { low: [0.0; 3], high: [side; 3], seed: 1 };
+        let realisations = Realisations { count: count.parse()?, blocks };
+        let draw = |realisation, count| volume.points(realisation, count);
+        for web in classify(&points, realisations, &*work, &draw)? {
+            web.counts.iter().for_each(|count| digest.write_u32(*count));
+        }
+    }
+    clock.begin("");
+    let near = web.dist_filament.iter().filter(|distance| !distance.is_nan());
+    let mean: f64 = near.sum::<f64>() / points.len() as f64;
     let mut out = std::io::stdout().lock();
-    let (cells, filaments) = (made.mesh().cells.len(), skeleton.filaments.len());
-    writeln!(out, "points {}\ncells {cells}\nfilaments {filaments}", points.len())?;
-    writeln!(out, "segments {}\nmean_distance {mean}", segments.len())?;
+    writeln!(out, "points {}\nblocks {blocks}\ncells {}", points.len(), web.cells)?;
+    writeln!(out, "filaments {}", web.skeleton.filaments.len())?;
+    writeln!(out, "segments {}\nmean_distance {mean}", web.skeleton.segments().len())?;
+    writeln!(out, "digest {:016x}", digest.finish())?;
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     if let Some(peak) = status.lines().find_map(|line| line.strip_prefix("VmHWM:")) {
         writeln!(out, "memory {}", peak.trim().trim_end_matches(" kB"))?;
@@ -62,11 +72,73 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
+/// Says how long each step took when the next begins.
+struct Clock(Cell<(Instant, &'static str)>);
+
+impl Clock {
+    fn begin(&self, step: &'static str) {
+        let (began, before) = self.0.replace((Instant::now(), step));
+        if !before.is_empty() {
+            let said = writeln!(std::io::stdout(), "{before} {:.3}", began.elapsed().as_secs_f64());
+            drop(said);
+        }
+    }
+}
+
+/// Outputs as files in a folder.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(folder: PathBuf) -> std::io::Result<Self> {
+        std::fs::create_dir_all(&folder)?;
+        Ok(Self(folder))
+    }
+
+    fn path(&self, step: &str, part: usize) -> PathBuf {
+        self.0.join(format!("{}.{part}", step.replace(' ', "_")))
+    }
+}
+
+impl Work for Folder {
+    fn each(&self, step: &str, parts: usize, make: Make<'_>) -> Result<(), Failure> {
+        for part in 0..parts {
+            let path = self.path(step, part);
+            if !path.exists() {
+                let partial = path.with_extension("partial");
+                std::fs::write(&partial, make(part)?)?;
+                // whoever looks sees all of it or nothing
+                std::fs::rename(partial, path)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn read(&self, step: &str, part: usize) -> Result<Vec<u8>, Failure> {
+        Ok(std::fs::read(self.path(step, part))?)
+    }
+}
+
+/// All bits of a web.
+fn digest_of(web: &Web, digest: &mut DefaultHasher) {
+    for values in [&web.density, &web.dist_filament, &web.dist_node] {
+        values.iter().for_each(|value| digest.write_u64(value.to_bits()));
+    }
+    web.is_boundary.iter().for_each(|is| digest.write_u8(u8::from(*is)));
+    let skeleton = &web.skeleton;
+    skeleton.points.iter().flatten().for_each(|x| digest.write_u64(x.to_bits()));
+    skeleton.vertices.iter().for_each(|vertex| digest.write_u32(*vertex));
+    digest.write(format!("{:?}{:?}", skeleton.nodes, skeleton.filaments).as_bytes());
+}
+
+/// 20 points a cubic unit of 10 Mpc, whatever their number.
+fn side(count: usize) -> f64 {
+    (count as f64 / 0.02).cbrt()
+}
+
 /// Points of which half are in haloes: clusters of clusters, each a Gaussian.
 fn drawn(count: usize) -> Vec<[f64; 3]> {
     let mut dice = ChaCha8Rng::seed_from_u64(20);
-    // 20 points a cubic unit of 10 Mpc, whatever their number
-    let side = (count as f64 / 0.02).cbrt();
+    let side = side(count);
     let groups = (count / (2 * OF_A_HALO * 10)).max(1);
     let centres: Vec<[f64; 3]> =
         (0..groups).map(|_| [0; 3].map(|_| dice.random_range(0.0..side))).collect();

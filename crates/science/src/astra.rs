@@ -25,7 +25,8 @@ mod periodic;
 #[cfg(test)]
 mod tests;
 
-use crate::delaunay::{self, Delaunay};
+use crate::boxes::Boxes;
+use crate::delaunay::{self, Block, Delaunay, Place};
 use rayon::prelude::*;
 
 /// Greatest contrast of voids, sheets and filaments.
@@ -83,6 +84,12 @@ pub struct Web {
 }
 
 impl Web {
+    pub(crate) fn count(&mut self, class: Option<Class>) {
+        if let Some(class) = class {
+            self.counts[class as usize] += 1;
+        }
+    }
+
     /// The probability of each class; none, if the galaxy was in no mesh.
     #[must_use]
     pub fn probabilities(&self) -> Option<[f64; 4]> {
@@ -133,37 +140,61 @@ pub fn classify(
         }
         let points = [galaxies, &drawn].concat();
         let contrasts = match space {
-            Space::Open => {
-                let made = Delaunay::new(&points)?;
-                let mut contrasts = contrasts(made.mesh().cells, galaxies.len(), |vertex| vertex);
-                for [point, of] in made.duplicates() {
-                    if let Some(contrast) = contrasts.get(*of as usize).copied()
-                        && let Some(own) = contrasts.get_mut(*point as usize)
-                    {
-                        *own = contrast;
-                    }
-                }
-                contrasts
-            }
+            Space::Open => open(&points, galaxies.len())?,
             Space::Periodic { low, high } => {
                 periodic::contrasts(&points, galaxies.len(), low, high)?
             }
         };
         for (web, contrast) in webs.iter_mut().zip(contrasts) {
-            if let Some(contrast) = contrast {
-                web.counts[Class::of(contrast) as usize] += 1;
-            }
+            web.count(contrast.map(Class::of));
         }
     }
     Ok(webs)
 }
 
-/// The contrast of each of the first `galaxies` vertices; none for those in no cell. A vertex that is an
-/// image of a point counts as `point` says.
+/// The contrasts of the first `galaxies` of points.
+pub(crate) fn open(points: &[[f64; 3]], galaxies: usize) -> Result<Vec<Option<f64>>, Error> {
+    let made = Delaunay::new(points)?;
+    let is_galaxy = |vertex: u32| (vertex as usize) < galaxies;
+    let mut contrasts = contrasts(made.mesh().cells, galaxies, is_galaxy);
+    copy(&mut contrasts, made.duplicates());
+    Ok(contrasts)
+}
+
+/// Gives points what the one has in whose place they are.
+pub(crate) fn copy<T: Copy>(values: &mut [T], duplicates: &[[u32; 2]]) {
+    for [point, of] in duplicates {
+        if let Some(value) = values.get(*of as usize).copied()
+            && let Some(own) = values.get_mut(*point as usize)
+        {
+            *own = value;
+        }
+    }
+}
+
+/// The classes of the galaxies in a block of all points, which are in `boxes` and have the numbers `ids`,
+/// those of galaxies below `galaxies`. What it says of other blocks' galaxies means nothing.
+pub(crate) fn within(
+    boxes: &Boxes<'_>,
+    ids: &[u32],
+    place: Place,
+    galaxies: usize,
+) -> Result<Vec<Option<Class>>, Error> {
+    let part = Block::cells(boxes, ids, place)?;
+    let is_galaxy = |vertex: u32| (part.ids[vertex as usize] as usize) < galaxies;
+    let first = part.ids.partition_point(|id| (*id as usize) < galaxies);
+    let mut all = vec![None; galaxies];
+    let near = contrasts(&part.cells, first, is_galaxy);
+    part.ids.iter().zip(near).for_each(|(id, near)| all[*id as usize] = near.map(Class::of));
+    copy(&mut all, &part.duplicates);
+    Ok(all)
+}
+
+/// The contrast of each of the first vertices, so many as there are `galaxies`; none for those in no cell.
 fn contrasts(
     cells: &[[u32; 4]],
     galaxies: usize,
-    point: impl Fn(u32) -> u32 + Sync,
+    is_galaxy: impl Fn(u32) -> bool + Sync,
 ) -> Vec<Option<f64>> {
     // the cells of galaxy k: from ends[k] to ends[k + 1]
     let own = || cells.iter().enumerate().flat_map(|(id, cell)| cell.iter().map(move |v| (id, *v)));
@@ -186,8 +217,8 @@ fn contrasts(
         neighbours.extend(cells.flatten().filter(|vertex| *vertex as usize != galaxy));
         neighbours.sort_unstable();
         neighbours.dedup();
-        let is_galaxy = |vertex: &&u32| (point(**vertex) as usize) < galaxies;
-        let (all, near) = (neighbours.len() as f64, neighbours.iter().filter(is_galaxy).count());
+        let near = neighbours.iter().filter(|vertex| is_galaxy(**vertex)).count();
+        let all = neighbours.len() as f64;
         (all > 0.0).then(|| (2.0 * near as f64 - all) / all)
     };
     (0..galaxies).into_par_iter().map_init(Vec::new, contrast).collect()

@@ -131,7 +131,7 @@ impl<'a> Delaunay<'a> {
     }
 }
 
-fn check(points: &[Point]) -> Result<(), Error> {
+pub(crate) fn check(points: &[Point]) -> Result<(), Error> {
     if points.len() > store::MOST_POINTS {
         return Err(Error::TooMany(points.len()));
     }

@@ -13,7 +13,7 @@
 //! larger mesh is there, if its vertices are numbered in the same order: a volume is computed of vertices
 //! sorted by number, and volumes are added as integers. With the stars of some
 //! vertices alone ([`Stars::some`]) the values of others are 0, and flags are complete only together with
-//! those of the other parts: a vertex is flagged if it is in any part.
+//! those of the other parts: a vertex is flagged if it is in any part, or in no part's stars.
 
 use crate::mesh::{Mesh, NONE};
 use crate::star::{Error as MeshError, OTHERS, Stars};
@@ -59,6 +59,9 @@ impl Density {
     /// all flat.
     pub fn new(stars: &Stars, mass: f64, passes: usize) -> Result<Self, Error> {
         let mut made = Self::within(stars, extent(stars.mesh().vertices)?, mass)?;
+        for (vertex, flag) in (0..).zip(&mut made.boundary) {
+            *flag |= !stars.is_used(vertex);
+        }
         for _ in 0..passes {
             made.values = smooth(stars, &made.values)?;
         }
@@ -104,9 +107,8 @@ impl Density {
             is_known.then_some(density).ok_or(Error::Flat(vertex as usize))
         });
         let values = known.collect::<Result<_, _>>()?;
-        let boundary = (0..).zip(places);
-        let boundary = boundary.map(|(v, place)| place.into_inner() != 0 || !stars.is_used(v));
-        Ok(Self { values, boundary: boundary.collect() })
+        let boundary = places.into_iter().map(|place| place.into_inner() != 0).collect();
+        Ok(Self { values, boundary })
     }
 }
 

@@ -20,9 +20,14 @@
 //! distance from points to the nearest of many segments
 //! skeleton filaments: lines along ridges of density, from passes to peaks
 //! morse    critical cells of values on a mesh, paths between them, persistence pairs
+//! patch    the part of a mesh around the vertices of one block
+//! tiles    points shared among blocks of space
+//! work     work done in parts, whose outputs are kept
+//! web      density, filaments, distances and classes of points, block by block under a memory ceiling
 //! ```
 
 pub mod astra;
+mod boxes;
 pub mod coadd;
 pub mod cosmology;
 pub mod curve;
@@ -38,6 +43,10 @@ pub mod mesh;
 pub mod morse;
 pub mod neighbours;
 pub mod nz;
+pub mod patch;
 pub mod skeleton;
 pub mod star;
+pub mod tiles;
 pub mod tokens;
+pub mod web;
+pub mod work;

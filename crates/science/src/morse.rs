@@ -6,8 +6,8 @@
 //! lower     the lower star of a vertex, matched (Robins, Wood & Sheppard 2011)
 //! block     a part of a mesh, its gradient, and the paths inside of it
 //! chain     boundaries of critical triangles in a block
-//! split     a mesh cut into parts
-//! complex   critical cells of all blocks, and paths across blocks
+//! found     what a block's gradient has that others need
+//! complex   critical cells of all blocks, gathered, and paths across blocks
 //! pairs     persistence pairs (as Discrete Morse Sandwich: Guillou, Vidal & Tierny 2023, IEEE TVCG 30)
 //! ```
 //!
@@ -19,26 +19,28 @@
 //! filtration of the mesh (for a ball: one vertex stays unpaired). A path of cells that leaves through the
 //! boundary ends *outside*, which counts as a cell that comes after all others and is never paired.
 //!
-//! **Parts.** What a [`Block`] makes of its vertices needs nothing but their stars. Blocks exchange where
-//! paths leave them; critical cells of all blocks are gathered, and paired in one place, because
-//! persistence is not local. All identities are ranks in the global order, so that the answer has the
-//! same bits however the mesh was cut.
+//! **Parts.** What a [`Block`] makes of its vertices needs nothing but their stars. What it [`Found`] is
+//! gathered: critical cells, where vertices lead, and where paths go on that enter it from other blocks. That
+//! is paired in one place, because persistence is not local; blocks are asked again only for boundaries of
+//! the triangles that then are left ([`Pairing`]). So one block at a time has to be in memory. All identities
+//! are ranks in the global order, so that the answer has the same bits however the mesh was cut.
 
 mod block;
 mod chain;
 mod complex;
+mod found;
 mod lower;
 mod order;
 mod pairs;
-mod split;
 #[cfg(test)]
 pub(crate) mod tests;
 
 pub use block::Block;
-pub use complex::{Complex, Edge, Triangle};
+pub(crate) use block::Gradient;
+pub use complex::{Complex, Edge, Gathering, Triangle};
+pub use found::Found;
 pub use order::Order;
-pub use pairs::Pairs;
-pub use split::{Part, split};
+pub use pairs::{Answer, Pairing, Pairs};
 
 /// Why there is no gradient.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -57,7 +59,10 @@ pub enum Error {
     /// A value that cannot be ordered.
     #[error("the value of vertex {0} is not a number")]
     NotANumber(usize),
-    /// A block that none of the given ones is.
-    #[error("vertices belong to block {0}, of which nothing is known")]
+    /// A block with ranks that its mesh does not have.
+    #[error("block {0} is of another mesh")]
     Block(usize),
+    /// A path that no block says the end of.
+    #[error("blocks are not of one mesh: a path leads from one to nowhere")]
+    Path,
 }

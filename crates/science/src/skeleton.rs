@@ -33,8 +33,10 @@ pub use threshold::Threshold;
 
 use crate::dtfe::{self, Density};
 use crate::morse::{self, Block, Complex, Order, Pairs};
+use crate::patch::Patch;
 use crate::star::Stars;
 use forest::Forest;
+use rayon::prelude::*;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
@@ -150,32 +152,32 @@ pub struct Field<'a> {
     pub order: &'a Order,
 }
 
-impl Skeleton {
-    /// The skeleton of density on a whole mesh.
-    ///
-    /// # Errors
-    /// A mesh that is no manifold; densities that are not one for each vertex, finite, and from 0 up; a
-    /// threshold that is none.
-    pub fn new(stars: &Stars, density: &Density, options: &Options) -> Result<Self, Error> {
-        options.threshold.ratios()?;
-        check(&density.values)?;
-        let order = Order::descending(&density.values)?;
-        let block = Block::whole(stars, &order)?;
-        let complex = Complex::new(vec![block])?;
-        let pairs = complex.pairs()?;
-        let field = Field { positions: stars.mesh().vertices, density, order: &order };
-        Self::trace(&complex, &pairs, field, options)
-    }
+/// A skeleton but for how filaments stand out, which blocks are asked for.
+#[derive(Debug)]
+pub struct Tracing<'a> {
+    field: Field<'a>,
+    options: Options,
+    critical: Rated,
+    forest: Forest,
+    ratios: [f64; 3],
+    /// Where each line's vertices begin among those of all lines.
+    begins: Vec<u32>,
+}
 
-    /// The skeleton of critical cells and pairs on the descending order of densities: of the same pairs for
-    /// another threshold, or of a mesh in several blocks.
+/// How vertices of lines stand out: the place of each among those of all lines, and its density over that
+/// of its surroundings.
+pub type Contrast = (u32, f64);
+
+impl<'a> Tracing<'a> {
+    /// Finds the lines of critical cells and pairs on the descending order of densities.
     ///
     /// # Errors
-    /// As [`Self::new`].
-    pub fn trace(
+    /// Densities that are not one for each vertex, finite, and from 0 up; a threshold that is none; what is
+    /// not of one mesh.
+    pub fn new(
         complex: &Complex,
         pairs: &Pairs,
-        field: Field,
+        field: Field<'a>,
         options: &Options,
     ) -> Result<Self, Error> {
         let ratios = options.threshold.ratios()?;
@@ -188,20 +190,100 @@ impl Skeleton {
                 return Err(dtfe::Error::Length { found, expected }.into());
             }
         }
-        if complex.ranks_end() > expected || !pairs.are_of(complex) {
+        if complex.ranks_end() != expected || !pairs.are_of(complex) {
             return Err(Error::Foreign);
         }
         let critical = Rated::new(complex, pairs, field);
-        let forest = Forest::new(complex, &critical, ratios)?;
-        let mut made = Self::default();
-        let numbers = made.add_nodes(&critical, &forest, field, ratios);
-        for line in &forest.lines {
-            made.add_filament(complex, line, &numbers, field, options);
+        let forest = Forest::new(complex, &critical, ratios);
+        let mut end = 0;
+        let begin = |line: &forest::Line| {
+            end += line.ranks.len() as u32;
+            end - line.ranks.len() as u32
+        };
+        let begins = forest.lines.iter().map(begin).collect();
+        Ok(Self { field, options: *options, critical, forest, ratios, begins })
+    }
+
+    /// What a block says of the vertices of lines that are its own.
+    #[must_use]
+    pub fn contrasts(&self, block: &Block<'_>) -> Vec<Contrast> {
+        let lines = self.forest.lines.par_iter().zip(&self.begins);
+        let contrasts = |(line, begin): (&forest::Line, &u32)| {
+            let mut own = line.ranks.clone();
+            own.sort_unstable();
+            let contrast = |(place, rank): (u32, &u32)| {
+                let mut around = block.around(*rank)?;
+                around.retain(|rank| own.binary_search(rank).is_err());
+                // ranks are by density, so the middle one has the median
+                let middle = around.get(around.len() / 2)?;
+                Some((place, ratio(self.density(*rank), self.density(*middle))))
+            };
+            (*begin..).zip(&line.ranks).filter_map(contrast).collect::<Vec<_>>()
+        };
+        lines.flat_map_iter(contrasts).collect()
+    }
+
+    /// The skeleton, with what all blocks say.
+    #[must_use]
+    pub fn finish(self, contrasts: impl IntoIterator<Item = Contrast>) -> Skeleton {
+        let count = self.forest.lines.iter().map(|line| line.ranks.len()).sum();
+        let mut all = vec![f64::NAN; count];
+        for (place, contrast) in contrasts {
+            all.get_mut(place as usize).into_iter().for_each(|slot| *slot = contrast);
         }
-        if !options.keep_boundary {
+        let mut made = Skeleton::default();
+        let numbers = made.add_nodes(&self.critical, &self.forest, self.field, self.ratios);
+        for (line, begin) in self.forest.lines.iter().zip(&self.begins) {
+            let begin = *begin as usize;
+            let contrasts = &mut all[begin..begin + line.ranks.len()];
+            made.add_filament(line, robustness(contrasts), &numbers, self.field, &self.options);
+        }
+        if !self.options.keep_boundary {
             made.drop_boundary();
         }
-        Ok(made)
+        made
+    }
+
+    fn density(&self, rank: u32) -> f64 {
+        self.field.density.values[self.field.order.vertices[rank as usize] as usize]
+    }
+}
+
+impl Skeleton {
+    /// The skeleton of density on a whole mesh.
+    ///
+    /// # Errors
+    /// A mesh that is no manifold; densities that are not one for each vertex, finite, and from 0 up; a
+    /// threshold that is none.
+    pub fn new(stars: &Stars, density: &Density, options: &Options) -> Result<Self, Error> {
+        options.threshold.ratios()?;
+        check(&density.values)?;
+        let patch = Patch::whole(stars.mesh());
+        let order = Order::descending(&density.values)?;
+        let (block, found) = Block::new(&patch, stars, &order)?;
+        let complex = Complex::new(order.rank.len(), [found])?;
+        let blocks = [block];
+        let pairs = complex.pairs(&blocks)?;
+        let field = Field { positions: stars.mesh().vertices, density, order: &order };
+        Self::trace(&complex, &pairs, field, options, &blocks)
+    }
+
+    /// The skeleton of critical cells and pairs on the descending order of densities, with all blocks at
+    /// hand: of the same pairs for another threshold, or of a mesh in several blocks.
+    ///
+    /// # Errors
+    /// As [`Tracing::new`].
+    pub fn trace(
+        complex: &Complex,
+        pairs: &Pairs,
+        field: Field,
+        options: &Options,
+        blocks: &[Block],
+    ) -> Result<Self, Error> {
+        let tracing = Tracing::new(complex, pairs, field, options)?;
+        let contrasts: Vec<Contrast> =
+            blocks.iter().flat_map(|block| tracing.contrasts(block)).collect();
+        Ok(tracing.finish(contrasts))
     }
 
     /// Points of a filament.
@@ -259,8 +341,8 @@ impl Skeleton {
 
     fn add_filament(
         &mut self,
-        complex: &Complex,
         line: &forest::Line,
+        robustness: f64,
         numbers: &BTreeMap<u32, u32>,
         field: Field,
         options: &Options,
@@ -281,7 +363,7 @@ impl Skeleton {
             to,
             points: begin..self.points.len(),
             persistence: line.ratio,
-            robustness: robustness(complex, &line.ranks, field),
+            robustness,
             boundary: vertices.into_iter().any(|vertex| field.density.boundary[vertex as usize]),
         });
     }
@@ -324,19 +406,12 @@ fn smooth(points: &mut [[f64; 3]]) {
     }
 }
 
-fn robustness(complex: &Complex, line: &[u32], field: Field) -> f64 {
-    let density = |rank: u32| field.density.values[field.order.vertices[rank as usize] as usize];
-    let mut own = line.to_vec();
-    own.sort_unstable();
-    let contrast = |&rank: &u32| {
-        let mut around = complex.around(rank);
-        around.retain(|rank| own.binary_search(rank).is_err());
-        // ranks are by density, so the middle one has the median
-        around.get(around.len() / 2).map(|&middle| ratio(density(rank), density(middle)))
-    };
-    let mut contrasts: Vec<f64> = line.iter().filter_map(contrast).collect();
+/// The median of contrasts that are known; 1 if none is.
+fn robustness(contrasts: &mut [f64]) -> f64 {
+    // what is not known comes last
     contrasts.sort_unstable_by(f64::total_cmp);
-    contrasts.get(contrasts.len() / 2).copied().unwrap_or(1.0)
+    let known = contrasts.partition_point(|contrast| !contrast.is_nan());
+    contrasts[..known].get(known / 2).copied().unwrap_or(1.0)
 }
 
 /// A higher density over a lower one: 1 where both are 0.

@@ -7,6 +7,7 @@
 
 use crate::mesh::{Mesh, NONE};
 use rayon::prelude::*;
+use std::borrow::Cow;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 /// Cells that one task walks through.
@@ -47,7 +48,7 @@ pub enum Error {
 pub struct Stars<'a> {
     mesh: Mesh<'a>,
     /// The first cell of each vertex; [`NONE`] for one in no cell, or whose star is not asked for.
-    first: Vec<u32>,
+    first: Cow<'a, [u32]>,
 }
 
 /// The cells around one vertex.
@@ -96,6 +97,16 @@ impl<'a> Stars<'a> {
         let first = first.into_iter().enumerate();
         let first = first.map(|(v, first)| if has(v) { first.into_inner() } else { NONE });
         Ok(Self { mesh, first: first.collect() })
+    }
+
+    /// The stars of a mesh that were made before.
+    pub(crate) fn again(mesh: Mesh<'a>, first: &'a [u32]) -> Self {
+        Self { mesh, first: Cow::Borrowed(first) }
+    }
+
+    /// The first cell of each vertex, for [`Self::again`].
+    pub(crate) fn into_first(self) -> Vec<u32> {
+        self.first.into_owned()
     }
 
     /// The mesh.

@@ -1,23 +1,40 @@
 //! `bifrost web`: the cosmic web of the whole survey, as a product and as filaments.
 
 use super::groups;
+use super::run::stop_on_signals;
 use super::stage;
+use crate::archive;
 use crate::context::Context;
-use crate::exit::{Exit, Usage, usage};
+use crate::exit::{Exit, TryAgain, Usage, usage};
+use crate::leases::Leases;
 use crate::positions;
 use crate::printer::table;
 use crate::progress;
 use crate::rows::Output;
 use crate::survey::{self, Piece};
 use anyhow::Context as _;
+use bifrost_campaign::Stop;
+use bifrost_core::layout::Lake;
+use bifrost_core::publish::Running;
 use bifrost_science::cosmology::Cosmology;
 use bifrost_science::skeleton::Kind;
+use bifrost_science::work::Memory;
 use bifrost_stages::groups as friends;
+use bifrost_stages::survey::shared::{Shared, digest};
 use bifrost_stages::survey::{Cap, Population, Randoms};
-use bifrost_stages::web::{self, Settings, Web, export};
+use bifrost_stages::web::{self, Blocks, Settings, Web, export};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Bytes of memory that do not depend on galaxies, and those of each galaxy of all samples: what is read and
+/// what is found of it.
+const OF_THE_PROCESS: u64 = 64 << 20;
+const OF_A_GALAXY: u64 = 140;
+/// How often a process looks whether another has ended.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// Arguments of `bifrost web`.
 #[derive(Debug, clap::Args)]
@@ -55,6 +72,16 @@ pub struct Options {
     /// Seed of the random points [default: 1]
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
+    /// Stay below so much memory (as in 2GiB): the web is made in blocks, which are kept in --work. Processes
+    /// that are given the same share them, and one that was ended goes on [default: as one block, in memory]
+    #[arg(long, value_name = "SIZE")]
+    memory: Option<String>,
+    /// Make it in so many blocks
+    #[arg(long, value_name = "N", conflicts_with = "memory")]
+    blocks: Option<NonZero<usize>>,
+    /// Folder of the blocks, which nodes that share them all see [default: .bifrost/web in the lake]
+    #[arg(long, value_name = "DIR")]
+    work: Option<PathBuf>,
     /// A catalogue of random points that follow the survey (FITS, Parquet, CSV; ra, dec, and z where it has
     /// one), to be drawn from for the classes; may be given several times [default: points thrown into the mask]
     #[arg(long, value_name = "FILE")]
@@ -79,6 +106,11 @@ impl Options {
         Some(Population { brighter_than, faintest, k_correction })
     }
 
+    fn folder(&self, those: &Self, lake: &Lake) -> PathBuf {
+        let own = || lake.root().join(".bifrost").join("web");
+        self.work.clone().or_else(|| those.work.clone()).unwrap_or_else(own)
+    }
+
     fn randoms(&self, those: &Self) -> anyhow::Result<Option<Randoms>> {
         let Some(paths) = self.randoms.as_ref().or(those.randoms.as_ref()) else { return Ok(None) };
         let mut randoms = Randoms::default();
@@ -86,6 +118,29 @@ impl Options {
             positions::read_randoms(path, &mut randoms)?;
         }
         Ok(Some(randoms))
+    }
+
+    /// In how many blocks a sample is made, of several that have so many galaxies in all; none, if it is
+    /// made as a whole, in memory.
+    fn blocks(&self, those: &Self, galaxies: usize, all: usize) -> anyhow::Result<Option<usize>> {
+        let asked = (self.memory.as_ref(), self.blocks);
+        let (memory, blocks) = match asked {
+            (None, None) => (those.memory.as_ref(), those.blocks),
+            asked => asked,
+        };
+        if let Some(blocks) = blocks {
+            return Ok(Some(blocks.get()));
+        }
+        let Some(memory) = memory else { return Ok(None) };
+        let bytes = archive::parse_size(memory).map_err(|e| usage(format!("--memory: {e}")))?;
+        let left = bytes.saturating_sub(OF_THE_PROCESS + OF_A_GALAXY * all as u64);
+        let blocks = bifrost_science::web::blocks(galaxies, left);
+        let refused = || {
+            usage(format!(
+                "--memory {memory} is too little for {all} galaxies, whatever the blocks"
+            ))
+        };
+        Ok(Some(blocks.ok_or_else(refused)?))
     }
 
     fn settings(&self, those: &Self, groups: friends::Settings) -> Result<Settings, Usage> {
@@ -145,18 +200,43 @@ pub fn run(ctx: &Context, args: &Args) -> anyhow::Result<Exit> {
         ctx.printer.note("no galaxy of any tracer is there");
         return Ok(Exit::NothingMatched);
     }
+    let about_randoms =
+        randoms.as_ref().map(|all| json!({"count": all.len(), "digest": all.digest()}));
+    let samples: Vec<Value> = pieces.iter().map(Piece::about).collect();
+    let all = pieces.iter().map(|piece| piece.sample.len()).sum();
     let bar = progress::bar(&ctx.printer, pieces.len() as u64, "samples");
-    let mut webs = Vec::new();
-    for piece in &pieces {
-        let told =
-            |step: &'static str| bar.set_message(format!("{} {}: {step}", piece.tracer, piece.cap));
+    let (mut webs, mut shares) = (Vec::new(), Vec::new());
+    for (piece, about) in pieces.iter().zip(&samples) {
+        let name = format!("{} {}", piece.tracer, piece.cap);
+        let told = |step: &'static str| bar.set_message(format!("{name}: {step}"));
+        let parts = |step: &str, done: usize, parts: usize| {
+            if parts > 1 {
+                bar.set_message(format!("{name}: {step}, {done} of {parts}"));
+            }
+        };
         let Piece { sample, mask, .. } = piece;
-        let web = web::find(sample, mask, randoms.as_ref(), &cosmology, &settings, &told);
-        webs.push(web.map_err(refused)?);
+        let survey = web::Survey { sample, mask, randoms: randoms.as_ref() };
+        let make =
+            |blocks| web::find(survey, &cosmology, &settings, blocks, &told).map_err(refused);
+        let web = match args.options.blocks(&ctx.settings.web, sample.len(), all)? {
+            None => make(Blocks { count: 1, work: &Memory::default() })?,
+            Some(count) => {
+                let shaped = [json!(env!("CARGO_PKG_VERSION")), json!(&settings), json!(count)];
+                let digest = digest(shaped.iter().chain([about]).chain(&about_randoms));
+                let leases = Leases::new(ctx, &registry, ctx.node(&lake), digest.clone(), &parts)?;
+                let work =
+                    Shared::open(&args.options.folder(&ctx.settings.web, &lake), &digest, &leases)?;
+                let web = make(Blocks { count, work: &work })?;
+                shares.push(work.kept());
+                web
+            }
+        };
+        webs.push(web);
         bar.inc(1);
     }
     bar.finish_and_clear();
-    let samples: Vec<Value> = pieces.iter().map(Piece::about).collect();
+    // one of several processes that end together writes, and the others find it written
+    let _alone = alone(ctx, &lake)?;
     let mut configuration = survey::configuration(&settings, &tracers, &cosmology, &samples);
     if let (Some(said), Some(randoms)) = (configuration.as_object_mut(), &randoms) {
         said.insert(
@@ -175,13 +255,37 @@ pub fn run(ctx: &Context, args: &Args) -> anyhow::Result<Exit> {
         told.push(Told::of(piece, web, files));
     }
     ctx.printer.data(&Report { version: 1, webs: told, stage: made.report }, Report::show)?;
-    made.exit
+    let exit = made.exit?;
+    for kept in shares {
+        kept.finish()?;
+    }
+    Ok(exit)
 }
 
-/// Random points that are too few are the question's fault.
+/// Waits until no other web is written in the lake.
+fn alone(ctx: &Context, lake: &Lake) -> anyhow::Result<Running> {
+    let stop = ctx.block_on(async { stop_on_signals() })?;
+    loop {
+        if let Some(running) = Running::begin(lake, "web")? {
+            return Ok(running);
+        }
+        if *stop.borrow() > Stop::Not {
+            return Err(TryAgain("another process writes a web in this lake".to_owned()).into());
+        }
+        std::thread::sleep(LOOK);
+    }
+}
+
+/// Random points that are too few are the question's fault; who was told to stop may be asked again.
 fn refused(error: web::Error) -> anyhow::Error {
     match error {
         web::Error::Randoms(error) => usage(error).into(),
+        web::Error::Web(bifrost_science::web::Error::Work(failure)) => {
+            match failure.downcast::<TryAgain>() {
+                Ok(again) => (*again).into(),
+                Err(failure) => anyhow::Error::from_boxed(failure),
+            }
+        }
         error => error.into(),
     }
 }

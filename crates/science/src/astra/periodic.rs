@@ -65,8 +65,14 @@ pub fn contrasts(
         let (given, numbers) = images.wanted(|image| !known.has(image) && is_wanted(image));
         block.answer(&given, &numbers)?;
     }
-    // a cell of a point of the box has that point's number as its lowest
     let part = block.finish()?;
     let count = points.len() as u32;
-    Ok(super::contrasts(&part.cells, galaxies, |vertex| vertex % count))
+    let of = part.ids.iter().map(|id| id % count).collect::<Vec<_>>();
+    // points of the box have the lowest numbers
+    let own = part.ids.partition_point(|id| (*id as usize) < galaxies);
+    let near =
+        super::contrasts(&part.cells, own, |vertex| (of[vertex as usize] as usize) < galaxies);
+    let mut all = vec![None; galaxies];
+    part.ids.iter().zip(near).for_each(|(id, contrast)| all[*id as usize] = contrast);
+    Ok(all)
 }

@@ -8,8 +8,14 @@ use super::insert::Region;
 use super::predicates::Point;
 use super::store::INFINITE;
 use super::{Error, check, order};
+use crate::boxes::Boxes;
 use crate::mesh::NONE;
-use std::collections::{HashMap, HashSet};
+use rayon::prelude::*;
+use std::collections::HashSet;
+
+/// Points that a cell is given at first: most cells want fewer, and of those that want many the nearest
+/// leave nothing to want of the others. Of what then is still wanted twice as many are given, and so on.
+const AT_FIRST: usize = 16;
 
 /// Where a block is.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -35,13 +41,17 @@ pub struct Block {
     wants: Vec<[u32; 4]>,
 }
 
-/// The cells of a block: those whose vertex with the lowest number is in the block's own part of space.
+/// The cells of a block: all that have a vertex in the block's own part of space.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Part {
-    /// Numbers of each cell's vertices, in positive orientation.
+    /// Numbers of the points that are vertices, ascending.
+    pub ids: Vec<u32>,
+    /// Each cell's vertices, by their places in `ids`, in positive orientation.
     pub cells: Vec<[u32; 4]>,
     /// For each cell the cells of this part behind its faces, or [`NONE`].
     pub neighbours: Vec<[u32; 4]>,
+    /// Points of the block's own part of space that are not in the mesh, each with the one in its place.
+    pub duplicates: Vec<[u32; 2]>,
 }
 
 impl Block {
@@ -73,29 +83,70 @@ impl Block {
         Ok(())
     }
 
+    /// The cells of a block of points that are in `boxes`, with the numbers `ids`.
+    ///
+    /// # Errors
+    ///
+    /// As [`super::Delaunay::new`].
+    pub(crate) fn cells(boxes: &Boxes<'_>, ids: &[u32], place: Place) -> Result<Part, Error> {
+        let at = |places: &[u32]| -> (Vec<Point>, Vec<u32>) {
+            places.iter().map(|at| (boxes.points()[*at as usize], ids[*at as usize])).unzip()
+        };
+        let (points, numbers) = at(&boxes.within(&place.known));
+        if !points.iter().any(|point| place.own.has(point)) {
+            return Ok(Part::default());
+        }
+        let mut block = Self::new(&points, &numbers, place)?;
+        drop((points, numbers));
+        let mut most = AT_FIRST;
+        loop {
+            let wants = block.wants();
+            if wants.is_empty() {
+                return block.finish();
+            }
+            let is_fresh = |at: u32| {
+                let is_known = block.place.known.has(&boxes.points()[at as usize]);
+                !is_known && !block.seen.contains(&ids[at as usize])
+            };
+            let found: Vec<(Vec<u32>, bool)> =
+                wants.par_iter().map(|want| boxes.wanted(want, most, is_fresh)).collect();
+            let mut places: Vec<u32> = found.iter().flat_map(|found| &found.0).copied().collect();
+            places.par_sort_unstable();
+            places.dedup();
+            let (points, numbers) = at(&places);
+            let are_all = |want: usize| found.get(want).is_some_and(|found| found.1);
+            block.answer_some(&points, &numbers, are_all)?;
+            most *= 2;
+        }
+    }
+
     /// What is to be looked at before the block's cells are certain: all points there, beyond the known
     /// part, go to [`Block::answer`]; empty, when they are certain.
     pub fn wants(&mut self) -> Vec<Want> {
         let Some(build) = &self.build else {
             return if self.place.is_all_known() { Vec::new() } else { vec![Want::Everything] };
         };
-        let mut wants = Vec::new();
-        self.wants.clear();
-        for (_, cell) in build.cells() {
-            let is_own = |vertex: &u32| {
-                *vertex != INFINITE && self.place.own.has(&build.points[*vertex as usize])
-            };
-            if !cell.iter().any(is_own) {
-                continue;
+        let wanted = |id: u32| {
+            let cell = build.cell(id)?;
+            if !self.is_own(build, &cell) {
+                return None;
             }
             let want = want(build, cell);
             let key = sorted(cell);
-            if self.place.touches_unknown(&want) && !self.answered.contains(&key) {
-                wants.push(want);
-                self.wants.push(key);
-            }
-        }
+            let is_open = self.place.touches_unknown(&want) && !self.answered.contains(&key);
+            is_open.then_some((want, key))
+        };
+        let (wants, keys) = build.ids().into_par_iter().filter_map(wanted).unzip();
+        self.wants = keys;
         wants
+    }
+
+    /// Whether a cell has a vertex in the block's own part of space.
+    fn is_own(&self, build: &Build, cell: &[u32; 4]) -> bool {
+        let is_own = |vertex: &u32| {
+            *vertex != INFINITE && self.place.own.has(&build.points[*vertex as usize])
+        };
+        cell.iter().any(is_own)
     }
 
     /// Takes points that were wanted, with their numbers: all in the wants of the last call that are
@@ -105,6 +156,17 @@ impl Block {
     ///
     /// As [`Block::new`].
     pub fn answer(&mut self, points: &[[f64; 3]], ids: &[u32]) -> Result<(), Error> {
+        self.answer_some(points, ids, |_| true)
+    }
+
+    /// [`Block::answer`], with all points of those wants, by their places in the last call's, that
+    /// `are_all` says it of, and some of the others'.
+    fn answer_some(
+        &mut self,
+        points: &[[f64; 3]],
+        ids: &[u32],
+        are_all: impl Fn(usize) -> bool,
+    ) -> Result<(), Error> {
         let mut vertices = Vec::new();
         for (point, id) in given(points, ids)?.into_iter().zip(ids) {
             if self.place.known.has(&point) || !self.seen.insert(*id) {
@@ -114,7 +176,8 @@ impl Block {
             self.ids.push(*id);
             self.build.as_mut().map_or(&mut self.points, |build| &mut build.points).push(point);
         }
-        self.answered.extend(self.wants.drain(..));
+        let answered = self.wants.drain(..).enumerate().filter(|(want, _)| are_all(*want));
+        self.answered.extend(answered.map(|(_, key)| key));
         match &mut self.build {
             Some(build) => build.insert(&vertices),
             None => {
@@ -135,29 +198,51 @@ impl Block {
         if !wants.is_empty() {
             return Err(Error::Uncertain(wants.len()));
         }
-        let Some(build) = self.build else { return Ok(Part::default()) };
-        for [vertex, of] in &build.duplicates {
-            let least = self.ids[*vertex as usize].min(self.ids[*of as usize]);
-            self.ids[*of as usize] = least;
-        }
+        let Some(build) = self.build.take() else { return Ok(Part::default()) };
         let mut part = Part::default();
-        let mut places = HashMap::new();
-        for (id, cell) in build.cells() {
-            if cell[3] == INFINITE {
-                continue;
+        for group in groups(&build.duplicates).chunk_by(|one, other| one[0] == other[0]) {
+            let of = group[0][0] as usize;
+            let all =
+                group.iter().map(|[_, vertex]| self.ids[*vertex as usize]).chain([self.ids[of]]);
+            let mut all: Vec<u32> = all.collect();
+            all.sort_unstable();
+            if self.place.own.has(&build.points[of]) {
+                part.duplicates.extend(all.iter().skip(1).map(|number| [*number, all[0]]));
             }
-            let least = cell.into_iter().min_by_key(|vertex| self.ids[*vertex as usize]);
-            let is_own = |vertex| self.place.own.has(&build.points[vertex as usize]);
-            if least.is_some_and(is_own) {
-                places.insert(id, part.cells.len() as u32);
-                part.cells.push(cell.map(|vertex| self.ids[vertex as usize]));
+            self.ids[of] = all[0];
+        }
+        part.duplicates.sort_unstable();
+        let inner = |id: u32| build.cell(id).filter(|cell| cell[3] != INFINITE);
+        let mut places = vec![NONE; build.ids().len()];
+        let mut is_used = vec![false; self.ids.len()];
+        for id in build.ids() {
+            if let Some(cell) = inner(id).filter(|cell| self.is_own(&build, cell)) {
+                places[id as usize] = part.cells.len() as u32;
+                part.cells.push(cell);
                 part.neighbours.push(build.store.view().neighbours(id));
+                cell.iter().for_each(|vertex| is_used[*vertex as usize] = true);
             }
         }
-        let own = |neighbour: &mut u32| *neighbour = places.get(neighbour).copied().unwrap_or(NONE);
-        part.neighbours.iter_mut().flatten().for_each(own);
+        drop(build);
+        let mut vertices: Vec<u32> =
+            (0..self.ids.len() as u32).filter(|vertex| is_used[*vertex as usize]).collect();
+        vertices.par_sort_unstable_by_key(|vertex| self.ids[*vertex as usize]);
+        part.ids = vertices.iter().map(|vertex| self.ids[*vertex as usize]).collect();
+        for (place, vertex) in (0..).zip(vertices) {
+            self.ids[vertex as usize] = place;
+        }
+        part.cells.as_flattened_mut().par_iter_mut().for_each(|v| *v = self.ids[*v as usize]);
+        let behind = part.neighbours.as_flattened_mut().par_iter_mut();
+        behind.for_each(|cell| *cell = places[*cell as usize]);
         Ok(part)
     }
+}
+
+/// Duplicates, each after the vertex that it is one of.
+fn groups(duplicates: &[[u32; 2]]) -> Vec<[u32; 2]> {
+    let mut groups: Vec<[u32; 2]> = duplicates.iter().map(|[vertex, of]| [*of, *vertex]).collect();
+    groups.sort_unstable();
+    groups
 }
 
 impl Place {
@@ -206,36 +291,4 @@ fn want(build: &Build, cell: [u32; 4]) -> Want {
 fn sorted(mut cell: [u32; 4]) -> [u32; 4] {
     cell.sort_unstable();
     cell
-}
-
-/// As [`Part::stitch`].
-pub fn stitch(parts: &[Part]) -> Part {
-    let mut whole = Part::default();
-    let mut open = Vec::new();
-    for part in parts {
-        let first = whole.cells.len() as u32;
-        whole.cells.extend(&part.cells);
-        let moved = |id: u32| if id == NONE { NONE } else { id + first };
-        whole.neighbours.extend(part.neighbours.iter().map(|four| four.map(moved)));
-    }
-    for (id, (cell, neighbours)) in whole.cells.iter().zip(&whole.neighbours).enumerate() {
-        for slot in (0..4).filter(|slot| neighbours[*slot] == NONE) {
-            let mut face = *cell;
-            face[slot] = NONE;
-            open.push((sorted(face), id, slot));
-        }
-    }
-    open.sort_unstable();
-    let mut rest = &open[..];
-    while let [one, tail @ ..] = rest {
-        rest = tail;
-        if let [other, tail @ ..] = rest
-            && one.0 == other.0
-        {
-            whole.neighbours[one.1][one.2] = other.1 as u32;
-            whole.neighbours[other.1][other.2] = one.1 as u32;
-            rest = tail;
-        }
-    }
-    whole
 }

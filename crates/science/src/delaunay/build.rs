@@ -79,16 +79,19 @@ impl Build {
         Ok(())
     }
 
-    /// Cells with their numbers, and infinite ones.
-    pub fn cells(&self) -> impl Iterator<Item = (u32, [u32; 4])> {
+    /// Numbers of cells, and of unused ones.
+    pub fn ids(&self) -> std::ops::Range<u32> {
+        0..self.store.cells.len() as u32
+    }
+
+    /// A cell, which may be an infinite one; none, if it is not used.
+    pub fn cell(&self, id: u32) -> Option<[u32; 4]> {
         let view = self.store.view();
-        (0..self.store.cells.len() as u32).map(move |id| (id, view.cell(id))).filter(
-            move |(id, cell)| {
-                let inner = view.neighbours(*id)[3];
-                // unused cells are nobody's neighbours
-                cell[3] != INFINITE || view.neighbours(inner)[view.slot_of(inner, *id)] == *id
-            },
-        )
+        let cell = view.cell(id);
+        let inner = view.neighbours(id)[3];
+        // unused cells are nobody's neighbours
+        let is_used = cell[3] != INFINITE || view.neighbours(inner)[view.slot_of(inner, id)] == id;
+        is_used.then_some(cell)
     }
 
     /// Inserts vertices one after another.

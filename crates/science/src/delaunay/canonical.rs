@@ -1,7 +1,5 @@
 //! One order of cells and of their vertices, for comparison: whatever made them.
 
-use super::Part;
-use super::block::stitch;
 use crate::mesh::NONE;
 use rayon::prelude::*;
 
@@ -33,18 +31,4 @@ fn turned(cell: [u32; 4]) -> [usize; 4] {
     let second = least(&others);
     let at = others.iter().position(|k| *k == second).unwrap_or_default();
     [first, second, others[(at + 1) % 3], others[(at + 2) % 3]]
-}
-
-impl Part {
-    /// Puts parts together that are all of a tessellation: their cells one after another, with
-    /// neighbours in other parts, too.
-    #[must_use]
-    pub fn stitch(parts: &[Self]) -> Self {
-        stitch(parts)
-    }
-
-    /// Puts cells, and vertices of cells, into an order that depends on nothing but the cells.
-    pub fn sort(&mut self) {
-        sort(&mut self.cells, &mut self.neighbours);
-    }
 }

@@ -171,7 +171,7 @@ fn numbers(points: &[Point]) -> Vec<u32> {
 }
 
 /// The tessellation by `side`³ blocks, each with a buffer of a fraction of its width around it.
-fn by_blocks(points: &[Point], side: u32, buffer: f64) -> Part {
+fn by_blocks(points: &[Point], side: u32, buffer: f64) -> Vec<(Region, Part)> {
     let ends = |k: usize| {
         let values = points.iter().map(|point| point[k]);
         (values.clone().fold(f64::INFINITY, f64::min), values.fold(f64::NEG_INFINITY, f64::max))
@@ -210,11 +210,36 @@ fn by_blocks(points: &[Point], side: u32, buffer: f64) -> Part {
             ids.retain(|id| is_wanted(&points[*id as usize]));
             made.answer(&at(&ids), &ids).expect("points are good");
         }
-        parts.push(made.finish().expect("all is certain"));
+        parts.push((place.own, made.finish().expect("all is certain")));
     }
-    let mut whole = Part::stitch(&parts);
-    whole.sort();
-    whole
+    parts
+}
+
+/// A block's part of a whole tessellation, with the numbers of points.
+fn part_of(points: &[Point], whole: &Delaunay<'_>, own: Region) -> Part {
+    let is_own = |vertex: &u32| own.has(&points[*vertex as usize]);
+    let has: Vec<bool> = whole.cells.iter().map(|cell| cell.iter().any(is_own)).collect();
+    let mut places = vec![NONE; has.len()];
+    for (place, (at, _)) in (0..).zip(has.iter().enumerate().filter(|has| *has.1)) {
+        places[at] = place;
+    }
+    let of = |quads: &[[u32; 4]]| -> Vec<[u32; 4]> {
+        quads.iter().zip(&has).filter(|(_, has)| **has).map(|(quad, _)| *quad).collect()
+    };
+    let behind = |cell: u32| if cell == NONE { NONE } else { places[cell as usize] };
+    let neighbours = of(&whole.neighbours).into_iter().map(|four| four.map(behind)).collect();
+    let mut duplicates = whole.duplicates.clone();
+    duplicates.retain(|[point, _]| is_own(point));
+    Part { ids: Vec::new(), cells: of(&whole.cells), neighbours, duplicates }
+}
+
+/// A part with the numbers of points, its cells in order.
+fn named(mut part: Part) -> Part {
+    let ids = std::mem::take(&mut part.ids);
+    assert!(ids.is_sorted());
+    part.cells.as_flattened_mut().iter_mut().for_each(|vertex| *vertex = ids[*vertex as usize]);
+    canonical::sort(&mut part.cells, &mut part.neighbours);
+    part
 }
 
 #[test]
@@ -228,9 +253,17 @@ fn blocks_make_the_same_cells() {
     for (name, points) in sets {
         let alone = tessellation(&points);
         for (side, buffer) in [(1, 0.0), (2, 0.3), (3, 0.0), (4, 0.5)] {
-            let made = by_blocks(&points, side, buffer);
-            let is_same = made.cells == alone.cells && made.neighbours == alone.neighbours;
-            assert!(is_same, "{name}: {side}³ blocks");
+            for (own, part) in by_blocks(&points, side, buffer) {
+                let expected = part_of(&points, &alone, own);
+                assert!(named(part) == expected, "{name}: {side}³ blocks");
+            }
+        }
+        let tiles = crate::tiles::Tiles::new(&points, 8);
+        let boxes = crate::boxes::Boxes::new(&points);
+        for (number, own) in tiles.regions().iter().enumerate() {
+            let place = tiles.place(number, &boxes);
+            let part = Block::cells(&boxes, &numbers(&points), place).expect("points are good");
+            assert!(named(part) == part_of(&points, &alone, *own), "{name}: tiles");
         }
     }
 }

@@ -5,92 +5,84 @@
 //! the edge that is opposite corner s; if s = k, with a cell. Of the cell it means: with the face opposite
 //! corner s. 5 is a critical simplex, 0 one that belongs to another block.
 
+use super::found::{EXIT, Found, OUTSIDE, Triangle};
 use super::lower::{LowerStar, Match};
-use super::{Error, Order, Part};
+use super::{Error, Order};
 use crate::mesh::{Mesh, NONE};
+use crate::patch::Patch;
 use crate::star::{Star, Stars, slot_of};
+use crate::work::{Bytes, Failure, put};
+use rayon::prelude::*;
+use std::borrow::Cow;
 use std::sync::atomic::{AtomicU16, AtomicU32, Ordering::Relaxed};
 
 const CRITICAL: u16 = 5;
 /// Where the cell's own three bits are.
 const OWN: usize = 4;
 
-/// A part of a mesh with the gradient of its vertices. A whole mesh is one part.
+/// A part of a mesh with the gradient of its vertices: 2 bytes a cell, 4 a vertex, and 4 for ranks where it
+/// is not the whole.
 #[derive(Debug)]
 pub struct Block<'a> {
+    pub(super) patch: &'a Patch<'a>,
     pub(super) stars: &'a Stars<'a>,
-    pub(super) rank: &'a [u32],
-    /// Vertices by rank.
-    order: &'a [u32],
-    /// The number of this block, and of the block of each vertex; `None` if all are of this one.
-    owners: Option<(u32, &'a [u32])>,
+    pub(super) rank: Cow<'a, [u32]>,
+    order: &'a Order,
+    pub(super) gradient: Cow<'a, Gradient>,
+}
+
+/// How simplices are matched.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Gradient {
     /// The other end of the edge that each vertex is matched with; itself without one.
-    pub(super) next: Vec<u32>,
-    codes: Vec<u16>,
-    pub(super) critical: Critical,
+    pub next: Vec<u32>,
+    pub codes: Vec<u16>,
+}
+
+impl Gradient {
+    pub(crate) fn write(&self, out: &mut Vec<u8>) {
+        put(out, &self.next);
+        put(out, &self.codes);
+    }
+
+    pub(crate) fn read(bytes: &mut Bytes<'_>) -> Result<Self, Failure> {
+        Ok(Self { next: bytes.list()?, codes: bytes.list()? })
+    }
 }
 
 /// Critical cells, by the ranks of their vertices, the greatest first.
 #[derive(Debug, Default)]
-pub(super) struct Critical {
-    pub vertices: Vec<u32>,
-    pub edges: Vec<[u32; 2]>,
+struct Critical {
+    vertices: Vec<u32>,
+    edges: Vec<[u32; 2]>,
     /// With four times a cell that has it, plus the face.
-    pub triangles: Vec<([u32; 3], u32)>,
-    pub tetrahedra: Vec<[u32; 4]>,
-}
-
-/// Where a path ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum End<const D: usize> {
-    /// At a critical cell.
-    Critical([u32; D]),
-    /// Beyond the mesh's boundary.
-    Outside,
-    /// At a cell of another block.
-    Beyond { block: u32, cell: [u32; D] },
+    triangles: Vec<([u32; 3], u32)>,
+    tetrahedra: Vec<[u32; 4]>,
 }
 
 /// Ends of paths that were followed before, plus one; 0 for those not known yet.
-pub(super) type Known = Vec<AtomicU32>;
+type Known = Vec<AtomicU32>;
 
 impl<'a> Block<'a> {
-    /// The gradient of a whole mesh on an order of its vertices.
+    /// The gradient on an order of the whole mesh's vertices, and what others need of it.
     ///
     /// # Errors
     /// An order of another number of vertices; a mesh that is no manifold.
-    pub fn whole(stars: &'a Stars<'a>, order: &'a Order) -> Result<Self, Error> {
-        Self::new(stars, &order.rank, &order.vertices, None)
-    }
-
-    /// The gradient of a part of a mesh, of [`Part::stars`].
-    ///
-    /// # Errors
-    /// As [`Self::whole`].
-    pub fn part(stars: &'a Stars<'a>, part: &'a Part) -> Result<Self, Error> {
-        Self::new(stars, &part.rank, &part.order, Some((part.number, &part.owners)))
-    }
-
-    fn new(
+    pub fn new(
+        patch: &'a Patch<'a>,
         stars: &'a Stars<'a>,
-        rank: &'a [u32],
-        order: &'a [u32],
-        owners: Option<(u32, &'a [u32])>,
-    ) -> Result<Self, Error> {
-        let mesh = stars.mesh();
-        for found in [rank.len(), order.len()] {
-            if found != mesh.vertices.len() {
-                return Err(Error::Length { found, expected: mesh.vertices.len() });
-            }
-        }
+        order: &'a Order,
+    ) -> Result<(Self, Found), Error> {
+        let rank = ranked(patch, order)?;
+        let mesh = patch.mesh();
         let next: Vec<AtomicU32> = (0..rank.len() as u32).map(AtomicU32::new).collect();
         let codes: Vec<AtomicU16> = mesh.cells.iter().map(|_| AtomicU16::new(0)).collect();
         let found = stars.visit(
             LowerStar::default,
             |critical: &mut Critical, lower: &mut LowerStar, vertex, star| {
-                lower.fill(mesh, rank, vertex, star);
+                lower.fill(mesh, &rank, vertex, star);
                 write(mesh, star, lower, vertex, &next, &codes);
-                critical.add(mesh, rank, star, lower, vertex);
+                critical.add(mesh, &rank, star, lower, vertex);
             },
         )?;
         let next = next.into_iter().map(AtomicU32::into_inner).collect();
@@ -102,100 +94,130 @@ impl<'a> Block<'a> {
             critical.triangles.append(&mut part.triangles);
             critical.tetrahedra.append(&mut part.tetrahedra);
         }
-        Ok(Self { stars, rank, order, owners, next, codes, critical })
+        let block =
+            Self { patch, stars, rank, order, gradient: Cow::Owned(Gradient { next, codes }) };
+        let found = block.found(critical);
+        Ok((block, found))
     }
 
-    /// One more than the greatest rank of its vertices.
-    pub(super) fn ranks_end(&self) -> usize {
-        self.order.last().map_or(0, |&last| self.rank[last as usize] as usize + 1)
+    /// A block whose gradient is known.
+    ///
+    /// # Errors
+    /// An order, or a gradient, of another number of vertices or cells.
+    pub(crate) fn again(
+        patch: &'a Patch<'a>,
+        stars: &'a Stars<'a>,
+        order: &'a Order,
+        gradient: Cow<'a, Gradient>,
+    ) -> Result<Self, Error> {
+        let rank = ranked(patch, order)?;
+        let sizes =
+            [(gradient.next.len(), rank.len()), (gradient.codes.len(), patch.mesh().cells.len())];
+        match sizes.into_iter().find(|(found, expected)| found != expected) {
+            Some((found, expected)) => Err(Error::Length { found, expected }),
+            None => Ok(Self { patch, stars, rank, order, gradient }),
+        }
     }
 
-    pub(super) fn vertices(&self) -> usize {
-        self.next.len()
+    pub(crate) fn into_gradient(self) -> Gradient {
+        self.gradient.into_owned()
     }
 
-    pub(super) fn cells(&self) -> usize {
-        self.codes.len()
-    }
-
-    pub(super) fn owner(&self, vertex: u32) -> Option<u32> {
-        let (own, of) = self.owners?;
-        let owner = of[vertex as usize];
-        (owner != own).then_some(owner)
-    }
-
-    /// The vertex of a rank; vertices are as many as ranks, or sorted by them.
-    pub(super) fn locate(&self, rank: u32) -> Option<u32> {
-        match self.owners {
-            None => self.order.get(rank as usize).copied(),
-            Some(_) => {
-                let found = self.order.binary_search_by_key(&rank, |&v| self.rank[v as usize]);
-                found.ok().map(|place| self.order[place])
+    /// What other blocks and the gathering need: critical cells, where paths lead, and where those that
+    /// enter from other blocks end.
+    fn found(&self, mut critical: Critical) -> Found {
+        critical.tetrahedra.par_sort_unstable();
+        let mesh = self.patch.mesh();
+        let known: Known = mesh.cells.iter().map(|_| AtomicU32::new(0)).collect();
+        let sides = |place: u32| {
+            let (cell, face) = (place >> 2, place as usize & 3);
+            [cell, mesh.neighbours[cell as usize][face]].map(|cell| self.follow(&known, cell))
+        };
+        let mut triangles: Vec<([u32; 3], u32, [u32; 2])> = Vec::new();
+        let followed = critical.triangles.par_iter();
+        triangles.par_extend(followed.map(|&(ranks, place)| (ranks, place, sides(place))));
+        let entries =
+            (0..mesh.cells.len() as u32).into_par_iter().filter(|cell| self.is_entry(*cell));
+        let entries: Vec<(u32, u32)> =
+            entries.map(|cell| (cell, self.follow(&known, cell))).collect();
+        let ends = entries.iter().map(|entry| entry.1);
+        let ends = triangles.iter().flat_map(|triangle| triangle.2).chain(ends);
+        let mut exits: Vec<[u32; 4]> = ends
+            .filter(|end| *end != NONE && self.last(*end).is_some())
+            .map(|end| self.ranks(mesh.cells[end as usize]))
+            .collect();
+        exits.par_sort_unstable();
+        exits.dedup();
+        let end = |cell: u32| {
+            if cell == NONE {
+                return OUTSIDE;
             }
+            let ranks = self.ranks(mesh.cells[cell as usize]);
+            match self.last(cell) {
+                Some(_) => EXIT | place(&exits, &ranks),
+                None => place(&critical.tetrahedra, &ranks),
+            }
+        };
+        let triangles = triangles.into_par_iter().map(|(ranks, place, sides)| Triangle {
+            ranks,
+            place,
+            sides: sides.map(end),
+        });
+        let triangles = triangles.collect();
+        let entries = entries.into_par_iter();
+        let entries =
+            entries.map(|(cell, to)| (self.ranks(mesh.cells[cell as usize]), end(to))).collect();
+        let own = self.patch.own(self.stars);
+        let next = own.map(|v| [v, self.gradient.next[v as usize]].map(|v| self.rank[v as usize]));
+        Found {
+            next: next.collect(),
+            vertices: critical.vertices,
+            edges: critical.edges,
+            triangles,
+            tetrahedra: critical.tetrahedra,
+            entries,
+            exits,
         }
     }
 
-    /// The rank of the vertex that the edge matched with this one leads to; the same at a path's end.
-    pub(super) fn step(&self, rank: u32) -> End<1> {
-        let Some(vertex) = self.locate(rank) else { return End::Outside };
-        match self.owner(vertex) {
-            Some(block) => End::Beyond { block, cell: [rank] },
-            None => End::Critical([self.rank[self.next[vertex as usize] as usize]]),
-        }
+    /// The other block that a cell belongs to: that of its last vertex.
+    fn last(&self, cell: u32) -> Option<u32> {
+        let corners = self.patch.mesh().cells[cell as usize];
+        let last = corners.into_iter().max_by_key(|corner| self.rank[*corner as usize])?;
+        self.patch.owner(last)
     }
 
-    /// Where the path of vertices from this rank on ends.
-    pub(super) fn follow_vertex(&self, known: &Known, rank: u32) -> End<1> {
-        let Some(vertex) = self.locate(rank) else { return End::Outside };
-        let end = follow(known, vertex, |vertex| self.next[vertex as usize]);
-        let cell = [self.rank[end as usize]];
-        match self.owner(end) {
-            Some(block) => End::Beyond { block, cell },
-            None => End::Critical(cell),
-        }
+    /// Whether a path of another block may lead to a cell of this one: through the face that its last
+    /// vertex is not on, if that face's last vertex is the other's.
+    fn is_entry(&self, cell: u32) -> bool {
+        let mut corners = self.patch.mesh().cells[cell as usize];
+        corners.sort_unstable_by_key(|corner| std::cmp::Reverse(self.rank[*corner as usize]));
+        self.patch.owner(corners[0]).is_none() && self.patch.owner(corners[1]).is_some()
     }
 
-    /// Where the two paths of cells end that begin on the sides of a critical triangle.
-    pub(super) fn follow_sides(&self, known: &Known, place: u32) -> [End<4>; 2] {
-        let (cell, face) = (place >> 2, place as usize & 3);
-        [cell, self.stars.mesh().neighbours[cell as usize][face]]
-            .map(|c| self.follow_cell(known, c))
+    /// The vertex of a rank.
+    pub(super) fn locate(&self, rank: u32) -> Option<u32> {
+        self.patch.vertex(*self.order.vertices.get(rank as usize)?)
     }
 
-    /// Where the path of cells ends that begins at the cell with these ranks.
-    pub(super) fn follow_from(&self, known: &Known, cell: [u32; 4]) -> End<4> {
-        match self.find(&cell) {
-            Some(cell) => self.follow_cell(known, cell),
-            None => End::Outside,
-        }
-    }
-
-    fn follow_cell(&self, known: &Known, cell: u32) -> End<4> {
-        let mesh = self.stars.mesh();
-        let end = follow(known, cell, |cell| match self.code(cell, OWN) {
+    /// The last cell of a path, which is critical or another block's; [`NONE`] where it leads outside.
+    fn follow(&self, known: &Known, cell: u32) -> u32 {
+        let mesh = self.patch.mesh();
+        follow(known, cell, |cell| match self.code(cell, OWN) {
             0 | CRITICAL => cell,
             face => mesh.neighbours[cell as usize][face as usize - 1],
-        });
-        if end == NONE {
-            return End::Outside;
-        }
-        let corners = mesh.cells[end as usize];
-        let cell = self.ranks(corners);
-        let last = corners.into_iter().find(|&corner| self.rank[corner as usize] == cell[0]);
-        match last.and_then(|last| self.owner(last)) {
-            Some(block) => End::Beyond { block, cell },
-            None => End::Critical(cell),
-        }
+        })
     }
 
     /// Ranks of the vertices that share a cell with the one of this rank, if that is of this block.
-    pub(super) fn around(&self, rank: u32) -> Option<Vec<u32>> {
-        let vertex = self.locate(rank).filter(|&v| self.owner(v).is_none())?;
+    pub(crate) fn around(&self, rank: u32) -> Option<Vec<u32>> {
+        let vertex = self.locate(rank).filter(|&v| self.patch.owner(v).is_none())?;
+        let mesh = self.patch.mesh();
         let mut star = Star::default();
         if self.stars.is_used(vertex) {
-            star.fill(self.stars.mesh(), vertex, self.stars.first(vertex));
+            star.fill(mesh, vertex, self.stars.first(vertex));
         }
-        let corners = star.cells.iter().flat_map(|&cell| self.stars.mesh().cells[cell as usize]);
+        let corners = star.cells.iter().flat_map(|&cell| mesh.cells[cell as usize]);
         let mut ranks: Vec<u32> = corners.map(|corner| self.rank[corner as usize]).collect();
         ranks.push(rank);
         ranks.sort_unstable();
@@ -209,7 +231,7 @@ impl<'a> Block<'a> {
         if !self.stars.is_used(vertex) {
             return None;
         }
-        let mesh = self.stars.mesh();
+        let mesh = self.patch.mesh();
         let mut star = Star::default();
         star.fill(mesh, vertex, self.stars.first(vertex));
         star.cells.into_iter().find(|&cell| {
@@ -219,12 +241,26 @@ impl<'a> Block<'a> {
     }
 
     pub(super) fn code(&self, cell: u32, what: usize) -> u16 {
-        self.codes[cell as usize] >> (3 * what) & 7
+        self.gradient.codes[cell as usize] >> (3 * what) & 7
     }
 
     fn ranks(&self, corners: [u32; 4]) -> [u32; 4] {
-        ranks(self.rank, corners)
+        ranks(&self.rank, corners)
     }
+}
+
+/// The rank of each vertex of a patch.
+fn ranked<'a>(patch: &Patch<'_>, order: &'a Order) -> Result<Cow<'a, [u32]>, Error> {
+    let (found, expected) = (order.rank.len(), patch.whole_len());
+    if found == expected {
+        Ok(patch.of(&order.rank))
+    } else {
+        Err(Error::Length { found, expected })
+    }
+}
+
+fn place<T: Ord>(sorted: &[T], what: &T) -> u32 {
+    sorted.binary_search(what).unwrap_or_else(|place| place) as u32
 }
 
 fn ranks(rank: &[u32], corners: [u32; 4]) -> [u32; 4] {

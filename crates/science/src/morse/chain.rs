@@ -5,15 +5,20 @@ use crate::mesh::NONE;
 use crate::star::slot_of;
 use std::collections::BinaryHeap;
 
-/// The critical edges that an odd number of paths lead to, ascending; and, each after its block, the edges
-/// of other blocks that an odd number of paths leave through.
-pub(super) type Spread = (Vec<[u32; 2]>, Vec<(u32, [u32; 2])>);
+/// What a set of edges of one block is pushed down to.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Spread {
+    /// The critical edges that an odd number of paths lead to, ascending.
+    pub critical: Vec<[u32; 2]>,
+    /// The edges of other blocks that an odd number of paths leave through, each after its block.
+    pub beyond: Vec<[u32; 3]>,
+}
 
 impl Block<'_> {
     /// The boundary of a critical triangle in the Morse complex, modulo 2.
     pub(super) fn boundary(&self, place: u32) -> Spread {
         let (cell, face) = (place >> 2, place as usize & 3);
-        let corners = self.stars.mesh().cells[cell as usize];
+        let corners = self.patch.mesh().cells[cell as usize];
         let mut chain = Chain::default();
         for skipped in (0..4).filter(|&slot| slot != face) {
             let mut ends = (0..4).filter(|&slot| slot != face && slot != skipped);
@@ -35,7 +40,7 @@ impl Block<'_> {
 
     /// The triangle that an edge is matched with: a cell that has it and the place of its third vertex.
     fn above(&self, first: u32, a: u32, b: u32) -> Option<(u32, usize)> {
-        let mesh = self.stars.mesh();
+        let mesh = self.patch.mesh();
         let corners = mesh.cells[first as usize];
         let mut others = (0..4).filter(|&slot| corners[slot] != a && corners[slot] != b);
         let (p, q) = (others.next()?, others.next()?);
@@ -87,7 +92,7 @@ impl Chain {
         let (ra, rb) = (block.rank[a as usize], block.rank[b as usize]);
         let (upper, other, edge) = if ra > rb { (a, b, [ra, rb]) } else { (b, a, [rb, ra]) };
         // an edge that is matched with its vertex leads nowhere
-        if block.next[upper as usize] != other {
+        if block.gradient.next[upper as usize] != other {
             self.open.push((key(edge), cell));
         }
     }
@@ -103,23 +108,24 @@ impl Chain {
             if !is_odd {
                 continue;
             }
-            let corners = block.stars.mesh().cells[cell as usize];
+            let corners = block.patch.mesh().cells[cell as usize];
             let of = |rank| corners.into_iter().find(|&c| block.rank[c as usize] == rank);
             let [Some(a), Some(b)] = unkey(edge).map(of) else { continue };
-            if let Some(owner) = block.owner(a) {
-                beyond.push((owner, unkey(edge)));
+            if let Some(owner) = block.patch.owner(a) {
+                let [a, b] = unkey(edge);
+                beyond.push([owner, a, b]);
                 continue;
             }
             match block.above(cell, a, b) {
                 Some((cell, third)) => {
-                    let third = block.stars.mesh().cells[cell as usize][third];
+                    let third = block.patch.mesh().cells[cell as usize][third];
                     self.push(block, cell, a, third);
                     self.push(block, cell, b, third);
                 }
                 None => critical.push(unkey(edge)),
             }
         }
-        (odd(critical), odd(beyond))
+        Spread { critical: odd(critical), beyond: odd(beyond) }
     }
 }
 

@@ -1,16 +1,17 @@
 //! Critical cells of all blocks, and paths that run through several.
 
-use super::block::{Block, End, Known};
-use super::chain::odd;
-use super::{Error, Pairs};
+use super::block::Block;
+use super::found::{EXIT, Found, OUTSIDE};
+use super::{Error, Pairing, Pairs};
 use rayon::prelude::*;
-use std::collections::BinaryHeap;
-use std::sync::atomic::AtomicU32;
 
-/// Critical cells of all blocks in filtration order. A cell's vertices are ranks, the greatest first.
-#[derive(Debug)]
-pub struct Complex<'a> {
-    blocks: Vec<Block<'a>>,
+/// Critical cells of a whole mesh in filtration order. A cell's vertices are ranks, the greatest first. 4
+/// bytes a vertex beside them.
+#[derive(Debug, Clone, Default)]
+pub struct Complex {
+    /// For each rank, that of the vertex which the edge matched with this one leads to; the same at a
+    /// path's end.
+    next: Vec<u32>,
     /// Critical vertices.
     pub(crate) vertices: Vec<u32>,
     /// Critical edges.
@@ -28,8 +29,6 @@ pub struct Edge {
     pub ranks: [u32; 2],
     /// The critical vertex, by its place in the list, that the path from each end leads to.
     pub ends: [u32; 2],
-    /// The block of its first vertex.
-    pub(super) block: u32,
 }
 
 /// A critical triangle.
@@ -40,32 +39,148 @@ pub struct Triangle {
     /// The critical tetrahedron, by its place in the list, that the path from each side leads to; as many
     /// as there are where it leads outside.
     pub sides: [u32; 2],
-    block: u32,
-    place: u32,
+    /// The block of its first vertex.
+    pub(super) block: u32,
+    /// Where it is in that block.
+    pub(super) place: u32,
 }
 
-impl<'a> Complex<'a> {
-    /// Gathers the critical cells of blocks that together are a mesh. Block k is at place k.
+/// What blocks found, gathered block by block.
+#[derive(Debug, Default)]
+pub struct Gathering {
+    complex: Complex,
+    blocks: u32,
+    /// Cells that paths enter blocks by, and where those lead: ends are places in these lists.
+    entries: Vec<([u32; 4], u32)>,
+    exits: Vec<[u32; 4]>,
+}
+
+impl Gathering {
+    /// Nothing yet, of a mesh of so many vertices.
+    #[must_use]
+    pub fn new(vertices: usize) -> Self {
+        let next = (0..vertices as u32).collect();
+        Self { complex: Complex { next, ..Complex::default() }, ..Self::default() }
+    }
+
+    /// Adds the next block.
+    ///
+    /// # Errors
+    /// Ranks that the mesh does not have.
+    pub fn add(&mut self, found: Found) -> Result<(), Error> {
+        let complex = &mut self.complex;
+        for [rank, next] in found.next {
+            let slot = complex.next.get_mut(rank as usize).filter(|_| next <= rank);
+            *slot.ok_or(Error::Block(self.blocks as usize))? = next;
+        }
+        let has = |ranks: &[u32; 2]| ranks.iter().all(|r| (*r as usize) < complex.next.len());
+        if !found.edges.iter().all(has) {
+            return Err(Error::Block(self.blocks as usize));
+        }
+        let (cells, exits) = (complex.tetrahedra.len() as u32, self.exits.len() as u32);
+        let end = |end: u32| match end {
+            OUTSIDE => OUTSIDE,
+            _ if end & EXIT != 0 => end + exits,
+            _ => end + cells,
+        };
+        complex.vertices.extend(found.vertices);
+        let ends = [0; 2];
+        complex.edges.extend(found.edges.into_iter().map(|ranks| Edge { ranks, ends }));
+        let triangles = found.triangles.into_iter().map(|t| Triangle {
+            ranks: t.ranks,
+            sides: t.sides.map(end),
+            block: self.blocks,
+            place: t.place,
+        });
+        complex.triangles.extend(triangles);
+        complex.tetrahedra.extend(found.tetrahedra);
+        self.entries.extend(found.entries.into_iter().map(|(cell, to)| (cell, end(to))));
+        self.exits.extend(found.exits);
+        self.blocks += 1;
+        Ok(())
+    }
+
+    /// Joins paths.
     ///
     /// # Errors
     /// A path into a block that is not there.
-    pub fn new(mut blocks: Vec<Block<'a>>) -> Result<Self, Error> {
-        let mut vertices = Vec::new();
-        let mut tetrahedra = Vec::new();
-        for block in &mut blocks {
-            vertices.append(&mut block.critical.vertices);
-            tetrahedra.append(&mut block.critical.tetrahedra);
+    pub fn finish(mut self) -> Result<Complex, Error> {
+        let mut complex = std::mem::take(&mut self.complex);
+        complex.vertices.par_sort_unstable();
+        let mut heads = complex.next.clone();
+        // a path leads down the order: where it ends is known before
+        for rank in 0..heads.len() {
+            heads[rank] = heads[heads[rank] as usize];
         }
-        vertices.par_sort_unstable();
-        tetrahedra.par_sort_unstable();
-        let mut all =
-            Self { blocks, vertices, edges: Vec::new(), triangles: Vec::new(), tetrahedra };
-        all.edges = all.find_edges()?;
-        all.triangles = all.find_triangles()?;
-        for block in &mut all.blocks {
-            block.critical = Default::default();
+        let vertices = &complex.vertices;
+        complex.edges.par_iter_mut().for_each(|edge| {
+            edge.ends = edge.ranks.map(|rank| place(vertices, &heads[rank as usize]));
+        });
+        drop(heads);
+        complex.edges.par_sort_unstable();
+        self.join_cells(&mut complex)?;
+        complex.triangles.par_sort_unstable();
+        Ok(complex)
+    }
+
+    /// Sides of triangles, which are places in lists of this, become places of sorted tetrahedra.
+    fn join_cells(mut self, complex: &mut Complex) -> Result<(), Error> {
+        let count = complex.tetrahedra.len() as u32;
+        let mut order: Vec<u32> = (0..count).collect();
+        order.par_sort_unstable_by_key(|at| complex.tetrahedra[*at as usize]);
+        let mut places = vec![0; order.len()];
+        for (place, at) in (0..).zip(order) {
+            places[at as usize] = place;
         }
-        Ok(all)
+        complex.tetrahedra.par_sort_unstable();
+        self.entries.par_sort_unstable();
+        let entry = |cell: &[u32; 4]| {
+            let found = self.entries.binary_search_by_key(cell, |entry| entry.0);
+            found.map(|at| EXIT | at as u32).map_err(|_| Error::Path)
+        };
+        let exits: Vec<u32> = self.exits.par_iter().map(entry).collect::<Result<_, _>>()?;
+        let plain = |end: u32| match end {
+            OUTSIDE => Some(count),
+            _ if end & EXIT != 0 => exits.get((end & !EXIT) as usize).copied(),
+            _ => places.get(end as usize).copied(),
+        };
+        let mut ends: Vec<u32> = (self.entries.iter())
+            .map(|entry| plain(entry.1).ok_or(Error::Path))
+            .collect::<Result<_, _>>()?;
+        // each round doubles how far an entry sees along its path
+        for _ in 0..u32::BITS {
+            if ends.par_iter().all(|end| end & EXIT == 0) {
+                break;
+            }
+            let before = &ends;
+            let ahead = |end: &u32| match end & EXIT {
+                0 => *end,
+                _ => before[(end & !EXIT) as usize],
+            };
+            ends = before.par_iter().map(ahead).collect();
+        }
+        complex.triangles.par_iter_mut().try_for_each(|triangle| {
+            for side in &mut triangle.sides {
+                let end = plain(*side).ok_or(Error::Path)?;
+                *side = if end & EXIT == 0 { end } else { ends[(end & !EXIT) as usize] };
+                if *side & EXIT != 0 {
+                    return Err(Error::Path);
+                }
+            }
+            Ok(())
+        })
+    }
+}
+
+impl Complex {
+    /// Joins what the blocks of a mesh of so many vertices found, in the order of their numbers.
+    ///
+    /// # Errors
+    /// A path into a block that is not there.
+    pub fn new(vertices: usize, found: impl IntoIterator<Item = Found>) -> Result<Self, Error> {
+        let mut gathering = Gathering::new(vertices);
+        found.into_iter().try_for_each(|found| gathering.add(found))?;
+        gathering.finish()
     }
 
     /// Ranks of critical vertices.
@@ -92,142 +207,40 @@ impl<'a> Complex<'a> {
         &self.tetrahedra
     }
 
-    /// One more than the greatest rank.
+    /// How many vertices the mesh has.
     pub(crate) fn ranks_end(&self) -> usize {
-        self.blocks.iter().map(Block::ranks_end).max().unwrap_or(0)
+        self.next.len()
     }
 
-    /// Persistence pairs of the critical cells.
+    /// Persistence pairs of the critical cells, with all blocks at hand. Out of core they are had from
+    /// [`Pairing`].
     ///
     /// # Errors
     /// A path into a block that is not there.
-    pub fn pairs(&self) -> Result<Pairs, Error> {
-        Pairs::new(self)
+    pub fn pairs(&self, blocks: &[Block<'_>]) -> Result<Pairs, Error> {
+        let mut pairing = Pairing::new(self);
+        while pairing.is_open() {
+            let answers: Vec<_> = (0..).zip(blocks).map(|(k, b)| pairing.answer(k, b)).collect();
+            pairing.take(answers)?;
+        }
+        pairing.finish()
     }
 
     /// Ranks of the vertices on the path that begins at an end of a critical edge: down the order, from
     /// that end to a critical vertex.
-    ///
-    /// # Errors
-    /// A path into a block that is not there.
-    pub fn path(&self, edge: &Edge, end: usize) -> Result<Vec<u32>, Error> {
-        let mut block = self.block(edge.block)?;
+    #[must_use]
+    pub fn path(&self, edge: &Edge, end: usize) -> Vec<u32> {
         let mut path = vec![edge.ranks[end & 1]];
         while let Some(&last) = path.last() {
-            match block.step(last) {
-                End::Critical([rank]) if rank == last => break,
-                End::Critical([rank]) => path.push(rank),
-                End::Beyond { block: other, .. } => block = self.block(other)?,
-                End::Outside => break,
+            match self.next.get(last as usize) {
+                Some(&next) if next < last => path.push(next),
+                _ => break,
             }
         }
-        Ok(path)
+        path
     }
-
-    /// Ranks of the vertices that share a cell with the one of this rank, and this one; ascending.
-    #[must_use]
-    pub fn around(&self, rank: u32) -> Vec<u32> {
-        self.blocks.iter().find_map(|block| block.around(rank)).unwrap_or_default()
-    }
-
-    /// Critical edges, ascending, in the boundary of a triangle modulo 2, found across blocks.
-    pub(super) fn boundary(&self, triangle: &Triangle) -> Result<Vec<[u32; 2]>, Error> {
-        let (mut critical, beyond) = self.block(triangle.block)?.boundary(triangle.place);
-        if beyond.is_empty() {
-            return Ok(critical);
-        }
-        let mut open: BinaryHeap<([u32; 2], u32)> =
-            beyond.into_iter().map(|(b, e)| (e, b)).collect();
-        while let Some(first) = open.pop() {
-            let mut is_odd = true;
-            while open.peek() == Some(&first) {
-                open.pop();
-                is_odd = !is_odd;
-            }
-            if is_odd {
-                let (found, beyond) = self.block(first.1)?.boundary_from(first.0);
-                critical.extend(found);
-                open.extend(beyond.into_iter().map(|(block, edge)| (edge, block)));
-            }
-        }
-        Ok(odd(critical))
-    }
-
-    fn block(&self, number: u32) -> Result<&Block<'a>, Error> {
-        self.blocks.get(number as usize).ok_or(Error::Block(number as usize))
-    }
-
-    fn find_edges(&self) -> Result<Vec<Edge>, Error> {
-        let known: Vec<Known> = self.blocks.iter().map(|b| unknown(b.vertices())).collect();
-        let end = |mut block: u32, mut rank: u32| loop {
-            match self.block(block)?.follow_vertex(&known[block as usize], rank) {
-                End::Critical([end]) => return Ok(place(&self.vertices, &end)),
-                End::Beyond { block: other, cell: [exit] } => (block, rank) = (other, exit),
-                End::Outside => return Err(Error::Block(block as usize)),
-            }
-        };
-        let mut edges = Vec::new();
-        for (block, number) in self.blocks.iter().zip(0..) {
-            edges.par_extend_fallible(&block.critical.edges, |&ranks| {
-                let ends = [end(number, ranks[0])?, end(number, ranks[1])?];
-                Ok(Edge { ranks, ends, block: number })
-            })?;
-        }
-        edges.par_sort_unstable();
-        Ok(edges)
-    }
-
-    fn find_triangles(&self) -> Result<Vec<Triangle>, Error> {
-        let known: Vec<Known> = self.blocks.iter().map(|b| unknown(b.cells())).collect();
-        let resolve = |mut end: End<4>| -> Result<u32, Error> {
-            loop {
-                match end {
-                    End::Critical(cell) => return Ok(place(&self.tetrahedra, &cell)),
-                    End::Outside => return Ok(self.tetrahedra.len() as u32),
-                    End::Beyond { block, cell } => {
-                        end = self.block(block)?.follow_from(&known[block as usize], cell);
-                    }
-                }
-            }
-        };
-        let mut triangles = Vec::new();
-        for (block, number) in self.blocks.iter().zip(0..) {
-            let known = &known[number as usize];
-            triangles.par_extend_fallible(&block.critical.triangles, |&(ranks, place)| {
-                let [a, b] = block.follow_sides(known, place);
-                Ok(Triangle { ranks, sides: [resolve(a)?, resolve(b)?], block: number, place })
-            })?;
-        }
-        triangles.par_sort_unstable();
-        Ok(triangles)
-    }
-}
-
-fn unknown(len: usize) -> Known {
-    (0..len).map(|_| AtomicU32::new(0)).collect()
 }
 
 fn place<T: Ord>(sorted: &[T], what: &T) -> u32 {
     sorted.binary_search(what).unwrap_or_else(|place| place) as u32
-}
-
-/// Makes and appends in parallel, or says the first thing that went wrong.
-trait Fallible<T> {
-    fn par_extend_fallible<S: Sync>(
-        &mut self,
-        from: &[S],
-        make: impl Fn(&S) -> Result<T, Error> + Sync + Send,
-    ) -> Result<(), Error>;
-}
-
-impl<T: Send> Fallible<T> for Vec<T> {
-    fn par_extend_fallible<S: Sync>(
-        &mut self,
-        from: &[S],
-        make: impl Fn(&S) -> Result<T, Error> + Sync + Send,
-    ) -> Result<(), Error> {
-        let made: Result<Self, Error> = from.par_iter().map(make).collect();
-        self.append(&mut made?);
-        Ok(())
-    }
 }

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::mesh::{Mesh, NONE};
+use crate::patch::{Patch, Share};
 use crate::star::Stars;
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -161,10 +162,8 @@ fn pairs_are_those_of_the_boundary_matrix() {
         }
         let values = values(seed as usize % 4, owned.vertices.len(), &mut dice);
         let order = Order::ascending(&values).expect("an order");
-        let stars = Stars::new(owned.mesh()).expect("a mesh");
-        let block = Block::whole(&stars, &order).expect("a gradient");
-        let complex = Complex::new(vec![block]).expect("critical cells");
-        let found = ranks(&complex, &complex.pairs().expect("pairs"));
+        let (complex, pairs) = whole(&owned, &order);
+        let found = ranks(&complex, &pairs);
         assert_eq!(found, by_matrix(owned.mesh(), &order.rank), "seed {seed}");
     }
 }
@@ -183,9 +182,7 @@ fn critical_cells_alternate_to_one_on_a_ball() {
         let owned = Owned::grid([7, 6, 5], 0.5, &mut dice(seed));
         let values = values(seed as usize % 4, owned.vertices.len(), &mut dice(seed + 100));
         let order = Order::descending(&values).expect("an order");
-        let stars = Stars::new(owned.mesh()).expect("a mesh");
-        let block = Block::whole(&stars, &order).expect("a gradient");
-        let complex = Complex::new(vec![block]).expect("critical cells");
+        let (complex, _) = whole(&owned, &order);
         let even = complex.vertices.len() + complex.triangles.len();
         assert_eq!(even, 1 + complex.edges.len() + complex.tetrahedra.len(), "seed {seed}");
     }
@@ -196,13 +193,11 @@ fn cells_in_any_order_have_the_same_critical_cells_and_pairs() {
     let owned = Owned::grid([8, 8, 8], 0.5, &mut dice(1));
     let order = Order::descending(&values(1, 512, &mut dice(2))).expect("an order");
     let made = |owned: &Owned| {
-        let stars = Stars::new(owned.mesh()).expect("a mesh");
-        let block = Block::whole(&stars, &order).expect("a gradient");
-        let complex = Complex::new(vec![block]).expect("critical cells");
+        let (complex, pairs) = whole(owned, &order);
         let edges: Vec<_> = complex.edges.iter().map(|edge| (edge.ranks, edge.ends)).collect();
         let triangles: Vec<_> = complex.triangles.iter().map(|t| t.ranks).collect();
         let cells = (complex.vertices.clone(), edges, triangles, complex.tetrahedra.clone());
-        (cells, complex.pairs().expect("pairs"))
+        (cells, pairs)
     };
     let first = made(&owned);
     assert!(first.1.edge_triangle.len() > 10);
@@ -215,25 +210,73 @@ fn cells_in_any_order_have_the_same_critical_cells_and_pairs() {
 fn parts_give_the_pairs_of_the_whole() {
     let owned = Owned::grid([9, 8, 7], 0.5, &mut dice(5));
     let order = Order::ascending(&values(0, 504, &mut dice(6))).expect("an order");
-    let whole = Stars::new(owned.mesh()).expect("a mesh");
-    let block = Block::whole(&whole, &order).expect("a gradient");
-    let whole = Complex::new(vec![block]).expect("critical cells");
-    let expected = whole.pairs().expect("pairs");
+    let (whole, expected) = whole(&owned, &order);
     for blocks in [2, 8, 64] {
         // vertices at random are the worst cut there is: paths leave blocks at every step
         let mut dice = dice(blocks.into());
         let owners: Vec<u32> = (0..504).map(|_| dice.random_range(0..blocks)).collect();
-        let parts = split(owned.mesh(), &order, &owners, blocks).expect("parts");
-        let stars: Vec<Stars> = parts.iter().map(|part| part.stars().expect("a mesh")).collect();
-        let made = stars
-            .iter()
-            .zip(&parts)
-            .map(|(stars, part)| Block::part(stars, part).expect("a gradient"));
-        let complex = Complex::new(made.collect()).expect("critical cells");
+        let (complex, pairs) =
+            in_blocks(owned.mesh(), &order, &owners, blocks, |complex, blocks| {
+                complex.pairs(blocks).expect("pairs")
+            });
         assert_eq!(complex.vertices, whole.vertices);
+        assert_eq!(complex.edges, whole.edges);
+        let sides = |complex: &Complex| -> Vec<_> {
+            complex.triangles.iter().map(|t| (t.ranks, t.sides)).collect()
+        };
+        assert_eq!(sides(&complex), sides(&whole));
         assert_eq!(complex.tetrahedra, whole.tetrahedra);
-        assert_eq!(complex.pairs().expect("pairs"), expected, "{blocks}");
+        for edge in &whole.edges {
+            assert_eq!(complex.path(edge, 1), whole.path(edge, 1));
+        }
+        assert_eq!(pairs, expected, "{blocks}");
     }
+}
+
+/// Critical cells and pairs of a whole mesh.
+fn whole(owned: &Owned, order: &Order) -> (Complex, Pairs) {
+    let patch = Patch::whole(owned.mesh());
+    let stars = patch.stars().expect("a mesh");
+    let (block, found) = Block::new(&patch, &stars, order).expect("a gradient");
+    let complex = Complex::new(order.rank.len(), [found]).expect("critical cells");
+    let pairs = complex.pairs(&[block]).expect("pairs");
+    (complex, pairs)
+}
+
+/// Critical cells of a mesh cut into blocks, and what `make` makes of them.
+pub(crate) fn in_blocks<T>(
+    mesh: Mesh,
+    order: &Order,
+    owners: &[u32],
+    blocks: u32,
+    make: impl Fn(&Complex, &[Block]) -> T,
+) -> (Complex, T) {
+    let patches: Vec<Patch> =
+        (0..blocks).map(|number| Patch::cut(mesh, Share { number, owners })).collect();
+    let stars: Vec<Stars> = patches.iter().map(|patch| patch.stars().expect("a mesh")).collect();
+    let made = patches.iter().zip(&stars);
+    let made = made.map(|(patch, stars)| Block::new(patch, stars, order).expect("a gradient"));
+    let (blocks, found): (Vec<Block>, Vec<Found>) = made.unzip();
+    let complex = Complex::new(order.rank.len(), found).expect("critical cells");
+    let made = make(&complex, &blocks);
+    (complex, made)
+}
+
+#[test]
+fn what_blocks_find_is_read_as_it_was_written_and_must_fit() {
+    let owned = Owned::grid([5, 5, 5], 0.5, &mut dice(1));
+    let order = Order::ascending(&values(0, 125, &mut dice(2))).expect("an order");
+    let owners: Vec<u32> = (0..125).map(|at| at % 3).collect();
+    let patch = Patch::cut(owned.mesh(), Share { number: 1, owners: &owners });
+    let stars = patch.stars().expect("a mesh");
+    let (_, found) = Block::new(&patch, &stars, &order).expect("a gradient");
+    let mut out = Vec::new();
+    found.write(&mut out);
+    let read = |bytes: &[u8]| Found::read(&mut crate::work::Bytes(bytes));
+    assert_eq!(read(&out).expect("it is whole"), found);
+    assert!(read(&out[..out.len() - 1]).is_err());
+    assert_eq!(Complex::new(125, [found.clone()]).map(|_| ()), Err(Error::Path));
+    assert_eq!(Complex::new(9, [found]).map(|_| ()), Err(Error::Block(0)));
 }
 
 #[test]
@@ -265,9 +308,10 @@ fn what_is_no_mesh_is_refused() {
 fn cells_that_touch_at_a_vertex_alone_are_refused() {
     let vertices = (0..7).map(|k| [f64::from(k), f64::from(k * k), f64::from(k * k * k)]).collect();
     let owned = Owned::of(vertices, vec![[0, 1, 2, 3], [3, 4, 5, 6]]);
-    let stars = Stars::new(owned.mesh()).expect("a mesh");
+    let patch = Patch::whole(owned.mesh());
+    let stars = patch.stars().expect("a mesh");
     let order = Order::ascending(&[0.0; 7]).expect("an order");
-    let refused = Block::whole(&stars, &order).map(|_| ());
+    let refused = Block::new(&patch, &stars, &order).map(|_| ());
     assert_eq!(refused, Err(Error::Mesh(crate::star::Error::Manifold)));
 }
 
@@ -275,8 +319,5 @@ fn cells_that_touch_at_a_vertex_alone_are_refused() {
 fn an_empty_mesh_has_no_critical_cells() {
     let owned = Owned::default();
     let order = Order::ascending(&[]).expect("an order");
-    let stars = Stars::new(owned.mesh()).expect("a mesh");
-    let block = Block::whole(&stars, &order).expect("a gradient");
-    let complex = Complex::new(vec![block]).expect("critical cells");
-    assert_eq!(complex.pairs().expect("pairs"), Pairs::default());
+    assert_eq!(whole(&owned, &order).1, Pairs::default());
 }

@@ -4,9 +4,9 @@
 //! peaks are all cancelled but one. So the way from a pass that is kept to the peak that is left is the way
 //! in that tree, and only those trees' branches are looked at that such ways use.
 
-use super::{Error, Rated};
+use super::Rated;
 use crate::mesh::NONE;
-use crate::morse::{Complex, Edge, Error as MorseError};
+use crate::morse::{Complex, Edge};
 use rayon::prelude::*;
 
 /// A line from node to node, by ranks of vertices.
@@ -36,11 +36,7 @@ struct Ways {
 }
 
 impl Forest {
-    pub(super) fn new(
-        complex: &Complex,
-        critical: &Rated,
-        ratios: [f64; 3],
-    ) -> Result<Self, Error> {
+    pub(super) fn new(complex: &Complex, critical: &Rated, ratios: [f64; 3]) -> Self {
         let [peaks, passes, ..] = &critical.0;
         let is_peak: Vec<bool> = peaks.iter().map(|peak| peak.is_kept(ratios)).collect();
         let (kept, cancelled): (Vec<_>, Vec<_>) =
@@ -49,12 +45,12 @@ impl Forest {
         let joins = cancelled.into_iter().filter(|pass| pass.1.threshold == 2);
         let joins: Vec<&Edge> = joins.map(|pass| pass.0).collect();
         let used = used(&is_peak, &joins, kept.iter().flat_map(|pass| pass.0.ends));
-        let mut links = links(complex, kept.iter().map(|pass| pass.0), false)?;
-        links.extend(self::links(complex, used.iter().copied(), true)?);
+        let mut links = links(complex, kept.iter().map(|pass| pass.0), false);
+        links.extend(self::links(complex, used.iter().copied(), true));
         let roots =
             complex.vertices.iter().zip(&is_peak).filter(|peak| *peak.1).map(|peak| *peak.0);
         let ways = Ways::new(links, roots);
-        Ok(ways.lines(&kept.iter().map(|pass| (pass.0.ranks, pass.1.ratio)).collect::<Vec<_>>()))
+        ways.lines(&kept.iter().map(|pass| (pass.0.ranks, pass.1.ratio)).collect::<Vec<_>>())
     }
 }
 
@@ -102,21 +98,18 @@ fn links<'a>(
     complex: &Complex,
     passes: impl Iterator<Item = &'a Edge>,
     joined: bool,
-) -> Result<Vec<(u32, u32)>, MorseError> {
+) -> Vec<(u32, u32)> {
     let passes: Vec<&Edge> = passes.collect();
-    let parts: Result<Vec<Vec<(u32, u32)>>, MorseError> = passes
-        .par_iter()
-        .map(|edge| {
-            let mut links = Vec::new();
-            for end in 0..2 {
-                let path = complex.path(edge, end)?;
-                links.extend(path.windows(2).map(|two| (two[0], two[1])));
-            }
-            links.extend(joined.then_some((edge.ranks[0], edge.ranks[1])));
-            Ok(links)
-        })
-        .collect();
-    Ok(parts?.concat())
+    let link = |edge: &&Edge| {
+        let mut links = Vec::new();
+        for end in 0..2 {
+            let path = complex.path(edge, end);
+            links.extend(path.windows(2).map(|two| (two[0], two[1])));
+        }
+        links.extend(joined.then_some((edge.ranks[0], edge.ranks[1])));
+        links
+    };
+    passes.par_iter().map(link).collect::<Vec<_>>().concat()
 }
 
 impl Ways {

@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::mesh::Mesh;
-use crate::morse::split;
-use crate::morse::tests::{Owned, dice};
+use crate::morse::tests::{self, Owned, dice};
+use crate::patch::Share;
 use rand::RngExt;
 
 /// Density that falls off from the segments between peaks, which are higher than the segments.
@@ -72,14 +72,12 @@ fn filaments_run_between_planted_peaks_along_planted_ways() {
 /// The skeleton of a mesh cut into blocks, which see their own parts alone.
 fn in_blocks(owned: &Owned, density: &Density, owners: &[u32], blocks: u32) -> Skeleton {
     let order = Order::descending(&density.values).expect("an order");
-    let parts = split(owned.mesh(), &order, owners, blocks).expect("parts");
-    let stars: Vec<Stars> = parts.iter().map(|part| part.stars().expect("a mesh")).collect();
-    let made =
-        stars.iter().zip(&parts).map(|(stars, part)| Block::part(stars, part).expect("a gradient"));
-    let complex = Complex::new(made.collect()).expect("critical cells");
     let field = Field { positions: &owned.vertices, density, order: &order };
-    Skeleton::trace(&complex, &complex.pairs().expect("pairs"), field, &options(1.5))
-        .expect("pairs")
+    let trace = |complex: &Complex, blocks: &[Block]| {
+        let pairs = complex.pairs(blocks).expect("pairs");
+        Skeleton::trace(complex, &pairs, field, &options(1.5), blocks).expect("pairs")
+    };
+    tests::in_blocks(owned.mesh(), &order, owners, blocks, trace).1
 }
 
 #[test]
@@ -185,16 +183,20 @@ fn density_is_that_of_volumes_and_has_the_same_bits_in_parts() {
         Density::new(&Stars::new(shuffled.mesh()).expect("a mesh"), 2.0, 0).expect("a mesh"),
         density
     );
-    let order = Order::ascending(&[0.0; 729]).expect("an order");
     let owners: Vec<u32> = (0..729).map(|v| v % 7).collect();
     let extent = dtfe::extent(&owned.vertices).expect("an extent");
-    for part in split(owned.mesh(), &order, &owners, 7).expect("parts") {
-        let made = Density::within(&part.stars().expect("a mesh"), extent, 2.0).expect("a mesh");
-        for ((&id, &owner), value) in part.ids.iter().zip(&part.owners).zip(made.values) {
-            let expected = if owner == part.number { density.values[id as usize] } else { 0.0 };
+    let mut flags = vec![false; 729];
+    for number in 0..7 {
+        let patch = Patch::cut(owned.mesh(), Share { number, owners: &owners });
+        let made = Density::within(&patch.stars().expect("a mesh"), extent, 2.0).expect("a mesh");
+        for ((at, value), flag) in (0..).zip(made.values).zip(made.boundary) {
+            let id = patch.id(at) as usize;
+            let expected = if owners[id] == number { density.values[id] } else { 0.0 };
             assert_eq!(value.to_bits(), expected.to_bits());
+            flags[id] |= flag;
         }
     }
+    assert_eq!(flags, density.boundary);
 }
 
 #[test]

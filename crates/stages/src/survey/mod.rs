@@ -7,6 +7,7 @@
 //! mask        where on the sky it was looked for
 //! randoms     catalogues of random points that a survey publishes
 //! population  galaxies that are seen wherever they are
+//! shared      a folder in which processes compute together
 //! given       what was computed of them, as a stage that looks it up row by row
 //! ```
 //!
@@ -19,6 +20,7 @@ mod mask;
 mod population;
 pub mod randoms;
 mod sample;
+pub mod shared;
 pub mod tracer;
 
 pub use given::Given;

@@ -24,16 +24,13 @@ pub use figure::wedge;
 use crate::groups::{self, Found};
 use crate::survey::randoms::{self, Pool};
 use crate::survey::{Mask, Population, Randoms, Sample};
-use bifrost_science::astra::{self, Space, Web as Class, classify};
+use bifrost_science::astra::Web as Class;
 use bifrost_science::cosmology::{Cosmology, direction};
-use bifrost_science::curve::morton;
-use bifrost_science::delaunay::{self, Delaunay};
-use bifrost_science::distance::{self, Segments};
-use bifrost_science::dtfe::{self, Density};
 use bifrost_science::groups::compress;
 use bifrost_science::neighbours::{self, Edge, Galaxies, Recipe, Sigma, dist_5nn, sigma_5};
-use bifrost_science::skeleton::{self, Kind, Options, Skeleton, Threshold};
-use bifrost_science::star::{self, Stars};
+use bifrost_science::skeleton::{Options, Skeleton, Threshold};
+use bifrost_science::web::{self, Realisations};
+use bifrost_science::work::Work;
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
@@ -88,19 +85,9 @@ pub enum Error {
     #[error(transparent)]
     Compression(#[from] bifrost_science::groups::Error),
     #[error(transparent)]
-    Delaunay(#[from] delaunay::Error),
-    #[error(transparent)]
-    Mesh(#[from] star::Error),
-    #[error(transparent)]
-    Density(#[from] dtfe::Error),
-    #[error(transparent)]
-    Skeleton(#[from] skeleton::Error),
-    #[error(transparent)]
-    Distance(#[from] distance::Error),
-    #[error(transparent)]
     Neighbours(#[from] neighbours::Error),
     #[error(transparent)]
-    Class(#[from] astra::Error),
+    Web(#[from] web::Error),
     #[error(transparent)]
     Randoms(#[from] randoms::Error),
 }
@@ -130,19 +117,38 @@ pub struct Web {
     pub skeleton: Skeleton,
 }
 
-/// Makes the web of one tracer in one cap, which was looked for in all of the mask; `told` hears which
-/// step begins. Without a catalogue of random points, some are thrown into the mask.
+/// One tracer in one cap, and how it was looked for.
+#[derive(Debug, Clone, Copy)]
+pub struct Survey<'a> {
+    /// Its galaxies.
+    pub sample: &'a Sample,
+    /// Where they were looked for.
+    pub mask: &'a Mask,
+    /// Random points that follow the survey; without them, some are thrown into the mask.
+    pub randoms: Option<&'a Randoms>,
+}
+
+/// In how many blocks the web is made, and who keeps them: neither shows in the web.
+#[derive(Clone, Copy)]
+pub struct Blocks<'a> {
+    /// How many.
+    pub count: usize,
+    /// What is made of this survey with these settings in so many blocks.
+    pub work: &'a dyn Work,
+}
+
+/// Makes the web of a survey; `told` hears which step begins.
 ///
 /// # Errors
 /// [`Error`]; a sample of a few galaxies has a web in which nothing is known.
 pub fn find(
-    sample: &Sample,
-    mask: &Mask,
-    randoms: Option<&Randoms>,
+    survey: Survey<'_>,
     cosmology: &Cosmology,
     settings: &Settings,
+    blocks: Blocks<'_>,
     told: &dyn Fn(&'static str),
 ) -> Result<Web, Error> {
+    let Survey { sample, mask, randoms } = survey;
     told("groups");
     let found = groups::find(sample, mask, cosmology, &settings.groups)?;
     let positions = positions(sample, cosmology, &found, settings.compressed_from)?;
@@ -163,8 +169,7 @@ pub fn find(
     let sigma = surface_density(sample, mask, &angle, cosmology, settings)?;
     (web.sigma_5, web.sigma_5_error) = (sigma.sigma_5, sigma.error);
     if count >= LEAST {
-        told("tessellation");
-        web.tessellate(&positions, settings, told)?;
+        web.tessellate(&positions, settings, blocks, told)?;
         let distance = cosmology.distances(&sample.z);
         let far = distance
             .iter()
@@ -173,13 +178,13 @@ pub fn find(
             .map(|((d, angle), near)| d * angle >= *near);
         web.is_boundary.iter_mut().zip(far).for_each(|(is, far)| *is |= !far);
         told("classes");
-        let ends =
-            sample.z.iter().fold([f64::MAX, 0.0], |[low, high], z| [z.min(low), z.max(high)]);
-        let pool = randoms.map(|randoms| randoms.pool(mask, ends, count, cosmology)).transpose()?;
+        let pool = randoms.map(|randoms| randoms.pool(mask, ends(&sample.z), count, cosmology));
+        let pool = pool.transpose()?;
         let smoothing = settings.groups.smoothing;
         let cast = Cast { mask, pool: pool.as_ref(), distance: &distance, smoothing };
         let randoms = |realisation, count| cast.points(settings.seed, realisation, count);
-        web.class = classify(&positions, Space::Open, settings.realisations, randoms)?;
+        let realisations = Realisations { count: settings.realisations, blocks: blocks.count };
+        web.class = web::classify(&positions, realisations, blocks.work, &randoms)?;
     }
     web.positions = positions;
     Ok(web)
@@ -242,66 +247,29 @@ impl Web {
         &mut self,
         positions: &[[f64; 3]],
         settings: &Settings,
+        blocks: Blocks<'_>,
         told: &dyn Fn(&'static str),
     ) -> Result<(), Error> {
-        let order = morton(positions);
-        let positions: Vec<[f64; 3]> =
-            order.iter().filter_map(|row| positions.get(*row as usize).copied()).collect();
-        let made = Delaunay::new(&positions)?;
-        let mesh = made.mesh();
-        if mesh.cells.is_empty() {
-            return Ok(());
-        }
-        let stars = Stars::new(mesh)?;
-        told("density");
-        let mut density = Density::new(&stars, 1.0, 0)?;
-        // galaxies at one place have one vertex; nothing is known of a cell that has no end
-        let vertex = |point: u32| made.duplicate_of(point).unwrap_or(point) as usize;
-        let vertices: Vec<usize> = (0..order.len() as u32).map(vertex).collect();
-        let known = |vertex: usize| density.values.get(vertex).copied().filter(|d| *d > 0.0);
-        let densities = vertices.iter().map(|v| known(*v).unwrap_or(f64::NAN));
-        self.density = back(&order, densities, f64::NAN);
-        let ends = vertices.iter().map(|v| density.boundary.get(*v).is_none_or(|is| *is));
-        self.is_boundary = back(&order, ends, true);
-        for _ in 0..settings.smooth_density {
-            density.values = dtfe::smooth(&stars, &density.values)?;
-        }
-        told("skeleton");
         let options = Options {
             threshold: Threshold::Sigma(settings.sigmas),
             smooth: settings.smooth_filaments,
             ..Options::default()
         };
-        self.skeleton = Skeleton::new(&stars, &density, &options)?;
-        let ends: Vec<[f64; 3]> = (self.skeleton.nodes.iter())
-            .filter(|node| node.kind == Kind::Maximum)
-            .filter_map(|node| positions.get(node.vertex as usize).copied())
-            .collect();
-        let of = |tree: &Segments| -> Vec<f64> {
-            let nearest = tree.nearest_of(&positions);
-            let distance = nearest.iter().map(|n| n.map_or(f64::NAN, |nearest| nearest.distance));
-            back(&order, distance, f64::NAN)
-        };
-        self.dist_filament = of(&Segments::new(&self.skeleton.segments())?);
-        self.dist_node = of(&Segments::of_points(&ends)?);
-        let row =
-            |vertex: &mut u32| *vertex = order.get(*vertex as usize).copied().unwrap_or(*vertex);
-        for node in &mut self.skeleton.nodes {
-            row(&mut node.vertex);
-            node.partner.as_mut().map(row);
-        }
-        self.skeleton.vertices.iter_mut().for_each(row);
+        let smooth_density = settings.smooth_density;
+        let settings = web::Settings { blocks: blocks.count, smooth_density, options };
+        let made = web::find(positions, &settings, blocks.work, told)?;
+        self.density = made.density;
+        self.is_boundary = made.is_boundary;
+        self.dist_filament = made.dist_filament;
+        self.dist_node = made.dist_node;
+        self.skeleton = made.skeleton;
         Ok(())
     }
 }
 
-/// Values in the order of rows again; a row that has none gets another.
-fn back<T: Copy>(order: &[u32], values: impl Iterator<Item = T>, none: T) -> Vec<T> {
-    let mut made = vec![none; order.len()];
-    for (row, value) in order.iter().zip(values) {
-        made.get_mut(*row as usize).into_iter().for_each(|slot| *slot = value);
-    }
-    made
+/// The least and the greatest of what is not negative.
+fn ends(values: &[f64]) -> [f64; 2] {
+    values.iter().fold([f64::MAX, 0.0], |[low, high], value| [value.min(low), value.max(high)])
 }
 
 /// Where random points are thrown.
@@ -320,10 +288,7 @@ impl Cast<'_> {
     fn points(&self, seed: u64, realisation: u32, count: usize) -> Vec<[f64; 3]> {
         let mut dice = ChaCha8Rng::seed_from_u64(seed);
         dice.set_stream(u64::from(realisation) + 1);
-        let ends = self
-            .distance
-            .iter()
-            .fold([f64::MAX, 0.0], |[low, high]: [f64; 2], d| [low.min(*d), high.max(*d)]);
+        let ends = ends(self.distance);
         let mut points = match self.pool {
             Some(pool) => pool.draw(count, &mut dice),
             None => (0..count)
