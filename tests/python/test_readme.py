@@ -100,6 +100,7 @@ def lasting(text):
     text = re.sub(r"bifrost:sha256:[0-9a-f]{64}", "DIGEST", text)
     text = re.sub(r"\bresolution-[0-9a-f]{8}\b", "SNAPSHOT", text)
     text = re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", "TIME", text)
+    text = re.sub(r"\b\d+ s ago", "# s ago", text)
     return re.sub(r"[ ─-]+", " ", text).splitlines()
 
 

@@ -13,7 +13,9 @@ import subprocess
 import time
 
 import psycopg
+import pyarrow.parquet as pq
 import pytest
+from conftest import new_place
 
 SOAK = bool(os.environ.get("BIFROST_SOAK"))
 QUESTIONS = [
@@ -346,3 +348,30 @@ def test_an_old_registry_travels_as_far_as_it_can(lake):
     for question, files in zip(QUESTIONS, then):
         now = listed(lake, question, "--as-of", 1)
         assert set(files) <= set(now) and all(set(files[f]) <= set(now[f]) for f in files), question
+
+
+def test_status_tells_how_the_registry_stands():
+    with new_place() as lake:
+        lake.run("db", "migrate")
+        assert "the registry is empty" in lake.run("status", code=4).stdout
+        lake.run("mock", "--out", lake.folder / "archive", "--objects", 20, "--tiles", 5)
+        lake.run("convert", lake.folder / "archive")
+        lake.run("sync")
+        files = sorted((lake.lake / "spectra" / "dataset").rglob("*.parquet"))
+        table = pq.ParquetFile(files[0]).read()
+        # one file of an older schema, one that is no Parquet file any more, one that is gone
+        pq.write_table(table.drop_columns(["subtype"]), files[0])
+        files[1].write_bytes(b"PAR1 is not enough")
+        files[2].unlink()
+        lake.run("sync", code=3)
+        said = lake.json("status")["registry"]
+        (product,) = [p for p in said["products"] if p["product"] == "spectra"]
+        states = [product[state] for state in ("files", "quarantined", "missing", "schemas", "drifted")]
+        assert states == [3, 1, 1, 2, 1], product
+        assert said["commit"]["commit"] == lake.sql("SELECT max(commit_id) FROM commits")[0][0]
+        (node,) = said["nodes"]
+        assert 0 <= node["silent_s"] < 60 and node["last_commit"] == said["commit"]["commit"]
+        shown = lake.run("status").stdout
+        assert f"commit {said['commit']['commit']} of 20" in shown and "drifted" in shown and "MB/s" not in shown
+        metrics = lake.run("status", "--metrics").stdout
+        assert f'bifrost_files_drifted{{product="spectra",node="{node["node"]}"}} 1' in metrics

@@ -6,6 +6,8 @@ BIFROST_BIN names the program.
 import json
 import xml.etree.ElementTree as ElementTree
 
+import fitsio
+import healpy
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -32,6 +34,15 @@ def place():
 def rows(place, product="environment"):
     files = sorted((place.lake / product / "dataset").rglob("*.parquet"))
     return pa.concat_tables(pq.ParquetFile(path).read() for path in files).to_pandas()
+
+
+def healpix(table, order):
+    return healpy.ang2pix(2**order, table.ra.to_numpy(), table.dec.to_numpy(), nest=True, lonlat=True)
+
+
+def configuration(place):
+    file = next((place.lake / "environment").rglob("*.parquet"))
+    return json.loads(pq.read_metadata(file).metadata[b"bifrost.configuration"])
 
 
 def test_what_is_not_known_is_null(place):
@@ -93,7 +104,7 @@ def test_distances_are_to_those_filaments(place):
 def test_the_same_again_makes_nothing(place):
     again = place.json("web", *ASKED)
     assert again["stage"]["totals"] == {"unchanged": 4} and again["webs"][0]["files"] == []
-    said = json.loads(pq.read_metadata(next((place.lake / "environment").rglob("*.parquet"))).metadata[b"bifrost.configuration"])
+    said = configuration(place)
     assert said["settings"]["sigmas"] == 0 and said["settings"]["groups"]["b0"] == 0.05 and said["samples"][0]["digest"]
 
 
@@ -115,3 +126,69 @@ def test_a_sample_of_a_few_has_a_web_of_nothing():
         assert found[["density_dtfe", "dist_filament", "web_class"]].isna().all(axis=None)
         assert "--sigmas 9: it must be 0 to 8" in place.run("web", "--sigmas", 9, code=2).stderr
         assert "no galaxy of any tracer" in place.run("web", "--tracer", "none=z > 90", code=4).stderr
+
+
+def test_a_mask_bounds_the_sample(place):
+    moc = place.folder / "part.moc.json"
+    moc.write_text(json.dumps({"6": [10000], "7": [4 * 10001]}))
+    out = place.folder / "part"
+    said = place.json("web", *ASKED, "--mask", moc, "-o", out)["webs"][0]
+    spectra, found = rows(place, "spectra"), rows(place)
+    cells = healpix(spectra, 7)
+    within = (cells // 4 == 10000) | (cells == 4 * 10001)
+    looked_at = (spectra.spectype == "GALAXY") & (spectra.zwarn == 0) & (spectra.z > 0.01)
+    assert (found.is_boundary.notna() == (looked_at & within)).all() and said["galaxies"] == (looked_at & within).sum() > 0
+    assert next(out.glob("*.moc.txt")).read_text() == "6/10000 7/40004\n"
+    area = configuration(place)["samples"][0]["mask"]["area_deg2"]
+    assert area == pytest.approx(1.25 * 4 * np.pi / 49152 * np.degrees(1) ** 2, rel=1e-12)
+    (place.folder / "none").write_text("no map")
+    assert "'no' is not ORDER/CELLS" in place.run("web", *ASKED, "--mask", place.folder / "none", code=2).stderr
+
+
+def test_published_randoms_are_drawn_from(place):
+    rng = np.random.default_rng(3)
+    spectra = rows(place, "spectra")
+    box = [(spectra[name].min(), spectra[name].max()) for name in ("ra", "dec")]
+    table = {"RA": rng.uniform(*box[0], 40_000), "DEC": rng.uniform(*box[1], 40_000), "Z": rng.uniform(0.01, 6, 40_000)}
+    file = place.folder / "randoms.fits"
+    fitsio.write(file, np.rec.fromarrays(list(table.values()), names=list(table)), clobber=True)
+    place.run("web", *ASKED, "--randoms", file)
+    said, found = configuration(place)["randoms"], rows(place)
+    assert said["count"] == 40_000 and len(said["digest"]) == 64
+    assert found.web_class.notna().sum() > 100
+    few = place.folder / "few.csv"
+    few.write_text("ra,dec,z\n" + "".join(f"{table['RA'][k]},{table['DEC'][k]},0.5\n" for k in range(30)))
+    assert "give more catalogues" in place.run("web", *ASKED, "--randoms", few, code=2).stderr
+    few.write_text("ra,dec,z\n10,20,-1\n")
+    assert "few.csv: row 0 has a redshift that is not" in place.run("web", *ASKED, "--randoms", few, code=2).stderr
+
+
+def test_neighbours_may_be_of_a_population(place):
+    """Surface densities of bright galaxies alone, against all pairs; NULL beyond where the faintest are lost."""
+    limit, faintest = -21.0, 21.0
+    place.run("web", *ASKED, "--brighter-than", limit, "--faintest", faintest, "--k-correction", 0.5)
+    import bifrost.science
+
+    spectra, found = rows(place, "spectra"), rows(place)
+    looked_at = ((spectra.spectype == "GALAXY") & (spectra.zwarn == 0) & (spectra.z > 0.01)).to_numpy()
+    spectra, found = spectra[looked_at], found[looked_at]
+    z, d = spectra.z.to_numpy(), bifrost.science.comoving(spectra.z.to_numpy())
+    modulus = 5 * np.log10((1 + z) * d) + 25 + 0.5 * z
+    with np.errstate(divide="ignore", invalid="ignore"):
+        r = (22.5 - 2.5 * np.log10(spectra.flux_r.to_numpy(float)) - 2.165 * spectra.ebv.to_numpy(float)).astype(np.float32)
+    seen = limit + modulus <= faintest
+    counts = (r - modulus <= limit) & seen
+    assert counts.any() and not counts.all()
+    ra, dec = np.radians(spectra.ra.to_numpy()), np.radians(spectra.dec.to_numpy())
+    way = np.c_[np.cos(dec) * np.cos(ra), np.cos(dec) * np.sin(ra), np.sin(dec)]
+    compared = 0
+    for row in np.flatnonzero(found.sigma_5.notna()):
+        window = 1000 / 299792.458 * (1 + z[row])
+        near = counts & (np.abs(z - z[row]) < window) & (np.arange(len(z)) != row)
+        angle = 2 * np.arcsin(np.sort(np.linalg.norm(way[near] - way[row], axis=1))[4] / 2)
+        whole = 5 / (np.pi * (d[row] * angle) ** 2)
+        # of a circle half of which or more is in the survey
+        part = whole / found.sigma_5.iloc[row]
+        assert 0.49 < part < 1 + 1e-9 and z[row] + window <= z[seen].max() + 0.05
+        compared += part > 1 - 1e-9
+    assert found.sigma_5[~seen].isna().all() and (~seen).any() and found.sigma_5.notna().any() and compared >= 0

@@ -120,7 +120,7 @@ fn seconds(option: &str, value: f64) -> anyhow::Result<Duration> {
     Ok(Duration::from_secs_f64(value))
 }
 
-/// `100`, `500kB`, `1.5GB`: bytes, in decimal units.
+/// `100`, `500kB`, `1.5GB`, `2GiB`: bytes, in decimal or binary units.
 pub fn parse_size(text: &str) -> Result<u64, String> {
     let text = text.trim();
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
@@ -130,7 +130,11 @@ pub fn parse_size(text: &str) -> Result<u64, String> {
         "mb" => 1e6,
         "gb" => 1e9,
         "tb" => 1e12,
-        _ => return Err("use bytes, kB, MB, GB or TB".to_owned()),
+        "kib" => f64::from(1 << 10),
+        "mib" => f64::from(1 << 20),
+        "gib" => f64::from(1 << 30),
+        "tib" => (1u64 << 40) as f64,
+        _ => return Err("use bytes, kB, MB, GB, TB, or KiB, MiB, GiB, TiB".to_owned()),
     };
     match digits.trim().parse::<f64>() {
         Ok(number) if number >= 0.0 && number * factor < 1e18 => Ok((number * factor) as u64),
@@ -143,12 +147,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sizes_are_decimal() {
-        let cases = [("0", 0), ("12", 12), ("500kB", 500_000), ("1.5 GB", 1_500_000_000)];
+    fn sizes_have_units() {
+        let decimal = [("0", 0), ("12", 12), ("500kB", 500_000), ("1.5 GB", 1_500_000_000)];
+        let cases = decimal.into_iter().chain([("1KiB", 1024), ("2GiB", 2 << 30)]);
         for (text, bytes) in cases {
             assert_eq!(parse_size(text), Ok(bytes), "{text}");
         }
-        for text in ["", "-1", "1KiB", "NaN", "1e30TB", "MB"] {
+        for text in ["", "-1", "1XB", "NaN", "1e30TB", "MB"] {
             assert!(parse_size(text).is_err(), "{text}");
         }
     }

@@ -12,6 +12,7 @@ mod datasheet;
 mod exit;
 mod follow;
 mod history;
+mod leases;
 mod positions;
 mod printer;
 mod progress;

@@ -1,6 +1,6 @@
 //! People's own lists of positions: CSV, Parquet, FITS.
 
-use crate::exit::Usage;
+use crate::exit::{Usage, usage};
 use anyhow::Context as _;
 use arrow::array::{ArrayRef, AsArray, RecordBatch};
 use arrow::compute::cast;
@@ -9,6 +9,7 @@ use arrow::csv::reader::Format;
 use arrow::datatypes::{DataType, Float64Type};
 use bifrost_core::predicate::column;
 use bifrost_stages::fits::Fits;
+use bifrost_stages::survey::Randoms;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use std::fs::File;
 use std::io::{Read as _, Seek as _};
@@ -32,20 +33,43 @@ pub struct Names {
     dec_column: Option<String>,
 }
 
+/// Which of a file's columns are wanted, by their places.
+type Chosen<'a> = &'a dyn Fn(&[&str]) -> anyhow::Result<Vec<usize>>;
+
 /// The positions of a file's rows, degrees; NaN where a row has none.
 pub fn read(path: &Path, names: &Names) -> anyhow::Result<Vec<(f64, f64)>> {
+    let columns = columns(path, &|known| Ok(names.find(path, known)?.to_vec()))?;
+    let [ra, dec] = <[Vec<f64>; 2]>::try_from(columns).unwrap_or_default();
+    Ok(ra.into_iter().zip(dec).collect())
+}
+
+/// Adds a catalogue of random points, such as those that a survey publishes: right ascension, declination,
+/// and redshift where it has one.
+pub fn read_randoms(path: &Path, randoms: &mut Randoms) -> anyhow::Result<()> {
+    let choose = |known: &[&str]| {
+        let mut chosen = Names::default().find(path, known)?.to_vec();
+        chosen.extend(column::find(known.iter().copied(), "z"));
+        Ok(chosen)
+    };
+    let mut columns = columns(path, &choose)?.into_iter();
+    let (ra, dec) = (columns.next().unwrap_or_default(), columns.next().unwrap_or_default());
+    randoms
+        .add(ra, dec, columns.next())
+        .map_err(|wrong| usage(format!("{}: {wrong}", path.display())))?;
+    Ok(())
+}
+
+fn columns(path: &Path, chosen: Chosen) -> anyhow::Result<Vec<Vec<f64>>> {
     let mut file =
         File::open(path).with_context(|| format!("failed to open {}", path.display()))?;
     let mut magic = Vec::new();
     (&mut file).take(6).read_to_end(&mut magic)?;
     file.rewind()?;
-    let columns = match magic.as_slice() {
-        b"SIMPLE" => of_fits(path, names)?,
-        [b'P', b'A', b'R', b'1', ..] => of_parquet(file, path, names)?,
-        _ => of_csv(file, path, names)?,
-    };
-    let [ra, dec] = columns;
-    Ok(ra.into_iter().zip(dec).collect())
+    match magic.as_slice() {
+        b"SIMPLE" => of_fits(path, chosen),
+        [b'P', b'A', b'R', b'1', ..] => of_parquet(file, path, chosen),
+        _ => of_csv(file, path, chosen),
+    }
 }
 
 impl Names {
@@ -70,57 +94,61 @@ impl Names {
     }
 }
 
-fn of_fits(path: &Path, names: &Names) -> anyhow::Result<[Vec<f64>; 2]> {
-    let table = Fits::open(path)?.first_table()?;
+fn of_fits(path: &Path, chosen: Chosen) -> anyhow::Result<Vec<Vec<f64>>> {
+    let failed = || format!("failed to read {}", path.display());
+    let table = Fits::open(path).with_context(failed)?.first_table().with_context(failed)?;
     let table = table.ok_or_else(|| Usage(format!("{} has no table", path.display())))?;
     let known = table.names();
     let known: Vec<&str> = known.iter().map(String::as_str).collect();
-    let [ra, dec] = names.find(path, &known)?.map(|at| known[at]);
-    let columns = table.read(&[ra, dec])?;
-    Ok([columns.reals(ra)?, columns.reals(dec)?])
+    let names: Vec<&str> =
+        chosen(&known)?.iter().filter_map(|at| known.get(*at).copied()).collect();
+    let columns = table.read(&names).with_context(failed)?;
+    Ok(names.iter().map(|name| columns.reals(name)).collect::<Result<_, _>>()?)
 }
 
-fn of_parquet(file: File, path: &Path, names: &Names) -> anyhow::Result<[Vec<f64>; 2]> {
+fn of_parquet(file: File, path: &Path, chosen: Chosen) -> anyhow::Result<Vec<Vec<f64>>> {
     let builder = ParquetRecordBatchReaderBuilder::try_new(file)
         .with_context(|| format!("failed to read {}", path.display()))?;
     let schema = builder.schema().clone();
     let known: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
-    let chosen = names.find(path, &known)?;
-    let mask = parquet::arrow::ProjectionMask::roots(builder.parquet_schema(), chosen);
+    let chosen = chosen(&known)?;
+    let mask = parquet::arrow::ProjectionMask::roots(builder.parquet_schema(), chosen.clone());
     let batches = builder.with_projection(mask).build()?.collect::<Result<Vec<_>, _>>()?;
-    degrees(path, &batches, chosen.map(|at| known[at]))
+    numbers(path, &batches, chosen.iter().filter_map(|at| known.get(*at).copied()))
 }
 
-fn of_csv(mut file: File, path: &Path, names: &Names) -> anyhow::Result<[Vec<f64>; 2]> {
+fn of_csv(mut file: File, path: &Path, chosen: Chosen) -> anyhow::Result<Vec<Vec<f64>>> {
     let failed = || format!("failed to read {} as CSV with a head line", path.display());
     let format = Format::default().with_header(true);
     let (schema, _) = format.infer_schema(&mut file, Some(ROWS_LOOKED_AT)).with_context(failed)?;
     file.rewind()?;
     let known: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
-    let chosen = names.find(path, &known)?;
+    let chosen = chosen(&known)?;
     let of = Arc::new(schema.clone());
-    let reader = ReaderBuilder::new(of).with_format(format).with_projection(chosen.to_vec());
+    let reader = ReaderBuilder::new(of).with_format(format).with_projection(chosen.clone());
     let batches = reader.build(file)?.collect::<Result<Vec<_>, _>>().with_context(failed)?;
-    degrees(path, &batches, chosen.map(|at| known[at]))
+    numbers(path, &batches, chosen.iter().filter_map(|at| known.get(*at).copied()))
 }
 
-fn degrees(
+fn numbers<'a>(
     path: &Path,
     batches: &[RecordBatch],
-    names: [&str; 2],
-) -> anyhow::Result<[Vec<f64>; 2]> {
-    let mut all = [Vec::new(), Vec::new()];
-    for batch in batches {
-        for (values, name) in all.iter_mut().zip(names) {
+    names: impl Iterator<Item = &'a str>,
+) -> anyhow::Result<Vec<Vec<f64>>> {
+    let mut all = Vec::new();
+    for name in names {
+        let mut values = Vec::new();
+        for batch in batches {
             let column: Option<&ArrayRef> = batch.column_by_name(name);
             let column = column.filter(|column| column.data_type().is_numeric());
             let column = column.ok_or_else(|| {
                 Usage(format!("column '{name}' of {} holds no numbers", path.display()))
             })?;
             let column = cast(column, &DataType::Float64)?;
-            let degrees = column.as_primitive::<Float64Type>().iter();
-            values.extend(degrees.map(|value| value.unwrap_or(f64::NAN)));
+            let numbers = column.as_primitive::<Float64Type>().iter();
+            values.extend(numbers.map(|value| value.unwrap_or(f64::NAN)));
         }
+        all.push(values);
     }
     Ok(all)
 }

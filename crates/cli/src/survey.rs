@@ -5,9 +5,10 @@ use crate::exit::usage;
 use bifrost_core::registry::Registry;
 use bifrost_core::session::Session;
 use bifrost_science::cosmology::Cosmology;
-use bifrost_stages::survey::{Cap, Sample, Tracer};
+use bifrost_stages::survey::{Cap, Mask, Sample, Tracer};
 use serde::Serialize;
 use serde_json::{Value, json};
+use std::path::Path;
 
 /// A tracer in a cap.
 pub struct Piece {
@@ -17,6 +18,8 @@ pub struct Piece {
     pub cap: Cap,
     /// Its galaxies.
     pub sample: Sample,
+    /// Where they were looked for.
+    pub mask: Mask,
 }
 
 /// What is told of a sample.
@@ -25,6 +28,13 @@ pub struct About {
     tracer: String,
     cap: Cap,
     galaxies: usize,
+    digest: String,
+    mask: AboutMask,
+}
+
+#[derive(Debug, Serialize)]
+struct AboutMask {
+    area_deg2: f64,
     digest: String,
 }
 
@@ -36,6 +46,10 @@ impl Piece {
             cap: self.cap,
             galaxies: self.sample.len(),
             digest: self.sample.digest(),
+            mask: AboutMask {
+                area_deg2: self.mask.area_sr() * 1f64.to_degrees().powi(2),
+                digest: self.mask.digest(),
+            },
         })
     }
 }
@@ -66,12 +80,16 @@ pub fn parse_tracer(text: &str) -> Result<Tracer, String> {
     }
 }
 
-/// The samples of tracers, those without galaxies left out. A galaxy of two tracers is of the first.
+/// The samples of tracers, those without galaxies left out. A galaxy of two tracers is of the first. Where
+/// they were looked for is in `mask`, or else the tiles that they are in.
 pub fn pieces(
     ctx: &Context,
     registry: &Registry,
     tracers: &[Tracer],
+    mask: Option<&Path>,
 ) -> anyhow::Result<Vec<Piece>> {
+    let whole_mask = mask.map(Mask::read).transpose().map_err(usage)?;
+    let masks = whole_mask.as_ref().map(|mask| Cap::ALL.map(|cap| mask.cap(cap)));
     let session = Session::from(registry.clone());
     let mut whole: Vec<Sample> = Vec::new();
     let mut pieces = Vec::new();
@@ -82,10 +100,17 @@ pub fn pieces(
             false => anyhow::Error::from(error),
         })?;
         let sample = sample.without(&whole);
-        for cap in Cap::ALL {
-            let sample = sample.cap(cap);
+        for (number, cap) in Cap::ALL.into_iter().enumerate() {
+            let (tracer, sample) = (tracer.name.clone(), sample.cap(cap));
+            let (sample, mask) = match masks.as_ref().and_then(|masks| masks.get(number)) {
+                Some(mask) => (sample.within(mask), mask.clone()),
+                None => {
+                    let mask = Mask::of(&sample);
+                    (sample, mask)
+                }
+            };
             if !sample.is_empty() {
-                pieces.push(Piece { tracer: tracer.name.clone(), cap, sample });
+                pieces.push(Piece { tracer, cap, sample, mask });
             }
         }
         whole.push(sample);

@@ -67,17 +67,21 @@ pub struct Found {
     pub components: Option<Components>,
     /// The groups, by identifier.
     pub groups: Catalogue,
-    /// Solid angle of the tiles that hold the sample, steradian.
+    /// Solid angle of the mask, steradian.
     pub area_sr: f64,
 }
 
-/// Groups the galaxies of one tracer in one cap. Their density is that of the tiles in which they lie,
-/// whose whole area counts.
+/// Groups the galaxies of one tracer in one cap, which were looked for in all of the mask.
 ///
 /// # Errors
 /// [`Error`]; a sample of no galaxies has no groups.
-pub fn find(sample: &Sample, cosmology: &Cosmology, settings: &Settings) -> Result<Found, Error> {
-    let area_sr = Mask::of(sample).area_sr();
+pub fn find(
+    sample: &Sample,
+    mask: &Mask,
+    cosmology: &Cosmology,
+    settings: &Settings,
+) -> Result<Found, Error> {
+    let area_sr = mask.area_sr();
     if sample.is_empty() {
         let (group_id, groups) = (Vec::new(), Catalogue::default());
         return Ok(Found { group_id, components: None, groups, area_sr });
@@ -237,14 +241,19 @@ mod tests {
             ra: vec![150.0, 150.001, 151.0, 151.001, 155.0],
             dec: vec![2.0; 5],
             z: vec![0.1, 0.1001, 0.2, 0.2001, 0.15],
+            r_mag: vec![18.0; 5],
             tile: vec![0; 5],
             tiles: vec!["iron-main-bright-27245".parse().expect("a tile")],
         }
     }
 
+    fn grouped(sample: &Sample) -> Result<Found, Error> {
+        find(sample, &Mask::of(sample), &Cosmology::desi(), &Settings::default())
+    }
+
     #[test]
     fn pairs_are_groups_and_a_galaxy_by_itself_is_alone() {
-        let found = find(&sample(), &Cosmology::desi(), &Settings::default()).expect("groups");
+        let found = grouped(&sample()).expect("groups");
         let columns = found.columns();
         let ids = columns[0].as_primitive::<Int64Type>();
         assert_eq!(ids.iter().collect::<Vec<_>>(), [Some(5), Some(5), Some(7), Some(7), None]);
@@ -258,7 +267,7 @@ mod tests {
 
     #[test]
     fn no_galaxies_have_no_groups() {
-        let found = find(&Sample::default(), &Cosmology::desi(), &Settings::default());
+        let found = grouped(&Sample::default());
         let found = found.expect("no groups");
         assert!(found.groups.group_id.is_empty() && found.columns()[0].is_empty());
     }

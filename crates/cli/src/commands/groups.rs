@@ -10,6 +10,7 @@ use bifrost_stages::groups::{self, Found, Settings};
 use bifrost_stages::survey::{Cap, Tracer};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use std::path::{Path, PathBuf};
 
 /// Arguments of `bifrost groups`.
 #[derive(Debug, clap::Args)]
@@ -30,6 +31,10 @@ pub struct Options {
     /// of the first [default: bright and dark galaxies of the main survey]
     #[arg(long = "tracer", value_name = "NAME=CONDITION", value_parser = survey::parse_tracer)]
     tracers: Option<Vec<Tracer>>,
+    /// Where on the sky the survey looked, as a MOC of the IVOA (FITS, JSON, ASCII): galaxies elsewhere are
+    /// left out [default: the pixels of the tiles that hold any of the sample]
+    #[arg(long, value_name = "MOC")]
+    mask: Option<PathBuf>,
     /// Linking length on the sky, in mean separations of galaxies [default: 0.05]
     #[arg(long, value_name = "B")]
     b0: Option<f64>,
@@ -54,6 +59,7 @@ impl Options {
     pub(super) fn or(&self, those: &Self) -> Self {
         Self {
             tracers: self.tracers.clone().or_else(|| those.tracers.clone()),
+            mask: self.mask.clone().or_else(|| those.mask.clone()),
             b0: self.b0.or(those.b0),
             r0: self.r0.or(those.r0),
             largest_halo: self.largest_halo.or(those.largest_halo),
@@ -61,6 +67,11 @@ impl Options {
             smoothing: self.smoothing.or(those.smoothing),
             velocity_error: self.velocity_error.or(those.velocity_error),
         }
+    }
+
+    /// Where the survey looked.
+    pub(super) fn mask(&self) -> Option<&Path> {
+        self.mask.as_deref()
     }
 
     /// With what is the default of the rest.
@@ -104,11 +115,12 @@ struct Catalog {
 
 /// Runs the command.
 pub fn run(ctx: &Context, args: &Args) -> anyhow::Result<Exit> {
-    let (tracers, settings) = args.options.or(&ctx.settings.groups).settings()?;
+    let options = args.options.or(&ctx.settings.groups);
+    let (tracers, settings) = options.settings()?;
     let cosmology = Cosmology::desi();
     let (lake, registry) = (ctx.lake()?, ctx.registry()?);
     ctx.block_on(super::run::sync_lake(ctx, &registry, &lake))?;
-    let pieces = survey::pieces(ctx, &registry, &tracers)?;
+    let pieces = survey::pieces(ctx, &registry, &tracers, options.mask())?;
     if pieces.is_empty() {
         ctx.printer.note("no galaxy of any tracer is there to be grouped");
         return Ok(Exit::NothingMatched);
@@ -117,7 +129,8 @@ pub fn run(ctx: &Context, args: &Args) -> anyhow::Result<Exit> {
     let configuration = survey::configuration(&settings, &tracers, &cosmology, &samples);
     let mut found = Vec::new();
     for piece in &pieces {
-        found.push((&piece.sample, groups::find(&piece.sample, &cosmology, &settings)?));
+        let groups = groups::find(&piece.sample, &piece.mask, &cosmology, &settings)?;
+        found.push((&piece.sample, groups));
     }
     let parts: Vec<_> = found.iter().map(|(sample, found)| (*sample, found)).collect();
     let given = groups::stage(configuration.clone(), &parts)?;

@@ -1,4 +1,4 @@
-//! `bifrost status`: how the campaign stands.
+//! `bifrost status`: how registry and campaign stand, in one screen.
 
 use crate::context::Context;
 use crate::exit::Exit;
@@ -6,6 +6,7 @@ use crate::history::AsOf;
 use crate::{archive, printer};
 use bifrost_core::registry::Held;
 use bifrost_core::registry::campaign::{Counts, NodeRow, Rate};
+use bifrost_core::registry::status::{Product, Standing};
 use serde::Serialize;
 use std::fmt::Write;
 
@@ -32,10 +33,11 @@ struct Then {
     held: Vec<Held>,
 }
 
-/// How the campaign stands. Rates are of the last hour, or since the first of its tries began.
+/// How registry and campaign stand. Rates are of the last hour, or since the first of its tries began.
 #[derive(Debug, Serialize)]
 struct Status {
     version: u32,
+    registry: Standing,
     release: String,
     tiles: Counts,
     under_way: i64,
@@ -63,18 +65,19 @@ pub fn run(ctx: &Context, args: &Args) -> anyhow::Result<Exit> {
     let release = args.archive.clone().or(&ctx.settings.archive).production()?.release().clone();
     let registry = ctx.registry_to_read()?;
     // one after the other: a second connection costs more than these take
+    let standing = ctx.block_on(registry.standing())?;
     let tiles = ctx.block_on(registry.campaign_counts(&release))?;
     let rates = ctx.block_on(registry.campaign_rates(&release, LATE_S))?;
     let nodes = ctx.block_on(registry.campaign_nodes())?;
-    let status = Status::new(release.to_string(), tiles, rates, &nodes);
+    let status = Status::new(standing, release.to_string(), tiles, rates, &nodes);
     if args.metrics {
         let text = status.metrics();
         ctx.printer.data(&text, String::clone)?;
     } else {
         ctx.printer.data(&status, Status::show)?;
     }
-    let known = status.tiles.done + status.tiles.left + status.tiles.failed;
-    Ok(if known == 0 { Exit::NothingMatched } else { Exit::Ok })
+    let is_empty = status.registry.commit.is_none() && !status.has_campaign();
+    Ok(if is_empty { Exit::NothingMatched } else { Exit::Ok })
 }
 
 /// The ledger of the campaign only knows now; the registry knows what there was.
@@ -98,7 +101,13 @@ fn then(ctx: &Context, commit: i64) -> anyhow::Result<Exit> {
 }
 
 impl Status {
-    fn new(release: String, tiles: Counts, rates: Vec<Rate>, nodes: &[NodeRow]) -> Self {
+    fn new(
+        registry: Standing,
+        release: String,
+        tiles: Counts,
+        rates: Vec<Rate>,
+        nodes: &[NodeRow],
+    ) -> Self {
         let node = |rate: Rate| {
             let row = nodes.iter().find(|row| row.node == rate.node);
             let late_s = rate.late_s.filter(|s| *s > 0.0);
@@ -118,6 +127,7 @@ impl Status {
         let tiles_per_hour = sum(|node| node.tiles_per_hour);
         Self {
             version: 1,
+            registry,
             release,
             under_way: nodes.iter().map(|node| node.rate.under_way).sum(),
             mb_per_s: sum(|node| node.mb_per_s),
@@ -128,7 +138,20 @@ impl Status {
         }
     }
 
+    fn has_campaign(&self) -> bool {
+        self.tiles.done + self.tiles.left + self.tiles.failed > 0
+    }
+
     fn show(&self) -> String {
+        let registry = show_registry(&self.registry);
+        if self.has_campaign() {
+            format!("{registry}\n\n{}", self.show_campaign())
+        } else {
+            registry
+        }
+    }
+
+    fn show_campaign(&self) -> String {
         let tiles = &self.tiles;
         let mut lines = vec![format!(
             "{}: {} done, {} left ({} under way, {} to be tried again), {} failed, {} absent",
@@ -188,6 +211,7 @@ impl Status {
         }
         text.head("bifrost_tiles_to_retry", "gauge", "Tiles that will be tried again.");
         text.value("bifrost_tiles_to_retry", &release, t.to_retry as f64);
+        self.registry_metrics(&mut text);
         type Value = fn(&Node) -> Option<f64>;
         let families: [(&str, &str, &str, Value); 7] = [
             ("bifrost_node_tiles_made_total", "counter", "Tries that made a tile.", |n| {
@@ -219,6 +243,84 @@ impl Status {
             }
         }
         text.0
+    }
+}
+
+impl Status {
+    fn registry_metrics(&self, text: &mut Metrics) {
+        if let Some(latest) = &self.registry.commit {
+            text.head("bifrost_last_commit", "gauge", "Number of the latest commit.");
+            text.value("bifrost_last_commit", &[], latest.commit as f64);
+        }
+        type Value = fn(&Product) -> i64;
+        let families: [(&str, &str, Value); 5] = [
+            ("bifrost_files", "Files that may be read.", |p| p.files),
+            ("bifrost_rows", "Rows in them.", |p| p.rows),
+            ("bifrost_files_quarantined", "Files that cannot be read.", |p| p.quarantined),
+            ("bifrost_files_missing", "Files that are gone.", |p| p.missing),
+            ("bifrost_files_drifted", "Files of another schema than most of their product.", |p| {
+                p.drifted
+            }),
+        ];
+        for (name, help, of) in families {
+            text.head(name, "gauge", help);
+            for product in &self.registry.products {
+                let labels = [("product", &*product.product), ("node", &*product.node)];
+                text.value(name, &labels, of(product) as f64);
+            }
+        }
+        let name = "bifrost_node_sync_age_seconds";
+        text.head(name, "gauge", "Time since the node's last sync.");
+        for node in &self.registry.nodes {
+            text.value(name, &[("node", &node.node)], node.silent_s);
+        }
+    }
+}
+
+fn show_registry(registry: &Standing) -> String {
+    let Some(latest) = &registry.commit else { return "the registry is empty".to_owned() };
+    let head = ["node", "last sync", "last commit"];
+    let mut nodes = printer::table(&head, &[1, 2]);
+    for node in &registry.nodes {
+        let commit = node.last_commit.map_or_else(String::new, |commit| commit.to_string());
+        nodes.add_row([node.node.clone(), ago(node.silent_s), commit]);
+    }
+    let head = [
+        "product",
+        "node",
+        "files",
+        "rows",
+        "size",
+        "quarantined",
+        "missing",
+        "schemas",
+        "drifted",
+    ];
+    let mut products = printer::table(&head, &[2, 3, 4, 5, 6, 7, 8]);
+    for product in &registry.products {
+        products.add_row([
+            product.product.clone(),
+            product.node.clone(),
+            product.files.to_string(),
+            product.rows.to_string(),
+            printer::size(product.size_bytes),
+            product.quarantined.to_string(),
+            product.missing.to_string(),
+            product.schemas.to_string(),
+            product.drifted.to_string(),
+        ]);
+    }
+    let at = latest.at.format("%Y-%m-%d %H:%M:%S");
+    format!("commit {} of {at} UTC\n{nodes}\n\n{products}", latest.commit)
+}
+
+/// How long ago something was, in one unit.
+fn ago(seconds: f64) -> String {
+    match seconds {
+        s if s < 120.0 => format!("{s:.0} s ago"),
+        s if s < 7200.0 => format!("{:.0} min ago", s / 60.0),
+        s if s < 172_800.0 => format!("{:.0} h ago", s / 3600.0),
+        s => format!("{:.0} days ago", s / 86_400.0),
     }
 }
 

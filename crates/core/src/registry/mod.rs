@@ -17,14 +17,16 @@ mod lakes;
 mod life;
 pub(crate) mod memory;
 mod migrate;
+pub mod parts;
 pub(crate) mod promoted;
 pub(crate) mod resolve;
 mod rows;
 mod snapshots;
 pub(crate) mod spectra;
 pub mod stages;
-pub(crate) mod tables;
 #[doc(hidden)]
+pub mod status;
+pub(crate) mod tables;
 pub mod template;
 pub(crate) mod time;
 mod verify;

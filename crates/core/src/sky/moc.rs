@@ -16,7 +16,7 @@ use std::path::Path;
 use std::str::FromStr;
 
 /// A MOC in space.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Moc {
     ranges: Vec<Range<i64>>,
 }
@@ -65,11 +65,35 @@ impl Moc {
     }
 
     /// Of order-29 ranges in any order.
-    pub(super) fn of_ranges(mut ranges: Vec<Range<i64>>) -> Self {
+    #[must_use]
+    pub fn of_ranges(mut ranges: Vec<Range<i64>>) -> Self {
         ranges.sort_by_key(|range| range.start);
         let mut merged = Vec::new();
         ranges.into_iter().for_each(|range| append(&mut merged, range));
         Self { ranges: merged }
+    }
+
+    /// Of cells of an order.
+    #[must_use]
+    pub fn of_cells(order: u8, cells: impl IntoIterator<Item = u64>) -> Self {
+        Self::of_ranges(cells.into_iter().map(|cell| range_of(order, cell)).collect())
+    }
+
+    /// The largest cells that it is made of, each with its order, along the curve.
+    pub fn cells(&self) -> impl Iterator<Item = (u8, u64)> + '_ {
+        self.ranges.iter().flat_map(|range| {
+            let (mut first, end) = (range.start.cast_unsigned(), range.end.cast_unsigned());
+            std::iter::from_fn(move || {
+                // the largest cell that starts here and ends in time
+                let fits =
+                    |shift: &u32| first.trailing_zeros() >= *shift && first + (1 << shift) <= end;
+                let shifts = (0..=u32::from(ORDER)).rev().map(|up| 2 * up);
+                let shift = shifts.filter(|_| first < end).find(fits)?;
+                let cell = first >> shift;
+                first += 1 << shift;
+                Some((ORDER - (shift / 2) as u8, cell))
+            })
+        })
     }
 
     /// Order-29 ranges, sorted and apart from each other.
@@ -154,20 +178,11 @@ impl FromStr for Moc {
 impl fmt::Display for Moc {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut by_order: BTreeMap<u8, Vec<Range<u64>>> = BTreeMap::new();
-        for range in &self.ranges {
-            let (mut first, end) = (range.start.cast_unsigned(), range.end.cast_unsigned());
-            while first < end {
-                // the largest cell that starts here and ends in time
-                let fits =
-                    |shift: &u32| first.trailing_zeros() >= *shift && first + (1 << shift) <= end;
-                let shift = (0..=u32::from(ORDER)).rev().map(|up| 2 * up).find(fits).unwrap_or(0);
-                let cells = by_order.entry(ORDER - (shift / 2) as u8).or_default();
-                let cell = first >> shift;
-                match cells.last_mut() {
-                    Some(last) if last.end == cell => last.end += 1,
-                    _ => cells.push(cell..cell + 1),
-                }
-                first += 1 << shift;
+        for (order, cell) in self.cells() {
+            let cells = by_order.entry(order).or_default();
+            match cells.last_mut() {
+                Some(last) if last.end == cell => last.end += 1,
+                _ => cells.push(cell..cell + 1),
             }
         }
         if by_order.is_empty() {

@@ -2,10 +2,13 @@
 //! tile by tile, aligned with `spectra`.
 //!
 //! ```text
-//! tracer   which objects make a sample: a condition, and the sky's two caps
-//! sample   their positions, read through the resolver, each object once
-//! mask     where on the sky it was looked for
-//! given    what was computed of them, as a stage that looks it up row by row
+//! tracer      which objects make a sample: a condition, and the sky's two caps
+//! sample      their positions, read through the resolver, each object once
+//! mask        where on the sky it was looked for
+//! randoms     catalogues of random points that a survey publishes
+//! population  galaxies that are seen wherever they are
+//! shared      a folder in which processes compute together
+//! given       what was computed of them, as a stage that looks it up row by row
 //! ```
 //!
 //! Between [`Sample`] and [`Given`] stands a kernel of `bifrost-science` that knows no files. The
@@ -14,11 +17,16 @@
 
 mod given;
 mod mask;
+mod population;
+pub mod randoms;
 mod sample;
+pub mod shared;
 pub mod tracer;
 
 pub use given::Given;
 pub(crate) use given::READS;
 pub use mask::{Edges, Mask};
+pub use population::Population;
+pub use randoms::Randoms;
 pub use sample::{Error, Sample};
 pub use tracer::{Cap, Tracer};

@@ -1,6 +1,6 @@
 //! The objects that are looked at: positions and redshifts, each object once.
 
-use super::{Cap, Tracer};
+use super::{Cap, Mask, Tracer};
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Float64Type, Int64Type};
@@ -13,7 +13,7 @@ use std::cmp::Reverse;
 use std::collections::HashMap;
 
 /// What is read of a row.
-const COLUMNS: [&str; 10] = [
+const COLUMNS: [&str; 12] = [
     "target_id",
     "release",
     "survey",
@@ -24,7 +24,12 @@ const COLUMNS: [&str; 10] = [
     "z",
     "zwarn",
     "tsnr2_lrg",
+    "flux_r",
+    "ebv",
 ];
+/// Extinction in the r band by the Galaxy's dust, magnitudes a magnitude of E(B−V) (DECam: Schlafly &
+/// Finkbeiner 2011, ApJ 737, 103).
+const EXTINCTION_R: f64 = 2.165;
 
 /// Why there is no sample.
 #[derive(Debug, thiserror::Error)]
@@ -75,6 +80,8 @@ pub struct Sample {
     pub dec: Vec<f64>,
     /// Redshifts.
     pub z: Vec<f64>,
+    /// Magnitudes in the r band (AB) without the Galaxy's dust; NaN where there is no flux.
+    pub r_mag: Vec<f32>,
     /// Which of [`Sample::tiles`] holds the row that the object was taken from.
     pub tile: Vec<u32>,
     /// The tiles.
@@ -90,6 +97,7 @@ struct Row {
     rank: Rank,
     tile: u32,
     position: [f64; 3],
+    r_mag: f32,
 }
 
 impl Sample {
@@ -146,6 +154,15 @@ impl Sample {
         self.only(|row| self.target_id.get(row).is_some_and(is_new))
     }
 
+    /// Those in a part of the sky.
+    #[must_use]
+    pub fn within(&self, mask: &Mask) -> Self {
+        self.only(|row| {
+            let position = self.ra.get(row).zip(self.dec.get(row));
+            position.is_some_and(|(ra, dec)| mask.contains(*ra, *dec))
+        })
+    }
+
     fn only(&self, wanted: impl Fn(usize) -> bool) -> Self {
         let rows: Vec<usize> = (0..self.len()).filter(|&row| wanted(row)).collect();
         fn of<T: Copy>(rows: &[usize], values: &[T]) -> Vec<T> {
@@ -156,12 +173,13 @@ impl Sample {
             ra: of(&rows, &self.ra),
             dec: of(&rows, &self.dec),
             z: of(&rows, &self.z),
+            r_mag: of(&rows, &self.r_mag),
             tile: of(&rows, &self.tile),
             tiles: self.tiles.clone(),
         }
     }
 
-    /// BLAKE3 of all objects, their positions and their tiles (hex).
+    /// BLAKE3 of all objects, their positions, magnitudes and tiles (hex).
     #[must_use]
     pub fn digest(&self) -> String {
         let mut hasher = blake3::Hasher::new();
@@ -174,6 +192,7 @@ impl Sample {
             for column in [&self.ra, &self.dec, &self.z] {
                 hasher.update(&column.get(row).copied().unwrap_or(f64::NAN).to_le_bytes());
             }
+            hasher.update(&self.r_mag.get(row).copied().unwrap_or(f32::NAN).to_le_bytes());
             if let Some(tile) = tiles.get_mut(*tile as usize) {
                 hasher.update(tile.as_bytes());
             }
@@ -207,8 +226,9 @@ impl Rows {
         );
         let (ra, dec, z) = (float("ra")?, float("dec")?, float("z")?);
         let (zwarn, quality) = (column("zwarn", whole)?, float("tsnr2_lrg")?);
-        let [ra, dec, z, quality] =
-            [&ra, &dec, &z, &quality].map(|c| c.as_primitive::<Float64Type>());
+        let (flux, ebv) = (float("flux_r")?, float("ebv")?);
+        let [ra, dec, z, quality, flux, ebv] =
+            [&ra, &dec, &z, &quality, &flux, &ebv].map(|c| c.as_primitive::<Float64Type>());
         let [ids, healpix, zwarn] = [&ids, &healpix, &zwarn].map(|c| c.as_primitive::<Int64Type>());
         let [release, survey, program] =
             [&release, &survey, &program].map(|c| c.as_string::<i32>());
@@ -233,7 +253,13 @@ impl Rows {
             let known = (!quality.is_null(row)).then(|| quality.value(row) as f32);
             let bits = known.filter(|x| *x >= 0.0).map_or(0, |x| x.to_bits() + 1);
             let rank = (zwarn.is_null(row) || zwarn.value(row) != 0, Reverse(bits));
-            self.rows.push(Row { target_id: ids.value(row), rank, tile, position });
+            // nanomaggies: 22.5 is the magnitude of one
+            let is_seen = !flux.is_null(row) && !ebv.is_null(row) && flux.value(row) > 0.0;
+            let r_mag = match is_seen {
+                true => 22.5 - 2.5 * flux.value(row).log10() - EXTINCTION_R * ebv.value(row),
+                false => f64::NAN,
+            } as f32;
+            self.rows.push(Row { target_id: ids.value(row), rank, tile, position, r_mag });
         }
         Ok(())
     }
@@ -278,6 +304,7 @@ impl Rows {
             ra: rows.iter().map(|row| row.position[0]).collect(),
             dec: rows.iter().map(|row| row.position[1]).collect(),
             z: rows.iter().map(|row| row.position[2]).collect(),
+            r_mag: rows.iter().map(|row| row.r_mag).collect(),
             tile: rows.iter().map(|row| row.tile).collect(),
             tiles: places.iter().filter_map(|&place| tiles.get(place).cloned()).collect(),
         }

@@ -44,7 +44,7 @@ pub fn about() -> About {
             Float64,
             "Mpc**-2",
             "phys.density",
-            "Surface density of galaxies within the fifth nearest in projection and 1000 km/s (comoving); NULL where the circle leaves the survey",
+            "Surface density of galaxies within the fifth nearest in projection and 1000 km/s (comoving), of the part of the circle in the survey; NULL where less than half is, or beyond the population's depth",
         ),
         column(
             "sigma_5_error",

@@ -22,14 +22,15 @@ pub use columns::{about, stage};
 pub use figure::wedge;
 
 use crate::groups::{self, Found};
-use crate::survey::{Mask, Sample};
+use crate::survey::randoms::{self, Pool};
+use crate::survey::{Mask, Population, Randoms, Sample};
 use bifrost_science::astra::Web as Class;
 use bifrost_science::cosmology::{Cosmology, direction};
 use bifrost_science::groups::compress;
-use bifrost_science::neighbours::{self, Edge, Galaxies, Recipe, dist_5nn, sigma_5};
+use bifrost_science::neighbours::{self, Edge, Galaxies, Recipe, Sigma, dist_5nn, sigma_5};
 use bifrost_science::skeleton::{Options, Skeleton, Threshold};
 use bifrost_science::web::{self, Realisations};
-use bifrost_science::work::{Memory, Work};
+use bifrost_science::work::Work;
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
@@ -56,6 +57,8 @@ pub struct Settings {
     pub realisations: u32,
     /// Seed of the random points.
     pub seed: u64,
+    /// Which galaxies count as neighbours for surface densities; without it all.
+    pub neighbours: Option<Population>,
 }
 
 impl Default for Settings {
@@ -68,6 +71,7 @@ impl Default for Settings {
             smooth_filaments: 1,
             realisations: 100,
             seed: 1,
+            neighbours: None,
         }
     }
 }
@@ -84,6 +88,8 @@ pub enum Error {
     Neighbours(#[from] neighbours::Error),
     #[error(transparent)]
     Web(#[from] web::Error),
+    #[error(transparent)]
+    Randoms(#[from] randoms::Error),
 }
 
 /// The web of a sample; arrays have an entry a galaxy, NaN where a quantity is not known.
@@ -111,18 +117,40 @@ pub struct Web {
     pub skeleton: Skeleton,
 }
 
-/// Makes the web of one tracer in one cap; `told` hears which step begins.
+/// One tracer in one cap, and how it was looked for.
+#[derive(Debug, Clone, Copy)]
+pub struct Survey<'a> {
+    /// Its galaxies.
+    pub sample: &'a Sample,
+    /// Where they were looked for.
+    pub mask: &'a Mask,
+    /// Random points that follow the survey; without them, some are thrown into the mask.
+    pub randoms: Option<&'a Randoms>,
+}
+
+/// In how many blocks the web is made, and who keeps them: neither shows in the web.
+#[derive(Clone, Copy)]
+pub struct Blocks<'a> {
+    /// How many.
+    pub count: usize,
+    /// What is made of this survey with these settings in so many blocks.
+    pub work: &'a dyn Work,
+}
+
+/// Makes the web of a survey; `told` hears which step begins.
 ///
 /// # Errors
 /// [`Error`]; a sample of a few galaxies has a web in which nothing is known.
 pub fn find(
-    sample: &Sample,
+    survey: Survey<'_>,
     cosmology: &Cosmology,
     settings: &Settings,
+    blocks: Blocks<'_>,
     told: &dyn Fn(&'static str),
 ) -> Result<Web, Error> {
+    let Survey { sample, mask, randoms } = survey;
     told("groups");
-    let found = groups::find(sample, cosmology, &settings.groups)?;
+    let found = groups::find(sample, mask, cosmology, &settings.groups)?;
     let positions = positions(sample, cosmology, &found, settings.compressed_from)?;
     let count = sample.len();
     let mut web = Web {
@@ -134,25 +162,14 @@ pub fn find(
         ..Web::default()
     };
     told("neighbours");
-    let mask = Mask::of(sample);
-    let edges = mask.edges();
-    let places: Vec<(f64, f64)> =
-        sample.ra.iter().copied().zip(sample.dec.iter().copied()).collect();
-    let angle: Vec<f64> = places.par_iter().map(|(ra, dec)| edges.angle(*ra, *dec)).collect();
     web.dist_5nn = dist_5nn(&positions)?;
-    // every galaxy counts as a neighbour of the others
-    let galaxies = Galaxies {
-        ra_deg: &sample.ra,
-        dec_deg: &sample.dec,
-        z: &sample.z,
-        is_tracer: &vec![true; count],
-        completeness: &[settings.groups.completeness],
-    };
-    let sigma = sigma_5(cosmology, galaxies, Edge::Angle(&angle), Recipe::default())?;
+    let edges = mask.edges();
+    let places = sample.ra.par_iter().zip(&sample.dec);
+    let angle: Vec<f64> = places.map(|(ra, dec)| edges.angle(*ra, *dec)).collect();
+    let sigma = surface_density(sample, mask, &angle, cosmology, settings)?;
     (web.sigma_5, web.sigma_5_error) = (sigma.sigma_5, sigma.error);
     if count >= LEAST {
-        let work = Memory::default();
-        web.tessellate(&positions, settings, &work, told)?;
+        web.tessellate(&positions, settings, blocks, told)?;
         let distance = cosmology.distances(&sample.z);
         let far = distance
             .iter()
@@ -161,13 +178,48 @@ pub fn find(
             .map(|((d, angle), near)| d * angle >= *near);
         web.is_boundary.iter_mut().zip(far).for_each(|(is, far)| *is |= !far);
         told("classes");
-        let cast = Cast { mask: &mask, distance: &distance, smoothing: settings.groups.smoothing };
+        let pool = randoms.map(|randoms| randoms.pool(mask, ends(&sample.z), count, cosmology));
+        let pool = pool.transpose()?;
+        let smoothing = settings.groups.smoothing;
+        let cast = Cast { mask, pool: pool.as_ref(), distance: &distance, smoothing };
         let randoms = |realisation, count| cast.points(settings.seed, realisation, count);
-        let realisations = Realisations { count: settings.realisations, blocks: 1 };
-        web.class = web::classify(&positions, realisations, &work, &randoms)?;
+        let realisations = Realisations { count: settings.realisations, blocks: blocks.count };
+        web.class = web::classify(&positions, realisations, blocks.work, &randoms)?;
     }
     web.positions = positions;
     Ok(web)
+}
+
+/// Surface densities, of the part of each circle that lies in the mask.
+fn surface_density(
+    sample: &Sample,
+    mask: &Mask,
+    angle: &[f64],
+    cosmology: &Cosmology,
+    settings: &Settings,
+) -> Result<Sigma, Error> {
+    let usable = |row: usize, radius: f64| {
+        let place = sample.ra.get(row).zip(sample.dec.get(row)).zip(angle.get(row));
+        match place {
+            Some((_, angle)) if radius <= *angle => 1.0,
+            Some(((ra, dec), _)) => mask.part_of_circle(*ra, *dec, radius),
+            None => 0.0,
+        }
+    };
+    let (mut recipe, mut is_tracer) = (Recipe::default(), vec![true; sample.len()]);
+    if let Some(population) = &settings.neighbours {
+        let nearest = sample.z.iter().copied().fold(f64::INFINITY, f64::min);
+        recipe.z = [nearest, population.depth(cosmology)];
+        is_tracer = population.of(sample, cosmology);
+    }
+    let galaxies = Galaxies {
+        ra_deg: &sample.ra,
+        dec_deg: &sample.dec,
+        z: &sample.z,
+        is_tracer: &is_tracer,
+        completeness: &[settings.groups.completeness],
+    };
+    Ok(sigma_5(cosmology, galaxies, Edge::Usable(&usable), recipe)?)
 }
 
 fn positions(
@@ -195,7 +247,7 @@ impl Web {
         &mut self,
         positions: &[[f64; 3]],
         settings: &Settings,
-        work: &dyn Work,
+        blocks: Blocks<'_>,
         told: &dyn Fn(&'static str),
     ) -> Result<(), Error> {
         let options = Options {
@@ -204,12 +256,8 @@ impl Web {
             ..Options::default()
         };
         let smooth_density = settings.smooth_density;
-        let made = web::find(
-            positions,
-            &web::Settings { blocks: 1, smooth_density, options },
-            work,
-            told,
-        )?;
+        let settings = web::Settings { blocks: blocks.count, smooth_density, options };
+        let made = web::find(positions, &settings, blocks.work, told)?;
         self.density = made.density;
         self.is_boundary = made.is_boundary;
         self.dist_filament = made.dist_filament;
@@ -219,33 +267,50 @@ impl Web {
     }
 }
 
+/// The least and the greatest of what is not negative.
+fn ends(values: &[f64]) -> [f64; 2] {
+    values.iter().fold([f64::MAX, 0.0], |[low, high], value| [value.min(low), value.max(high)])
+}
+
 /// Where random points are thrown.
 struct Cast<'a> {
     mask: &'a Mask,
+    /// Points to draw from in place of the mask.
+    pool: Option<&'a Pool>,
     distance: &'a [f64],
     smoothing: f64,
 }
 
 impl Cast<'_> {
-    /// Points that follow the mask on the sky and the sample's smoothed distances: a distance is that of
-    /// any galaxy, moved by a Gaussian, and stays within the sample's ends by mirroring.
+    /// Points that follow the survey on the sky, and where they have no distances of their own the sample's
+    /// smoothed ones: a distance is that of any galaxy, moved by a Gaussian, and stays within the sample's
+    /// ends by mirroring.
     fn points(&self, seed: u64, realisation: u32, count: usize) -> Vec<[f64; 3]> {
         let mut dice = ChaCha8Rng::seed_from_u64(seed);
         dice.set_stream(u64::from(realisation) + 1);
-        let ends = self
-            .distance
-            .iter()
-            .fold([f64::MAX, 0.0], |[low, high]: [f64; 2], d| [low.min(*d), high.max(*d)]);
-        (0..count).filter_map(|_| self.point(ends, &mut dice)).collect()
+        let ends = ends(self.distance);
+        let mut points = match self.pool {
+            Some(pool) => pool.draw(count, &mut dice),
+            None => (0..count)
+                .filter_map(|_| self.mask.random(&mut dice))
+                .map(|(ra, dec)| direction(ra, dec))
+                .collect(),
+        };
+        if self.pool.is_none_or(|pool| !pool.has_distances) {
+            for point in &mut points {
+                let distance = self.depth(ends, &mut dice);
+                *point = point.map(|x| x * distance);
+            }
+        }
+        points
     }
 
-    fn point(&self, [low, high]: [f64; 2], dice: &mut impl Rng) -> Option<[f64; 3]> {
-        let (ra, dec) = self.mask.random(dice)?;
-        let of = self.distance.get(dice.random_range(0..self.distance.len().max(1)))?;
+    fn depth(&self, [low, high]: [f64; 2], dice: &mut impl Rng) -> f64 {
+        let row = dice.random_range(0..self.distance.len().max(1));
+        let of = self.distance.get(row).copied().unwrap_or(low);
         let moved = of + self.smoothing * dice.sample::<f64, _>(StandardNormal);
         let depth = high - low;
         let folded = if depth > 0.0 { (moved - low).rem_euclid(2.0 * depth) } else { 0.0 };
-        let distance = low + folded.min(2.0 * depth - folded);
-        Some(direction(ra, dec).map(|x| x * distance))
+        low + folded.min(2.0 * depth - folded)
     }
 }
