@@ -7,10 +7,10 @@
 //!
 //! | step | parts | output, bytes a point | |
 //! |:--|:--|--:|:--|
-//! | `mesh` | blocks | 260 | cells with a vertex of the block; none of one block alone, which keeps its mesh |
+//! | `mesh` | blocks | 220 to 260 | cells with a vertex of the block; none of one block alone, which keeps its mesh |
 //! | `density` | blocks | 12 | DTFE, flags, duplicates |
 //! | `smooth N` | blocks | 12 | density averaged over neighbours |
-//! | `gradient` | blocks | 40 | how simplices are matched; critical cells; where paths lead |
+//! | `gradient` | blocks | 31 to 40 | how simplices are matched; critical cells; where paths lead |
 //! | `boundaries N` | blocks | | what becomes of edges that critical triangles' boundaries have |
 //! | `pairs` | 1 | | persistence pairs |
 //! | `contrasts` | blocks | | how vertices on filaments stand out |
@@ -110,31 +110,37 @@ pub struct Web {
     pub dist_node: Vec<f64>,
 }
 
-/// Bytes of a point of the whole that are in memory all the while, positions of the caller's among them.
-const WHOLE: f64 = 150.0;
-/// Bytes of a point of a block, or around it, that are in memory while it is made.
-const OF_A_BLOCK: f64 = 900.0;
+/// Bytes of a point that are in memory whatever the blocks: measured are 121 for the web, and 245 where
+/// classes with as many random points are made after it; the caller's positions are among them.
+const WHOLE: f64 = 260.0;
+/// Bytes of a point of a block, or around it, while the block is made: measured are 354.
+const OF_A_BLOCK: f64 = 450.0;
+/// Bytes of a point in one block: measured are 362 for the web, and 750 for classes after it.
+const ALONE: f64 = 800.0;
 /// Most blocks that are worth it: of more, what is around them outweighs them.
 const MOST: usize = 4096;
 
-/// How many blocks let the web of so many points, and its classes if random points are as many, be made
-/// within so many bytes:
+/// How many blocks let the web of so many points, and classes with as many random points, be made within so
+/// many bytes:
 ///
 /// ```text
-/// 150 · points + 900 · n · (1 + 6 / ∛n)³ ≤ bytes        n = points / blocks
+/// 1 block     800 · points ≤ bytes
+/// more        260 · points + 450 · n · (1 + 6 / ∛n)³ ≤ bytes        n = points / blocks
 /// ```
 ///
-/// 150 bytes are of what is whole; 900 of a block's points and of those within three mean distances of it.
+/// 260 bytes are for what is whole, 450 for a block's points and those within three mean distances of it.
 /// None, if no number of blocks does.
 #[must_use]
 pub fn blocks(points: usize, bytes: u64) -> Option<usize> {
-    let fits = |blocks: &usize| {
-        let own = points as f64 / *blocks as f64;
-        let around = (1.0 + 6.0 / own.max(1.0).cbrt()).powi(3);
-        let block = if *blocks == 1 { own } else { own * around };
-        WHOLE * points as f64 + OF_A_BLOCK * block <= bytes as f64
+    let need = |blocks: &usize| match *blocks {
+        1 => ALONE * points as f64,
+        _ => {
+            let own = points as f64 / *blocks as f64;
+            let around = (1.0 + 6.0 / own.max(1.0).cbrt()).powi(3);
+            WHOLE * points as f64 + OF_A_BLOCK * own * around
+        }
     };
-    (1..=MOST).find(fits)
+    (1..=MOST).find(|blocks| need(blocks) <= bytes as f64)
 }
 
 /// Makes the web; `work` keeps what is made of these positions with these settings. `told` hears which step begins: `tessellation`, `density`, `skeleton`, `distances`.

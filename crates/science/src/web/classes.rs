@@ -25,7 +25,7 @@ struct Cast {
 }
 
 /// Classifies galaxies as [`astra::classify`] does in [`astra::Space::Open`], to the same bits. Random
-/// points are drawn whole: 56 bytes of each pair of a galaxy and a random point.
+/// points are drawn whole: beside a block, 250 bytes a galaxy at most, the galaxies' own 24 among them.
 ///
 /// # Errors
 /// [`Error::Delaunay`] for coordinates that are no numbers, [`astra::Error::Randoms`], and what the store
