@@ -31,6 +31,7 @@ mod build;
 mod canonical;
 mod edges;
 mod finish;
+mod gather;
 mod insert;
 mod order;
 mod parallel;
@@ -109,6 +110,13 @@ impl<'a> Delaunay<'a> {
     /// Puts cells, and vertices of cells, into an order that depends on nothing but the points.
     pub fn sort(&mut self) {
         canonical::sort(&mut self.cells, &mut self.neighbours);
+    }
+
+    /// Puts cells in the order of their vertices with the lowest numbers: of points along a curve through
+    /// space, cells that are near each other then lie near each other in memory, and walks from cell to cell
+    /// take half the time. In place, with 4 bytes a cell beside.
+    pub fn gather(&mut self) {
+        gather::gather(&mut self.cells, &mut self.neighbours, self.vertices.len());
     }
 
     /// The first point, by number, with the coordinates of this one; none, if it is that point itself.

@@ -108,6 +108,21 @@ fn tessellation(points: &[Point]) -> Delaunay<'_> {
 }
 
 #[test]
+fn gathered_cells_are_the_same_mesh() {
+    for (name, points) in odd_sets().into_iter().chain([("random", random(5000, 12))]) {
+        let mut made = Delaunay::new(&points).expect("cells");
+        let mut gathered = made.clone();
+        gathered.gather();
+        let least = |cell: &[u32; 4]| cell.iter().copied().min();
+        assert!(gathered.cells.is_sorted_by_key(least), "{name}");
+        crate::star::Stars::new(gathered.mesh()).expect("a mesh");
+        made.sort();
+        gathered.sort();
+        assert_eq!(made, gathered, "{name}");
+    }
+}
+
+#[test]
 fn tetrahedra_are_empty_and_fill_the_hull() {
     for (seed, count) in [5, 6, 10, 30, 100, 300].into_iter().enumerate() {
         let points = random(count, seed as u64);

@@ -37,7 +37,8 @@ impl<'a> Cells<'a> {
     ) -> Result<Self, Error> {
         let mut cells = Self { positions, tiles, work, whole: None };
         if cells.count() == 1 {
-            let made = Delaunay::new(positions)?;
+            let mut made = Delaunay::new(positions)?;
+            made.gather();
             let first = Stars::new(made.mesh())?.into_first();
             cells.whole = Some(Whole { made, first, gradient: OnceLock::new() });
             return Ok(cells);

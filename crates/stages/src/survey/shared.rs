@@ -58,13 +58,10 @@ pub enum Error {
     Damaged(PathBuf),
 }
 
-/// BLAKE3 of the documents that determine a computation (hex).
-pub fn digest<'a>(documents: impl Iterator<Item = &'a Value>) -> String {
-    let mut hasher = blake3::Hasher::new();
-    documents.for_each(|document| {
-        hasher.update(document.to_string().as_bytes());
-    });
-    hasher.finalize().to_hex().to_string()
+/// BLAKE3 of the document that determines a computation (hex).
+#[must_use]
+pub fn digest(document: &Value) -> String {
+    blake3::hash(document.to_string().as_bytes()).to_hex().to_string()
 }
 
 /// The outputs of one computation, and who makes them.

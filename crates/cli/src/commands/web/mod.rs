@@ -1,40 +1,27 @@
 //! `bifrost web`: the cosmic web of the whole survey, as a product and as filaments.
 
+mod make;
+
 use super::groups;
-use super::run::stop_on_signals;
 use super::stage;
-use crate::archive;
 use crate::context::Context;
-use crate::exit::{Exit, TryAgain, Usage, usage};
-use crate::leases::Leases;
+use crate::exit::{Exit, Usage, usage};
 use crate::positions;
 use crate::printer::table;
-use crate::progress;
 use crate::rows::Output;
 use crate::survey::{self, Piece};
 use anyhow::Context as _;
-use bifrost_campaign::Stop;
-use bifrost_core::layout::Lake;
-use bifrost_core::publish::Running;
 use bifrost_science::cosmology::Cosmology;
 use bifrost_science::skeleton::Kind;
-use bifrost_science::work::Memory;
 use bifrost_stages::groups as friends;
-use bifrost_stages::survey::shared::{Shared, digest};
+use bifrost_stages::survey::shared::Kept;
 use bifrost_stages::survey::{Cap, Population, Randoms};
-use bifrost_stages::web::{self, Blocks, Settings, Web, export};
+use bifrost_stages::web::{self, Settings, Web, export};
+use make::Maker;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
-
-/// Bytes of memory that do not depend on galaxies, and those of each galaxy of all samples: what is read and
-/// what is found of it.
-const OF_THE_PROCESS: u64 = 64 << 20;
-const OF_A_GALAXY: u64 = 140;
-/// How often a process looks whether another has ended.
-const LOOK: Duration = Duration::from_millis(100);
 
 /// Arguments of `bifrost web`.
 #[derive(Debug, clap::Args)]
@@ -99,20 +86,35 @@ pub struct Options {
 }
 
 impl Options {
-    fn neighbours(&self, those: &Self) -> Option<Population> {
-        let brighter_than = self.brighter_than.or(those.brighter_than)?;
-        let faintest = self.faintest.or(those.faintest).unwrap_or(19.5);
-        let k_correction = self.k_correction.or(those.k_correction).unwrap_or(1.0);
-        Some(Population { brighter_than, faintest, k_correction })
+    fn or(&self, those: &Self) -> Self {
+        // a ceiling and a number of blocks take each other's place
+        let asked = if self.memory.is_some() || self.blocks.is_some() { self } else { those };
+        Self {
+            sigmas: self.sigmas.or(those.sigmas),
+            smooth_density: self.smooth_density.or(those.smooth_density),
+            smooth_filaments: self.smooth_filaments.or(those.smooth_filaments),
+            realisations: self.realisations.or(those.realisations),
+            seed: self.seed.or(those.seed),
+            memory: asked.memory.clone(),
+            blocks: asked.blocks,
+            work: self.work.clone().or_else(|| those.work.clone()),
+            randoms: self.randoms.clone().or_else(|| those.randoms.clone()),
+            brighter_than: self.brighter_than.or(those.brighter_than),
+            faintest: self.faintest.or(those.faintest),
+            k_correction: self.k_correction.or(those.k_correction),
+        }
     }
 
-    fn folder(&self, those: &Self, lake: &Lake) -> PathBuf {
-        let own = || lake.root().join(".bifrost").join("web");
-        self.work.clone().or_else(|| those.work.clone()).unwrap_or_else(own)
+    fn neighbours(&self) -> Option<Population> {
+        Some(Population {
+            brighter_than: self.brighter_than?,
+            faintest: self.faintest.unwrap_or(19.5),
+            k_correction: self.k_correction.unwrap_or(1.0),
+        })
     }
 
-    fn randoms(&self, those: &Self) -> anyhow::Result<Option<Randoms>> {
-        let Some(paths) = self.randoms.as_ref().or(those.randoms.as_ref()) else { return Ok(None) };
+    fn randoms(&self) -> anyhow::Result<Option<Randoms>> {
+        let Some(paths) = &self.randoms else { return Ok(None) };
         let mut randoms = Randoms::default();
         for path in paths {
             positions::read_randoms(path, &mut randoms)?;
@@ -120,43 +122,16 @@ impl Options {
         Ok(Some(randoms))
     }
 
-    /// In how many blocks a sample is made, of several that have so many galaxies in all; none, if it is
-    /// made as a whole, in memory.
-    fn blocks(&self, those: &Self, galaxies: usize, all: usize) -> anyhow::Result<Option<usize>> {
-        let asked = (self.memory.as_ref(), self.blocks);
-        let (memory, blocks) = match asked {
-            (None, None) => (those.memory.as_ref(), those.blocks),
-            asked => asked,
-        };
-        if let Some(blocks) = blocks {
-            return Ok(Some(blocks.get()));
-        }
-        let Some(memory) = memory else { return Ok(None) };
-        let bytes = archive::parse_size(memory).map_err(|e| usage(format!("--memory: {e}")))?;
-        let left = bytes.saturating_sub(OF_THE_PROCESS + OF_A_GALAXY * all as u64);
-        let blocks = bifrost_science::web::blocks(galaxies, left);
-        let refused = || {
-            usage(format!(
-                "--memory {memory} is too little for {all} galaxies, whatever the blocks"
-            ))
-        };
-        Ok(Some(blocks.ok_or_else(refused)?))
-    }
-
-    fn settings(&self, those: &Self, groups: friends::Settings) -> Result<Settings, Usage> {
+    fn settings(&self, groups: friends::Settings) -> Result<Settings, Usage> {
         let usual = Settings::default();
         let settings = Settings {
             groups,
-            sigmas: self.sigmas.or(those.sigmas).unwrap_or(usual.sigmas),
-            smooth_density: self
-                .smooth_density
-                .or(those.smooth_density)
-                .unwrap_or(usual.smooth_density),
-            smooth_filaments: (self.smooth_filaments.or(those.smooth_filaments))
-                .unwrap_or(usual.smooth_filaments),
-            realisations: self.realisations.or(those.realisations).unwrap_or(usual.realisations),
-            seed: self.seed.or(those.seed).unwrap_or(usual.seed),
-            neighbours: self.neighbours(those),
+            sigmas: self.sigmas.unwrap_or(usual.sigmas),
+            smooth_density: self.smooth_density.unwrap_or(usual.smooth_density),
+            smooth_filaments: self.smooth_filaments.unwrap_or(usual.smooth_filaments),
+            realisations: self.realisations.unwrap_or(usual.realisations),
+            seed: self.seed.unwrap_or(usual.seed),
+            neighbours: self.neighbours(),
             ..usual
         };
         match settings.sigmas {
@@ -190,8 +165,8 @@ struct Told {
 pub fn run(ctx: &Context, args: &Args) -> anyhow::Result<Exit> {
     let galaxies = args.groups.or(&ctx.settings.groups);
     let (tracers, groups) = galaxies.settings()?;
-    let settings = args.options.settings(&ctx.settings.web, groups)?;
-    let randoms = args.options.randoms(&ctx.settings.web)?;
+    let options = args.options.or(&ctx.settings.web);
+    let (settings, randoms) = (options.settings(groups)?, options.randoms()?);
     let cosmology = Cosmology::desi();
     let (lake, registry) = (ctx.lake()?, ctx.registry()?);
     ctx.block_on(super::run::sync_lake(ctx, &registry, &lake))?;
@@ -200,50 +175,24 @@ pub fn run(ctx: &Context, args: &Args) -> anyhow::Result<Exit> {
         ctx.printer.note("no galaxy of any tracer is there");
         return Ok(Exit::NothingMatched);
     }
-    let about_randoms =
-        randoms.as_ref().map(|all| json!({"count": all.len(), "digest": all.digest()}));
     let samples: Vec<Value> = pieces.iter().map(Piece::about).collect();
-    let all = pieces.iter().map(|piece| piece.sample.len()).sum();
-    let bar = progress::bar(&ctx.printer, pieces.len() as u64, "samples");
-    let (mut webs, mut shares) = (Vec::new(), Vec::new());
-    for (piece, about) in pieces.iter().zip(&samples) {
-        let name = format!("{} {}", piece.tracer, piece.cap);
-        let told = |step: &'static str| bar.set_message(format!("{name}: {step}"));
-        let parts = |step: &str, done: usize, parts: usize| {
-            if parts > 1 {
-                bar.set_message(format!("{name}: {step}, {done} of {parts}"));
-            }
-        };
-        let Piece { sample, mask, .. } = piece;
-        let survey = web::Survey { sample, mask, randoms: randoms.as_ref() };
-        let make =
-            |blocks| web::find(survey, &cosmology, &settings, blocks, &told).map_err(refused);
-        let web = match args.options.blocks(&ctx.settings.web, sample.len(), all)? {
-            None => make(Blocks { count: 1, work: &Memory::default() })?,
-            Some(count) => {
-                let shaped = [json!(env!("CARGO_PKG_VERSION")), json!(&settings), json!(count)];
-                let digest = digest(shaped.iter().chain([about]).chain(&about_randoms));
-                let leases = Leases::new(ctx, &registry, ctx.node(&lake), digest.clone(), &parts)?;
-                let work =
-                    Shared::open(&args.options.folder(&ctx.settings.web, &lake), &digest, &leases)?;
-                let web = make(Blocks { count, work: &work })?;
-                shares.push(work.kept());
-                web
-            }
-        };
-        webs.push(web);
-        bar.inc(1);
-    }
-    bar.finish_and_clear();
-    // one of several processes that end together writes, and the others find it written
-    let _alone = alone(ctx, &lake)?;
     let mut configuration = survey::configuration(&settings, &tracers, &cosmology, &samples);
     if let (Some(said), Some(randoms)) = (configuration.as_object_mut(), &randoms) {
-        said.insert(
-            "randoms".to_owned(),
-            json!({"count": randoms.len(), "digest": randoms.digest()}),
-        );
+        let about = json!({"count": randoms.len(), "digest": randoms.digest()});
+        said.insert("randoms".to_owned(), about);
     }
+    let maker = Maker {
+        ctx,
+        lake: &lake,
+        registry: &registry,
+        options: &options,
+        cosmology: &cosmology,
+        settings: &settings,
+        randoms: randoms.as_ref(),
+    };
+    let (webs, kept) = maker.make(&pieces, &configuration)?;
+    // one of several processes that end together writes, and the others find it written
+    let _alone = make::alone(ctx, &lake)?;
     let found: Vec<_> = pieces.iter().map(|piece| &piece.sample).zip(&webs).collect();
     let made = stage::run::make(ctx, &args.which, &web::stage(configuration, &found)?)?;
     let mut told = Vec::new();
@@ -256,38 +205,8 @@ pub fn run(ctx: &Context, args: &Args) -> anyhow::Result<Exit> {
     }
     ctx.printer.data(&Report { version: 1, webs: told, stage: made.report }, Report::show)?;
     let exit = made.exit?;
-    for kept in shares {
-        kept.finish()?;
-    }
+    kept.into_iter().try_for_each(Kept::finish)?;
     Ok(exit)
-}
-
-/// Waits until no other web is written in the lake.
-fn alone(ctx: &Context, lake: &Lake) -> anyhow::Result<Running> {
-    let stop = ctx.block_on(async { stop_on_signals() })?;
-    loop {
-        if let Some(running) = Running::begin(lake, "web")? {
-            return Ok(running);
-        }
-        if *stop.borrow() > Stop::Not {
-            return Err(TryAgain("another process writes a web in this lake".to_owned()).into());
-        }
-        std::thread::sleep(LOOK);
-    }
-}
-
-/// Random points that are too few are the question's fault; who was told to stop may be asked again.
-fn refused(error: web::Error) -> anyhow::Error {
-    match error {
-        web::Error::Randoms(error) => usage(error).into(),
-        web::Error::Web(bifrost_science::web::Error::Work(failure)) => {
-            match failure.downcast::<TryAgain>() {
-                Ok(again) => (*again).into(),
-                Err(failure) => anyhow::Error::from_boxed(failure),
-            }
-        }
-        error => error.into(),
-    }
 }
 
 /// The skeleton in every form, the mask, and the wedge.

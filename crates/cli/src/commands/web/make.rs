@@ -1,0 +1,147 @@
+//! Webs as wholes, or in blocks that processes share.
+
+use super::Options;
+use crate::archive;
+use crate::commands::run::stop_on_signals;
+use crate::context::Context;
+use crate::exit::{TryAgain, usage};
+use crate::leases::Leases;
+use crate::progress;
+use crate::survey::Piece;
+use bifrost_campaign::Stop;
+use bifrost_core::layout::Lake;
+use bifrost_core::publish::Running;
+use bifrost_core::registry::Registry;
+use bifrost_science::cosmology::Cosmology;
+use bifrost_science::work::Memory;
+use bifrost_stages::survey::Randoms;
+use bifrost_stages::survey::shared::{Kept, Shared, digest};
+use bifrost_stages::web::{self, Blocks, Settings, Survey, Web};
+use indicatif::ProgressBar;
+use serde_json::{Value, json};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Bytes of memory that do not depend on galaxies, and those of each galaxy of all samples: what is read and
+/// what is found of it.
+const OF_THE_PROCESS: u64 = 64 << 20;
+const OF_A_GALAXY: u64 = 140;
+/// How often a process looks whether another has ended.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// What webs are made with.
+pub(super) struct Maker<'a> {
+    pub(super) ctx: &'a Context,
+    pub(super) lake: &'a Lake,
+    pub(super) registry: &'a Registry,
+    pub(super) options: &'a Options,
+    pub(super) cosmology: &'a Cosmology,
+    pub(super) settings: &'a Settings,
+    pub(super) randoms: Option<&'a Randoms>,
+}
+
+impl Maker<'_> {
+    /// The web of each sample, and what was kept of their blocks. `configuration` is all that shapes them.
+    pub(super) fn make(
+        &self,
+        pieces: &[Piece],
+        configuration: &Value,
+    ) -> anyhow::Result<(Vec<Web>, Vec<Kept>)> {
+        let all = pieces.iter().map(|piece| piece.sample.len()).sum();
+        let bar = progress::bar(&self.ctx.printer, pieces.len() as u64, "samples");
+        let (mut webs, mut kept) = (Vec::new(), Vec::new());
+        for piece in pieces {
+            webs.push(match self.blocks(piece.sample.len(), all)? {
+                None => self.find(piece, Blocks { count: 1, work: &Memory::default() }, &bar)?,
+                Some(count) => {
+                    let version = env!("CARGO_PKG_VERSION");
+                    let shaped = json!([version, configuration, piece.tracer, piece.cap, count]);
+                    let (web, own) = self.share(piece, &digest(&shaped), count, &bar)?;
+                    kept.push(own);
+                    web
+                }
+            });
+            bar.inc(1);
+        }
+        bar.finish_and_clear();
+        Ok((webs, kept))
+    }
+
+    fn share(
+        &self,
+        piece: &Piece,
+        digest: &str,
+        count: usize,
+        bar: &ProgressBar,
+    ) -> anyhow::Result<(Web, Kept)> {
+        let told = |step: &str, done: usize, parts: usize| {
+            if parts > 1 {
+                bar.set_message(format!(
+                    "{} {}: {step}, {done} of {parts}",
+                    piece.tracer, piece.cap
+                ));
+            }
+        };
+        let node = self.ctx.node(self.lake);
+        let leases = Leases::new(self.ctx, self.registry, node, digest.to_owned(), &told)?;
+        let own = || self.lake.root().join(".bifrost").join("web");
+        let folder: PathBuf = self.options.work.clone().unwrap_or_else(own);
+        let work = Shared::open(&folder, digest, &leases)?;
+        let web = self.find(piece, Blocks { count, work: &work }, bar)?;
+        Ok((web, work.kept()))
+    }
+
+    fn find(&self, piece: &Piece, blocks: Blocks<'_>, bar: &ProgressBar) -> anyhow::Result<Web> {
+        let told = |step: &'static str| {
+            bar.set_message(format!("{} {}: {step}", piece.tracer, piece.cap));
+        };
+        let survey = Survey { sample: &piece.sample, mask: &piece.mask, randoms: self.randoms };
+        web::find(survey, self.cosmology, self.settings, blocks, &told).map_err(refused)
+    }
+
+    /// In how many blocks a sample is made, of several that have so many galaxies in all; none, if it is
+    /// made as a whole, in memory.
+    fn blocks(&self, galaxies: usize, all: usize) -> anyhow::Result<Option<usize>> {
+        if let Some(blocks) = self.options.blocks {
+            return Ok(Some(blocks.get()));
+        }
+        let Some(memory) = &self.options.memory else { return Ok(None) };
+        let bytes = archive::parse_size(memory).map_err(|e| usage(format!("--memory: {e}")))?;
+        let left = bytes.saturating_sub(OF_THE_PROCESS + OF_A_GALAXY * all as u64);
+        let blocks = bifrost_science::web::blocks(galaxies, left);
+        let refused = || {
+            usage(format!(
+                "--memory {memory} is too little for {all} galaxies, whatever the blocks"
+            ))
+        };
+        Ok(Some(blocks.ok_or_else(refused)?))
+    }
+}
+
+/// Waits until no other web is written in the lake.
+pub(super) fn alone(ctx: &Context, lake: &Lake) -> anyhow::Result<Running> {
+    let stop = ctx.block_on(async { stop_on_signals() })?;
+    loop {
+        if let Some(running) = Running::begin(lake, "web")? {
+            return Ok(running);
+        }
+        if *stop.borrow() > Stop::Not {
+            return Err(TryAgain("another process writes a web in this lake".to_owned()).into());
+        }
+        std::thread::sleep(LOOK);
+    }
+}
+
+/// Random points that are too few are the question's fault; who was told to stop may be asked again.
+fn refused(error: web::Error) -> anyhow::Error {
+    match error {
+        web::Error::Randoms(error) => usage(error).into(),
+        web::Error::Web(bifrost_science::web::Error::Work(failure)) => {
+            match failure.downcast::<TryAgain>() {
+                Ok(again) => (*again).into(),
+                Err(failure) => anyhow::Error::from_boxed(failure),
+            }
+        }
+        error => error.into(),
+    }
+}
