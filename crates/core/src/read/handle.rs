@@ -80,6 +80,24 @@ impl Handle {
     }
 }
 
+impl Handle {
+    /// Fills a buffer with the bytes of a range.
+    pub(super) fn read(&self, range: Range<u64>, into: &mut Vec<u8>) -> io::Result<()> {
+        match self {
+            Self::Local(file) => {
+                let length = range.end - range.start;
+                into.resize(usize::try_from(length).map_err(io::Error::other)?, 0);
+                file.read_exact_at(into, range.start)
+            }
+            Self::Remote(remote) => {
+                into.clear();
+                into.extend_from_slice(&remote.get(range).map_err(io::Error::other)?);
+                Ok(())
+            }
+        }
+    }
+}
+
 fn refused(path: &Path, error: io::Error) -> Error {
     match error.kind() {
         io::ErrorKind::NotFound => Error::Vanished(path.to_owned()),
