@@ -13,6 +13,7 @@ it follows from `seed` and the epoch. What was read to some batch can be gone on
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -196,14 +197,25 @@ def _tensor(name: str, column: pa.ChunkedArray) -> Any:
 
 
 def _together(parts: list[torch.Tensor]) -> torch.Tensor:
-    """One tensor of several; in a worker it is put where the process that trains will map it."""
-    if len(parts) == 1:
-        return parts[0]
-    if get_worker_info() is None:
-        return torch.cat(parts)
-    count, kind, size = sum(map(len, parts)), parts[0].dtype, parts[0].element_size()
-    shared = torch.UntypedStorage._new_shared(count * size)
-    return torch.cat(parts, out=torch.empty(0, dtype=kind).set_(shared, 0, (count,)))
+    """One tensor of several; a worker's is put at once where the process that trains will map it."""
+    if get_worker_info() is not None and hasattr(os, "memfd_create"):
+        return _shared(parts)
+    return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+
+def _shared(parts: list[torch.Tensor]) -> torch.Tensor:
+    """Written, not copied into a map: that saves a page fault every 4 KiB."""
+    file = os.memfd_create("bifrost")
+    try:
+        for part in parts:
+            rest = memoryview(part.numpy()).cast("B")
+            while rest:
+                rest = rest[os.write(file, rest) :]
+        count = sum(map(len, parts))
+        storage = torch.UntypedStorage._new_shared_fd_cpu(file, count * parts[0].element_size())
+    finally:
+        os.close(file)
+    return torch.empty(0, dtype=parts[0].dtype).set_(storage, 0, (count,))
 
 
 def _flat(name: str, array: pa.Array) -> torch.Tensor:
