@@ -5,7 +5,7 @@
 
 use super::Error;
 use super::Source;
-use super::file::{Opened, Reader, TEST_ROWS, damaged, open};
+use super::file::{Opened, Reader, damaged, open};
 use super::footers::Columns;
 use crate::predicate::column;
 use arrow::array::{RecordBatch, RecordBatchOptions};
@@ -58,11 +58,11 @@ impl Zipped {
         self.0.first().map_or(0..0, |own| own.opened.span(group))
     }
 
-    /// Rows that fill a batch.
+    /// Rows that fill a batch, at least one.
     pub(super) fn batch_rows(&self, group: usize, columns: &[usize], batch_bytes: usize) -> usize {
         let parts = self.parts(columns).into_iter();
         let row_bytes = parts.map(|(file, here)| file.opened.row_bytes(group, &here)).sum::<u64>();
-        (batch_bytes as u64 / (row_bytes + 1)).clamp(1, TEST_ROWS as u64) as usize
+        usize::try_from(batch_bytes as u64 / (row_bytes + 1)).unwrap_or(usize::MAX).max(1)
     }
 
     /// Whether columns are scalars of one file, and few.

@@ -198,7 +198,7 @@ def _tensor(name: str, column: pa.ChunkedArray) -> Any:
 
 def _together(parts: list[torch.Tensor]) -> torch.Tensor:
     """One tensor of several; a worker's is put at once where the process that trains will map it."""
-    if get_worker_info() is not None and hasattr(os, "memfd_create"):
+    if get_worker_info() is not None and hasattr(os, "memfd_create") and any(map(len, parts)):
         return _shared(parts)
     return parts[0] if len(parts) == 1 else torch.cat(parts)
 
