@@ -293,7 +293,8 @@ impl Opened {
     /// Rows that are selected, of row groups that are numbered as if they were one.
     fn wanted(&self, groups: &[usize], selection: Option<&RowSelection>) -> Vec<Range<usize>> {
         let Some(selection) = selection else {
-            return vec![0..groups.iter().map(|group| self.span(*group).len()).sum()];
+            let rows = groups.iter().map(|group| self.span(*group).len()).sum();
+            return std::iter::once(0..rows).collect();
         };
         let (mut wanted, mut at) = (Vec::new(), 0);
         for part in selection.iter() {

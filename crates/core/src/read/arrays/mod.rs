@@ -495,7 +495,7 @@ fn located(
     groups: &[usize],
     wanted: &[Range<usize>],
 ) -> Option<VecDeque<Page>> {
-    let mut wanted = wanted.iter().cloned().filter(|range| !range.is_empty()).peekable();
+    let mut wanted = wanted.iter().filter(|range| !range.is_empty()).cloned().peekable();
     let (mut found, mut before) = (VecDeque::new(), 0);
     for &group in groups {
         let rows = usize::try_from(parquet.row_groups().get(group)?.num_rows()).ok()?;
