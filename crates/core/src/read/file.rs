@@ -26,8 +26,8 @@ use std::sync::Arc;
 
 /// Rows tested at once.
 const TEST_ROWS: usize = 8192;
-/// Rows of a batch of few small columns, at most.
-const NARROW_ROWS: usize = 1 << 16;
+/// Rows of a batch, at most, however few bytes they have.
+const BATCH_ROWS: usize = 1 << 16;
 
 /// What is done with every file.
 pub(super) struct Plan {
@@ -105,7 +105,7 @@ impl Plan {
         }
         for &group in &source.row_groups {
             let Some(passed) = self.passed(&files, source, group, &tested)? else { continue };
-            let rows = files.batch_rows(group, &wanted, batch_bytes).min(TEST_ROWS);
+            let rows = files.batch_rows(group, &wanted, batch_bytes).min(BATCH_ROWS);
             for batch in files.rows(group, &wanted, rows, Some(&passed))? {
                 let batch = self.shape.cast(&batch?);
                 if !send(batch.map_err(damaged(&source.path))?) {
@@ -131,7 +131,7 @@ impl Plan {
         columns.sort_unstable();
         columns.dedup();
         let Some(&first) = source.row_groups.first() else { return Ok(()) };
-        let rows = files.batch_rows(first, &columns, batch_bytes).min(NARROW_ROWS);
+        let rows = files.batch_rows(first, &columns, batch_bytes).min(BATCH_ROWS);
         let rows_of = source.row_groups.iter().map(|group| files.span(*group).len());
         let stated = rows_of.fold(0, usize::saturating_add);
         let (mut test, mut found) = (None, 0);
