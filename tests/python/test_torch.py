@@ -140,6 +140,29 @@ def test_tensors_lie_where_the_rows_lie(answer):
     assert found["z"].data_ptr() == batch.column("z").buffers()[1].address
 
 
+@pytest.mark.parametrize("size", [7, 1000])
+def test_workers_hand_over_what_they_read(answer, size):
+    columns = ["target_id", "z", "flux", "mask_array", "has_emline", "spectype"]
+    loader = DataLoader(answer.torch_dataset(columns, batch_size=size), batch_size=None, num_workers=2)
+    table = answer.read(columns).to_arrow()
+    place = {target: row for row, target in enumerate(table.column("target_id").to_pylist())}
+    seen = 0
+    for batch in loader:
+        assert all(batch[name].is_shared() for name in columns[:-1])
+        rows = [place[target] for target in batch["target_id"].tolist()]
+        wanted = bifrost.torch.tensors(table.take(rows))
+        assert all(torch.equal(batch[name], wanted[name]) for name in columns[:-1])
+        assert batch["spectype"] == wanted["spectype"]
+        seen += len(rows)
+    assert seen == len(place)
+
+
+def test_a_worker_reads_empty_arrays(monkeypatch):
+    monkeypatch.setattr(bifrost.torch, "get_worker_info", lambda: object())
+    found = bifrost.torch.tensors(pa.table({"a": pa.array([[], []], pa.list_(pa.float32())), "b": [1.5, 2.5]}))
+    assert found["a"].shape == (2, 0) and found["b"].tolist() == [1.5, 2.5] and found["b"].is_shared()
+
+
 def test_what_a_tensor_cannot_say(answer):
     table = pa.table({"a": pa.array([1, None]), "b": pa.array([1.5, None]), "c": pa.array([[1.0], [2.0, 3.0]])})
     with pytest.raises(bifrost.UsageError, match="column 'a' has NULL"):

@@ -10,7 +10,7 @@ mod element;
 mod packed;
 mod schema;
 mod store;
-mod thrift;
+pub(crate) mod thrift;
 pub(crate) mod trim;
 
 #[cfg(test)]

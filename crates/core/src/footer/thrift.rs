@@ -31,7 +31,7 @@ type Result<T> = std::result::Result<T, Error>;
 
 /// Wire type of a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     True,
     False,
     Byte,
@@ -64,17 +64,17 @@ const MAX_DEPTH: u8 = 64;
 
 /// A position in encoded bytes.
 #[derive(Debug, Clone)]
-pub(super) struct Reader<'a> {
+pub(crate) struct Reader<'a> {
     rest: &'a [u8],
 }
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(bytes: &'a [u8]) -> Self {
+    pub(crate) fn new(bytes: &'a [u8]) -> Self {
         Self { rest: bytes }
     }
 
     /// Bytes that are left.
-    pub(super) fn left(&self) -> usize {
+    pub(crate) fn left(&self) -> usize {
         self.rest.len()
     }
 
@@ -106,26 +106,26 @@ impl<'a> Reader<'a> {
 
     /// A signed number of any width.
     #[inline]
-    pub(super) fn int(&mut self) -> Result<i64> {
+    pub(crate) fn int(&mut self) -> Result<i64> {
         let value = self.varint()?;
         Ok((value >> 1) as i64 ^ -((value & 1) as i64))
     }
 
     /// Bytes with their length before them.
     #[inline]
-    pub(super) fn binary(&mut self) -> Result<&'a [u8]> {
+    pub(crate) fn binary(&mut self) -> Result<&'a [u8]> {
         let length = usize::try_from(self.varint()?).map_err(|_| Error::End)?;
         self.take(length)
     }
 
     /// Text with its length before it.
-    pub(super) fn text(&mut self) -> Result<&'a str> {
+    pub(crate) fn text(&mut self) -> Result<&'a str> {
         std::str::from_utf8(self.binary()?).map_err(|_| Error::Text)
     }
 
     /// The next field of a struct, given the previous field's number; `None` at its end.
     #[inline]
-    pub(super) fn field(&mut self, previous: &mut i16) -> Result<Option<(i16, Kind)>> {
+    pub(crate) fn field(&mut self, previous: &mut i16) -> Result<Option<(i16, Kind)>> {
         let head = self.byte()?;
         if head == 0 {
             return Ok(None);
@@ -142,7 +142,7 @@ impl<'a> Reader<'a> {
 
     /// The head of a list: type and count. An element takes at least a byte, so that no count
     /// exceeds what is left.
-    pub(super) fn list(&mut self) -> Result<(Kind, usize)> {
+    pub(crate) fn list(&mut self) -> Result<(Kind, usize)> {
         let head = self.byte()?;
         if head == 0 {
             // some writers give empty lists no type
@@ -157,7 +157,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The head of a list of structs: its count.
-    pub(super) fn structs(&mut self) -> Result<usize> {
+    pub(crate) fn structs(&mut self) -> Result<usize> {
         match self.list()? {
             (_, 0) => Ok(0),
             (Kind::Struct, count) => Ok(count),
@@ -167,12 +167,12 @@ impl<'a> Reader<'a> {
 
     /// Passes over a value of a field.
     #[inline]
-    pub(super) fn skip(&mut self, kind: Kind) -> Result<()> {
+    pub(crate) fn skip(&mut self, kind: Kind) -> Result<()> {
         self.skip_within(kind, MAX_DEPTH)
     }
 
     /// Passes over a value and returns its bytes.
-    pub(super) fn span(&mut self, kind: Kind) -> Result<&'a [u8]> {
+    pub(crate) fn span(&mut self, kind: Kind) -> Result<&'a [u8]> {
         let before = self.rest;
         self.skip(kind)?;
         Ok(&before[..before.len() - self.rest.len()])

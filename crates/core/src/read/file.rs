@@ -1,5 +1,6 @@
 //! Reading one file: row group by row group, first the question's columns, then the rest.
 
+use super::arrays::{self, Arrays};
 use super::footers::{self, Columns};
 use super::handle::Handle;
 use super::rows::{self, Test};
@@ -12,16 +13,21 @@ use crate::resolution::tables::one_of;
 use crate::sky::Region;
 use arrow::array::{BooleanArray, RecordBatch};
 use arrow::compute::filter_record_batch;
+use arrow::datatypes::{Schema, SchemaRef};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder, RowSelection,
 };
+use parquet::file::reader::Length;
 use std::fmt::Display;
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Rows tested at once.
-pub(super) const TEST_ROWS: usize = 8192;
+const TEST_ROWS: usize = 8192;
+/// Rows of a batch, at most, however few bytes they have.
+const BATCH_ROWS: usize = 1 << 16;
 
 /// What is done with every file.
 pub(super) struct Plan {
@@ -99,7 +105,7 @@ impl Plan {
         }
         for &group in &source.row_groups {
             let Some(passed) = self.passed(&files, source, group, &tested)? else { continue };
-            let rows = files.batch_rows(group, &wanted, batch_bytes);
+            let rows = files.batch_rows(group, &wanted, batch_bytes).min(BATCH_ROWS);
             for batch in files.rows(group, &wanted, rows, Some(&passed))? {
                 let batch = self.shape.cast(&batch?);
                 if !send(batch.map_err(damaged(&source.path))?) {
@@ -125,7 +131,7 @@ impl Plan {
         columns.sort_unstable();
         columns.dedup();
         let Some(&first) = source.row_groups.first() else { return Ok(()) };
-        let rows = files.batch_rows(first, &columns, batch_bytes);
+        let rows = files.batch_rows(first, &columns, batch_bytes).min(BATCH_ROWS);
         let rows_of = source.row_groups.iter().map(|group| files.span(*group).len());
         let stated = rows_of.fold(0, usize::saturating_add);
         let (mut test, mut found) = (None, 0);
@@ -244,19 +250,60 @@ impl Opened {
         batch_rows: usize,
         selection: Option<RowSelection>,
         path: &Path,
-    ) -> Result<ParquetRecordBatchReader, Error> {
+    ) -> Result<Reader, Error> {
         let descriptor = self.metadata.metadata().file_metadata().schema_descr();
         let mask = ProjectionMask::roots(descriptor, columns.to_vec());
         let handle = self.handle.with(path, || self.ranges(&groups, &mask, selection.as_ref()))?;
-        let mut builder =
-            ParquetRecordBatchReaderBuilder::new_with_metadata(handle, self.metadata.clone())
-                .with_row_groups(groups)
-                .with_projection(mask)
-                .with_batch_size(batch_rows);
-        if let Some(selection) = selection {
-            builder = builder.with_row_selection(selection);
+        let rows = self.wanted(&groups, selection.as_ref());
+        let place = (&self.metadata, &handle, path);
+        let own = columns.iter().filter_map(|at| arrays::Column::of(&self.metadata, *at, &groups));
+        let own = own.filter_map(|column| Arrays::new(column, place, &groups, &rows, handle.len()));
+        let arrays: Vec<Arrays> = own.collect();
+        let is_own = |at: &usize| arrays.iter().any(|array| array.field() == *at);
+        let others: Vec<usize> = columns.iter().filter(|at| !is_own(at)).copied().collect();
+        let rest = match others.is_empty() && !arrays.is_empty() {
+            true => None,
+            false => {
+                let mask = ProjectionMask::roots(descriptor, others);
+                let metadata = self.metadata.clone();
+                let mut builder =
+                    ParquetRecordBatchReaderBuilder::new_with_metadata(handle, metadata)
+                        .with_row_groups(groups)
+                        .with_projection(mask)
+                        .with_batch_size(batch_rows);
+                if let Some(selection) = selection {
+                    builder = builder.with_row_selection(selection);
+                }
+                Some(builder.build().map_err(damaged(path))?)
+            }
+        };
+        let fields = self.metadata.schema().fields();
+        let fields = columns.iter().filter_map(|at| fields.get(*at).cloned());
+        Ok(Reader {
+            schema: Arc::new(Schema::new(fields.collect::<Vec<_>>())),
+            columns: columns.to_vec(),
+            rest,
+            arrays,
+            rows_left: rows.iter().map(Range::len).sum(),
+            batch_rows,
+            path: path.to_owned(),
+        })
+    }
+
+    /// Rows that are selected, of row groups that are numbered as if they were one.
+    fn wanted(&self, groups: &[usize], selection: Option<&RowSelection>) -> Vec<Range<usize>> {
+        let Some(selection) = selection else {
+            let rows = groups.iter().map(|group| self.span(*group).len()).sum();
+            return std::iter::once(0..rows).collect();
+        };
+        let (mut wanted, mut at) = (Vec::new(), 0);
+        for part in selection.iter() {
+            if !part.skip {
+                wanted.push(at..at + part.row_count);
+            }
+            at += part.row_count;
         }
-        builder.build().map_err(damaged(path))
+        wanted
     }
 
     /// Where in the file that lies: pages of rows that are selected, where it is known, else all of a
@@ -288,5 +335,59 @@ impl Opened {
             }
         }
         ranges
+    }
+}
+
+/// Rows of a file: arrays as they are decoded here, beside what the parquet crate decodes.
+pub(super) struct Reader {
+    schema: SchemaRef,
+    /// Positions in the file's schema, ascending.
+    columns: Vec<usize>,
+    rest: Option<ParquetRecordBatchReader>,
+    arrays: Vec<Arrays>,
+    rows_left: usize,
+    batch_rows: usize,
+    path: PathBuf,
+}
+
+impl Reader {
+    fn batch(&mut self) -> Result<Option<RecordBatch>, Error> {
+        let rest = match &mut self.rest {
+            Some(rest) => rest.next().transpose().map_err(damaged(&self.path))?,
+            None => None,
+        };
+        if self.arrays.is_empty() {
+            return Ok(rest);
+        }
+        let rows = match (&self.rest, &rest) {
+            (Some(_), Some(rest)) => rest.num_rows(),
+            (Some(_), None) => 0,
+            (None, _) => self.batch_rows.min(self.rows_left),
+        };
+        if rows > self.rows_left || rows == 0 && self.rows_left > 0 {
+            return Err(damaged(&self.path)("it has other rows than its footer states"));
+        }
+        if rows == 0 {
+            return Ok(None);
+        }
+        self.rows_left -= rows;
+        let mut others = rest.iter().flat_map(|batch| batch.columns()).cloned();
+        let mut columns = Vec::new();
+        for at in &self.columns {
+            match self.arrays.iter_mut().find(|array| array.field() == *at) {
+                Some(array) => columns.push(array.take(rows)?),
+                None => columns.extend(others.next()),
+            }
+        }
+        let batch = RecordBatch::try_new(self.schema.clone(), columns);
+        batch.map(Some).map_err(damaged(&self.path))
+    }
+}
+
+impl Iterator for Reader {
+    type Item = Result<RecordBatch, Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.batch().transpose()
     }
 }

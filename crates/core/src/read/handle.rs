@@ -11,6 +11,8 @@ use object_store::path::Path as Key;
 use object_store::{GetOptions, GetRange, ObjectStore};
 use parquet::errors::{ParquetError, Result as Parquet};
 use parquet::file::reader::{ChunkReader, Length};
+use rustix::buffer::spare_capacity;
+use rustix::io::{Errno, pread};
 use std::collections::HashMap;
 use std::fs::{File, Metadata};
 use std::io::{self, BufReader, Read};
@@ -76,6 +78,24 @@ impl Handle {
         match self {
             Self::Local(_) => Ok(self.clone()),
             Self::Remote(remote) => Ok(Self::Remote(Arc::new(remote.with(path, ranges())?))),
+        }
+    }
+}
+
+impl Handle {
+    /// Fills a buffer with the bytes of a range.
+    pub(super) fn read(&self, range: Range<u64>, into: &mut Vec<u8>) -> io::Result<()> {
+        match self {
+            Self::Local(file) => {
+                let length = range.end - range.start;
+                into.resize(usize::try_from(length).map_err(io::Error::other)?, 0);
+                file.read_exact_at(into, range.start)
+            }
+            Self::Remote(remote) => {
+                into.clear();
+                into.extend_from_slice(&remote.get(range).map_err(io::Error::other)?);
+                Ok(())
+            }
         }
     }
 }
@@ -216,8 +236,17 @@ impl ChunkReader for Handle {
     fn get_bytes(&self, start: u64, length: usize) -> Parquet<Bytes> {
         match self {
             Self::Local(file) => {
-                let mut bytes = vec![0; length];
-                file.read_exact_at(&mut bytes, start)?;
+                // into room that is not filled with zeros first
+                let mut bytes = Vec::with_capacity(length);
+                while bytes.len() < length {
+                    let at = start + bytes.len() as u64;
+                    match pread(file, spare_capacity(&mut bytes), at) {
+                        Ok(0) => return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()),
+                        Ok(_) | Err(Errno::INTR) => {}
+                        Err(error) => return Err(io::Error::from(error).into()),
+                    }
+                }
+                bytes.truncate(length);
                 Ok(bytes.into())
             }
             Self::Remote(remote) => remote.get(start..start + length as u64),

@@ -1,13 +1,14 @@
 //! Reading: from a resolution to rows, straight from the Parquet files.
 //!
 //! Only the chosen row groups are opened. In each, the columns of the question are read first and
-//! tested row by row (`rows`); the columns that were asked for, spectra among them, are decoded
-//! only for rows that passed (`file`). Files are read in parallel and delivered in order; a
-//! bounded number of batches is under way at any time.
+//! tested row by row (`rows`); the columns that were asked for are decoded only for rows that passed
+//! (`file`), spectra among them by a decoder of our own (`arrays`). Files are read in parallel and
+//! delivered in order; a bounded number of batches is under way at any time.
 //!
 //! A file that cannot be read ends the reading with an error that names it: half an answer is a
 //! wrong answer. Files on web servers and in object stores are read like local ones (`handle`).
 
+mod arrays;
 mod file;
 mod footers;
 mod handle;

@@ -16,8 +16,9 @@ use serde::{Deserialize, Serialize};
 use std::fmt::Display;
 use std::sync::Arc;
 
-/// Rows that a thread reads of a file before another may go on with it.
-const ROWS_A_JOB: u64 = 1 << 18;
+/// Rows that a thread reads of a file before another may go on with it: no more than it may have ready
+/// before they are fetched, or it would wait for the one whose turn it is.
+const ROWS_A_JOB: u64 = 1 << 17;
 
 /// What rows are wanted, and their columns. Cheap to clone.
 #[derive(Clone)]

@@ -5,13 +5,13 @@
 
 use super::Error;
 use super::Source;
-use super::file::{Opened, TEST_ROWS, damaged, open};
+use super::file::{Opened, Reader, damaged, open};
 use super::footers::Columns;
 use crate::predicate::column;
 use arrow::array::{RecordBatch, RecordBatchOptions};
 use arrow::datatypes::{Schema, SchemaRef};
 use arrow::error::ArrowError;
-use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, RowSelection, RowSelector};
+use parquet::arrow::arrow_reader::{RowSelection, RowSelector};
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -58,11 +58,11 @@ impl Zipped {
         self.0.first().map_or(0..0, |own| own.opened.span(group))
     }
 
-    /// Rows that fill a batch.
+    /// Rows that fill a batch, at least one.
     pub(super) fn batch_rows(&self, group: usize, columns: &[usize], batch_bytes: usize) -> usize {
         let parts = self.parts(columns).into_iter();
         let row_bytes = parts.map(|(file, here)| file.opened.row_bytes(group, &here)).sum::<u64>();
-        (batch_bytes as u64 / (row_bytes + 1)).clamp(1, TEST_ROWS as u64) as usize
+        usize::try_from(batch_bytes as u64 / (row_bytes + 1)).unwrap_or(usize::MAX).max(1)
     }
 
     /// Whether columns are scalars of one file, and few.
@@ -141,7 +141,7 @@ impl One {
         columns: &[usize],
         batch_rows: usize,
         selection: Option<&RowSelection>,
-    ) -> Result<ParquetRecordBatchReader, Error> {
+    ) -> Result<Reader, Error> {
         let count = self.opened.metadata.metadata().num_row_groups();
         let spans = (0..count).map(|group| (group, self.opened.span(group)));
         let met: Vec<(usize, Range<usize>)> =
@@ -166,7 +166,7 @@ pub(super) struct Rows<'a> {
 }
 
 struct Part<'a> {
-    reader: ParquetRecordBatchReader,
+    reader: Reader,
     file: &'a One,
     head: Option<RecordBatch>,
 }
@@ -176,7 +176,7 @@ impl Part<'_> {
     fn head(&mut self) -> Result<Option<&RecordBatch>, Error> {
         while self.head.as_ref().is_none_or(|head| head.num_rows() == 0) {
             match self.reader.next() {
-                Some(batch) => self.head = Some(batch.map_err(damaged(&self.file.path))?),
+                Some(batch) => self.head = Some(batch?),
                 None => return Ok(None),
             }
         }

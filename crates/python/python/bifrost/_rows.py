@@ -102,8 +102,11 @@ class Rows:
 
     def split(self, rows: int) -> list[Rows]:
         """The same as parts of whole row groups: of at most so many rows, or one row group."""
-        parts = self._recipe.split(rows)
-        return [Rows(parts.some([index]), **self._options) for index in range(len(parts))]
+        parts = Rows(self._recipe.split(rows), **self._options)
+        return [parts._some([index]) for index in range(len(parts._recipe))]
+
+    def _some(self, portions: list[int]) -> Rows:
+        return Rows(self._recipe.some(portions), **self._options)
 
 
 def _restored(recipe: str, portions: str, schema: pa.Schema, options: dict[str, Any]) -> Rows:

@@ -13,6 +13,7 @@ it follows from `seed` and the epoch. What was read to some batch can be gone on
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -61,7 +62,9 @@ class Dataset(IterableDataset):
         drop_last: bool = False,
     ):
         super().__init__()
-        self._parts = resolution.read(columns, threads=1).split(1)
+        rows = resolution.read(columns, threads=1)
+        self._rows = Rows(rows._recipe.split(1), **rows._options)
+        self._parts = rows.split(1)
         self._batch_size = batch_size
         self._shuffle, self._seed, self._window = shuffle, seed, max(window, 1)
         self._rank, self._world_size = _world(rank, world_size)
@@ -111,29 +114,33 @@ class Dataset(IterableDataset):
         order = np.arange(len(self._parts))
         if self._shuffle:
             np.random.default_rng([self._seed, self._epoch]).shuffle(order)
-        mine = order[shard::shards]
+        mine = order[shard::shards].tolist()
         window = self._window if self._shuffle else 1
-        for start in range(0, len(mine), window):
-            parts = [self._parts[index] for index in mine[start : start + window]]
-            if skipped:
-                # whole windows are passed over without decoding what was asked for
-                rows = sum(part.count() for part in parts)
-                if rows <= skipped:
-                    skipped -= rows
-                    continue
-            batches = (batch for part in parts for batch in self._read(part))
-            if self._shuffle:
-                table = pa.Table.from_batches(batches, self._parts[0].schema)
-                seed = [self._seed, self._epoch, shard, start]
-                table = table.take(np.random.default_rng(seed).permutation(table.num_rows))
-                batches = table.combine_chunks().to_batches()
-            for batch in batches:
-                passed = min(skipped, batch.num_rows)
-                skipped -= passed
-                yield pa.Table.from_batches([batch.slice(passed)])
+        windows = [(start, mine[start : start + window]) for start in range(0, len(mine), window)]
+        while skipped and windows:
+            # whole windows are passed over without decoding what was asked for
+            rows = sum(self._parts[index].count() for index in windows[0][1])
+            if rows > skipped:
+                break
+            skipped -= rows
+            del windows[0]
+        for batch in self._mixed(shard, windows) if self._shuffle else self._read([i for _, w in windows for i in w]):
+            passed = min(skipped, batch.num_rows)
+            skipped -= passed
+            yield pa.Table.from_batches([batch.slice(passed)])
 
-    def _read(self, part: Rows) -> Iterator[pa.RecordBatch]:
-        return iter(part) if self._cache is None else self._cache.batches(part)
+    def _mixed(self, shard: int, windows: list[tuple[int, list[int]]]) -> Iterator[pa.RecordBatch]:
+        for start, parts in windows:
+            table = pa.Table.from_batches(self._read(parts), self._rows.schema)
+            seed = [self._seed, self._epoch, shard, start]
+            table = table.take(np.random.default_rng(seed).permutation(table.num_rows))
+            yield from table.combine_chunks().to_batches()
+
+    def _read(self, parts: list[int]) -> Iterator[pa.RecordBatch]:
+        """Rows of parts, read ahead by a thread that goes from one to the next."""
+        if self._cache is None:
+            return iter(self._rows._some(parts))
+        return (batch for index in parts for batch in self._cache.batches(self._parts[index]))
 
 
 def _world(rank: int | None, world_size: int | None) -> tuple[int, int]:
@@ -145,7 +152,7 @@ def _world(rank: int | None, world_size: int | None) -> tuple[int, int]:
 
 
 def _cut(tables: Iterator[pa.Table], rows: int) -> Iterator[pa.Table]:
-    """The same rows in tables of so many; only what lies on a seam is copied."""
+    """The same rows in tables of so many; nothing is copied."""
     held: list[pa.Table] = []
     count = 0
     for table in tables:
@@ -155,14 +162,10 @@ def _cut(tables: Iterator[pa.Table], rows: int) -> Iterator[pa.Table]:
             held.append(taken)
             count += taken.num_rows
             if count == rows:
-                yield _joined(held)
+                yield pa.concat_tables(held)
                 held, count = [], 0
     if count:
-        yield _joined(held)
-
-
-def _joined(tables: list[pa.Table]) -> pa.Table:
-    return tables[0] if len(tables) == 1 else pa.concat_tables(tables).combine_chunks()
+        yield pa.concat_tables(held)
 
 
 def _rows(batch: Batch, rows: int) -> Iterator[Batch]:
@@ -178,20 +181,41 @@ def tensors(table: pa.Table | pa.RecordBatch) -> Batch:
 
 
 def _tensor(name: str, column: pa.ChunkedArray) -> Any:
-    array = column.chunk(0) if column.num_chunks == 1 else pa.concat_arrays(column.chunks)
-    kind = array.type
+    kind = column.type
+    chunks = column.chunks or [pa.array([], kind)]
     if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
-        if array.null_count:
+        if column.null_count:
             raise UsageError(f"column '{name}' has NULL: ask for rows where {name} IS NOT NULL")
-        values = _flat(name, array.flatten())
-        lengths = np.unique(array.value_lengths().to_numpy(zero_copy_only=False))
-        if len(lengths) == 1:
-            return values.view(len(array), int(lengths[0]))
-        ends = np.cumsum(array.value_lengths().to_numpy(zero_copy_only=False))
-        return list(torch.tensor_split(values, ends[:-1].tolist()))
+        values = _together([_flat(name, chunk.flatten()) for chunk in chunks])
+        lengths = np.concatenate([chunk.value_lengths().to_numpy(zero_copy_only=False) for chunk in chunks])
+        if len(lengths) and (lengths == lengths[0]).all():
+            return values.view(len(lengths), int(lengths[0]))
+        return list(torch.tensor_split(values, np.cumsum(lengths)[:-1].tolist()))
     if pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_boolean(kind):
-        return _flat(name, array)
-    return array.to_pylist()
+        return _together([_flat(name, chunk) for chunk in chunks])
+    return column.to_pylist()
+
+
+def _together(parts: list[torch.Tensor]) -> torch.Tensor:
+    """One tensor of several; a worker's is put at once where the process that trains will map it."""
+    if get_worker_info() is not None and hasattr(os, "memfd_create") and any(map(len, parts)):
+        return _shared(parts)
+    return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+
+def _shared(parts: list[torch.Tensor]) -> torch.Tensor:
+    """Written, not copied into a map: that saves a page fault every 4 KiB."""
+    file = os.memfd_create("bifrost")
+    try:
+        for part in parts:
+            rest = memoryview(part.numpy()).cast("B")
+            while rest:
+                rest = rest[os.write(file, rest) :]
+        count = sum(map(len, parts))
+        storage = torch.UntypedStorage._new_shared_fd_cpu(file, count * parts[0].element_size())
+    finally:
+        os.close(file)
+    return torch.empty(0, dtype=parts[0].dtype).set_(storage, 0, (count,))
 
 
 def _flat(name: str, array: pa.Array) -> torch.Tensor:
