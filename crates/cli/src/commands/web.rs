@@ -12,6 +12,7 @@ use anyhow::Context as _;
 use bifrost_science::cosmology::Cosmology;
 use bifrost_science::skeleton::Kind;
 use bifrost_stages::groups as friends;
+use bifrost_stages::picture;
 use bifrost_stages::survey::Cap;
 use bifrost_stages::web::{self, Settings, Web, export};
 use serde::{Deserialize, Serialize};
@@ -25,7 +26,7 @@ pub struct Args {
     options: Options,
     #[command(flatten)]
     groups: groups::Options,
-    /// Write filaments (NDskl, VTK, Parquet) and a wedge drawn as SVG here, a file each for a tracer and cap
+    /// Write filaments (NDskl, VTK, Parquet) and a wedge (SVG, PNG) here, a file each for a tracer and cap
     #[arg(short, long, value_name = "DIR")]
     output: Option<PathBuf>,
     #[command(flatten)]
@@ -155,7 +156,9 @@ fn write(folder: &Path, piece: &Piece, web: &Web) -> anyhow::Result<Vec<PathBuf>
         put(form.suffix(), &bytes)?;
     }
     put("segments.parquet", &export::parquet(&web.skeleton)?)?;
-    put("svg", web::wedge(&name, &piece.sample, web)?.as_bytes())?;
+    let wedge = web::wedge(&name, &piece.sample, web)?;
+    put("svg", wedge.as_bytes())?;
+    put("png", &picture::png(&wedge)?)?;
     Ok(files)
 }
 
