@@ -36,14 +36,15 @@ pub(super) struct Plan {
 }
 
 /// A file and its decoded footer.
-pub(super) struct Opened {
+#[derive(Debug)]
+pub(crate) struct Opened {
     handle: Handle,
-    pub(super) metadata: ArrowReaderMetadata,
+    pub(crate) metadata: ArrowReaderMetadata,
 }
 
 /// Opens a file and makes sure that it is the one that was resolved; of its columns all are known, or
 /// those that are wanted.
-pub(super) fn open(source: &Source, columns: Option<&Columns>) -> Result<Opened, Error> {
+pub(crate) fn open(source: &Source, columns: Option<&Columns>) -> Result<Opened, Error> {
     let handle = Handle::open(source)?;
     let metadata = footers::of(source, &handle, columns)?;
     let groups = metadata.metadata().num_row_groups();
@@ -229,7 +230,7 @@ impl Opened {
     }
 
     /// Rows of a row group, by their numbers in the file.
-    pub(super) fn span(&self, group: usize) -> Range<usize> {
+    pub(crate) fn span(&self, group: usize) -> Range<usize> {
         let groups = self.metadata.metadata().row_groups().iter();
         let mut rows = groups.map(|group| usize::try_from(group.num_rows()).unwrap_or_default());
         let start = rows.by_ref().take(group).sum();
@@ -237,7 +238,7 @@ impl Opened {
     }
 
     /// Reads certain rows of row groups.
-    pub(super) fn reader(
+    pub(crate) fn reader(
         &self,
         groups: Vec<usize>,
         columns: &[usize],

@@ -29,19 +29,21 @@ const GAP: u64 = 256 << 10;
 const REQUESTS: usize = 8;
 
 /// A file that can be read, wherever it is. Cheap to clone.
-#[derive(Clone)]
-pub(super) enum Handle {
+#[derive(Debug, Clone)]
+pub(crate) enum Handle {
     Local(Arc<File>),
     Remote(Arc<Remote>),
 }
 
 /// A file of a server.
-pub(super) struct Remote {
+#[derive(Debug)]
+pub(crate) struct Remote {
     object: Arc<Object>,
     /// Bytes at hand, by where they begin.
     held: Vec<(u64, Bytes)>,
 }
 
+#[derive(Debug)]
 struct Object {
     store: Arc<dyn ObjectStore>,
     key: Key,
@@ -52,7 +54,7 @@ struct Object {
 impl Handle {
     /// Opens a file and makes sure that it is the one that was resolved: by size and time of change,
     /// on a server by size.
-    pub(super) fn open(source: &Source) -> Result<Self, Error> {
+    pub(crate) fn open(source: &Source) -> Result<Self, Error> {
         let path = &source.path;
         match path.to_str().filter(|uri| uri.contains("://")) {
             Some(uri) => Remote::open(uri, source).map(|remote| Self::Remote(Arc::new(remote))),
@@ -68,7 +70,7 @@ impl Handle {
     }
 
     /// The same with certain ranges at hand, if it is worth while to have them beforehand.
-    pub(super) fn with(
+    pub(crate) fn with(
         &self,
         path: &Path,
         ranges: impl FnOnce() -> Vec<Range<u64>>,
@@ -76,6 +78,29 @@ impl Handle {
         match self {
             Self::Local(_) => Ok(self.clone()),
             Self::Remote(remote) => Ok(Self::Remote(Arc::new(remote.with(path, ranges())?))),
+        }
+    }
+
+    /// So many bytes from a place on.
+    pub(crate) fn bytes(&self, path: &Path, start: u64, length: usize) -> Result<Vec<u8>, Error> {
+        match self {
+            Self::Local(file) => {
+                let mut bytes = vec![0; length];
+                file.read_exact_at(&mut bytes, start).map_err(|error| refused(path, error))?;
+                Ok(bytes)
+            }
+            Self::Remote(remote) => {
+                let range = start..start + length as u64;
+                let bytes = match remote.held(&range) {
+                    Some(bytes) => bytes,
+                    None => {
+                        let object = remote.object.clone();
+                        let got = await_here(async move { object.get(range).await });
+                        got.map_err(|error| gone(path, error))?
+                    }
+                };
+                Ok(bytes.into())
+            }
         }
     }
 }

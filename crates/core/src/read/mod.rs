@@ -18,8 +18,9 @@ mod schema;
 mod tests;
 mod zipped;
 
-pub(crate) use file::{damaged, gave_up};
+pub(crate) use file::{Opened, damaged, gave_up, open};
 pub(crate) use footers::whole;
+pub(crate) use handle::Handle;
 pub use recipe::{Portion, Recipe};
 pub use schema::COLUMNS_ALL;
 
@@ -167,7 +168,7 @@ fn named(files: &[String]) -> String {
 
 /// A file to read: where it is, and what of it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-struct Source {
+pub(crate) struct Source {
     path: PathBuf,
     size_bytes: i64,
     mtime_ns: i64,
@@ -177,6 +178,18 @@ struct Source {
     schema_id: Option<i32>,
     /// Files whose rows are beside its own.
     aligned: Vec<Source>,
+}
+
+impl Source {
+    /// A version of a file as such.
+    pub(crate) fn of_file(path: PathBuf, size_bytes: i64, mtime_ns: i64) -> Self {
+        let (row_groups, aligned) = (Vec::new(), Vec::new());
+        Self { path, size_bytes, mtime_ns, row_groups, rows: None, schema_id: None, aligned }
+    }
+
+    pub(crate) fn size_bytes(&self) -> u64 {
+        self.size_bytes.unsigned_abs()
+    }
 }
 
 /// Rows that answer a question, as they come; ends after the first error.

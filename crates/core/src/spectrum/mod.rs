@@ -19,13 +19,13 @@ pub use observed::Observed;
 
 use crate::blocking::run_blocking;
 use crate::guard::guard;
-use crate::read;
+use crate::read::{self, Handle};
 use crate::registry::{self, Registry};
 use crate::resolution::place::Places;
 use bifrost_science::coadd::{self, coadd};
 use bifrost_science::grid::COADDED;
 use cache::Cache;
-use observed::Source;
+use observed::{Found, Source};
 use rayon::prelude::*;
 use serde::Serialize;
 use std::cmp::Reverse;
@@ -225,7 +225,7 @@ impl Spectra {
         let (mut here, mut elsewhere) = (Vec::with_capacity(rows.len()), Vec::new());
         for row in rows {
             let (path, uri) = places.of(row.lake_id, &row.file.path);
-            match uri.filter(|uri| !uri.contains("://")) {
+            match uri {
                 Some(uri) => {
                     let store = row.store.as_ref().and_then(|(file, _)| {
                         places.of(row.lake_id, &file.path).1.map(PathBuf::from)
@@ -244,6 +244,7 @@ impl Spectra {
             let by_tile = rank(one).cmp(&rank(other)).then_with(|| one.tile().cmp(&other.tile()));
             by_tile
                 .then_with(|| other.is_primary.cmp(&one.is_primary))
+                .then_with(|| one.is_remote().cmp(&other.is_remote()))
                 .then_with(|| one.path.cmp(&other.path))
         });
         here.dedup_by(|next, one| next.is_copy_of(one));
@@ -285,14 +286,23 @@ impl Spectra {
 
     fn in_table(&self, source: &Source) -> Result<Pixels, Error> {
         let path = &source.path;
-        let open = |file, size_bytes| Table::open(file, size_bytes, path);
+        let open = |found| match found {
+            Found::Here(file, size_bytes) => Table::open(file, size_bytes, path),
+            Found::There(source) => Table::open_remote(&source, path),
+        };
         source.opened(&self.0.tables, open)?.pixels(source)
     }
 
     fn in_store(&self, source: &Source, group: &str) -> Result<Option<Pixels>, Error> {
         let path = &source.path;
-        let refused = |source| Error::Store { path: path.clone(), source };
-        let open = |file, size_bytes| Store::open(file, size_bytes).map_err(refused);
+        let refused = |source| refused_by_store(path, source);
+        let open = |found| {
+            let (file, size_bytes) = match found {
+                Found::Here(file, size_bytes) => (Handle::Local(Arc::new(file)), size_bytes),
+                Found::There(source) => (Handle::open(&source)?, source.size_bytes()),
+            };
+            Store::open(file, size_bytes, path).map_err(refused)
+        };
         let store = source.opened(&self.0.stores, open)?;
         guard(|| store.pixels(group, source))
             .unwrap_or_else(|fault| Err(crate::store::Error::Damaged(fault.to_string())))
@@ -319,6 +329,18 @@ impl Spectrum {
             }
         }
     }
+}
+
+/// What is wrong with a version of a file, or with what is in it.
+fn refused_by_store(path: &Path, source: crate::store::Error) -> Error {
+    let source = match source {
+        crate::store::Error::Io(error) => match error.downcast::<read::Error>() {
+            Ok(error) => return error.into(),
+            Err(error) => crate::store::Error::Io(error),
+        },
+        other => other,
+    };
+    Error::Store { path: path.to_owned(), source }
 }
 
 fn refused(path: &Path) -> impl Fn(io::Error) -> read::Error {
