@@ -322,3 +322,36 @@ pub(super) fn arrays() -> [Row; 4] {
         ),
     ]
 }
+
+/// Where the arrays of a row are that has none.
+pub(super) fn places() -> [Row; 4] {
+    use Kind::*;
+    use Origin::Made as M;
+    [
+        (
+            "array_file",
+            Text,
+            M(Made::Place),
+            "",
+            "meta.ref;meta.file",
+            "Spectra store that holds the arrays of the row: HDF5, relative to the lake",
+        ),
+        (
+            "array_group",
+            Text,
+            M(Made::Place),
+            "",
+            "meta.ref",
+            "Group in the spectra store: flux, ivar and mask by rows, wavelength once",
+        ),
+        ("array_row", I32, M(Made::Place), "", "meta.record", "Row in the group, from 0"),
+        (
+            "array_hash",
+            I64,
+            M(Made::Place),
+            "",
+            "meta.checksum",
+            "First 8 bytes of the BLAKE3 of the row's flux, ivar and mask, one after the other",
+        ),
+    ]
+}
