@@ -119,8 +119,7 @@ def test_everything_knows_lakes_without_arrays_in_parquet(archive):
     assert {tile["outcome"] for tile in convert(archive, "hdf5")["tiles"]} == {"unchanged"}
     # a lake is told from its files alone
     before = archive.sql("SELECT path, content FROM file_registry WHERE state = 'live' ORDER BY path")
-    archive.run("rebuild", "--yes", code=None)
-    archive.run("sync")
+    archive.run("db", "rebuild", "--discard")
     assert archive.sql("SELECT path, content FROM file_registry WHERE state = 'live' ORDER BY path") == before
 
 
@@ -230,20 +229,51 @@ def test_killed_anywhere_and_run_again(archive, arrays):
 
 
 def test_rows_of_both_kinds_are_read_together(archive):
-    convert(archive, "parquet")
-    (archive.folder / "archive").rename(archive.folder / "away")
+    both = archive.folder / "both"
     mock(archive, "backup", 1, seed=5)
+    convert(archive, "parquet", lake=both)
+    expected = {(row["program"], row["target_id"]): row for path in parquet(both) for row in pq.read_table(path).to_pylist()}
+    shutil.move(archive.folder / "archive/healpix/main/backup", archive.folder / "backup")
+    convert(archive, "parquet")
+    shutil.move(archive.folder / "backup", archive.folder / "archive/healpix/main/backup")
+    archive.json("convert", archive.folder / "archive/healpix/main/backup", "--arrays", "hdf5", "--release", "iron")
+    archive.run("sync")
+    assert len(stores(archive.lake)) == 1
+    # some of both kinds, none that has arrays itself, few rows, all columns
+    for asked in (("target_id > 0", "--columns", "target_id,program,flux,mask_array,flux_g"),
+                  ("program = 'backup'", "--columns", "program,ivar,wavelength,target_id"),
+                  ("z > 1", "--columns", "target_id,program,flux"), ("program = 'backup' AND z > 1",)):
+        table = archive.read(*asked)
+        assert table.num_rows > 0
+        for row in table.to_pylist():
+            meant = expected[row["program"], row["target_id"]]
+            assert {k: v for k, v in row.items() if k not in PLACES} == {k: meant[k] for k in row if k not in PLACES}
+    target = archive.read("program = 'backup'", "--columns", "target_id")["target_id"][0].as_py()
+    assert len(archive.read("--target-id", target, "--columns", "flux").column(0)[0]) > 7000
+    # scalars do not need the store; arrays do, and it is told
+    store = stores(archive.lake)[0]
+    whole = store.read_bytes()
+    store.unlink()
+    assert archive.read("program = 'backup'", "--columns", "target_id,flux_g").num_rows > 0
+    said = archive.read("program = 'backup'", "--columns", "flux", code=1)
+    assert str(store) in said and "convert the tile again" in said
+    # arrays of others do not pass for them
+    shutil.rmtree(archive.folder / "archive")
+    mock(archive, "backup", 1, seed=6)
+    other = archive.folder / "other"
+    convert(archive, "hdf5", lake=other)
+    shutil.copy(stores(other)[0], store)
+    assert "it holds others in their place" in archive.read("program = 'backup'", "--columns", "flux", code=1)
+    store.write_bytes(whole)
+    assert archive.read("program = 'backup'", "--columns", "flux").num_rows > 0
+
+
+def test_exports_hold_arrays(archive):
     convert(archive, "hdf5")
     archive.run("sync")
-    ended = archive.run("read", "target_id > 0", "--columns", "target_id,program,flux,flux_g", "--format", "parquet",
-                        "-o", archive.folder / "rows.parquet")
-    table = pq.read_table(archive.folder / "rows.parquet").to_pylist()
-    assert {row["program"] for row in table} == {"dark", "bright", "backup"}
-    for row in table:
-        assert (row["flux"] is None) == (row["program"] == "backup")
-    assert "spectra-h5" in ended.stderr and "flux" in ended.stderr
-    ended = archive.run("read", "target_id > 0", "--columns", "target_id,flux_g", "--format", "csv")
-    assert "spectra-h5" not in ended.stderr
-    # of these alone
-    ended = archive.run("read", "program = 'backup'", "--columns", "target_id,flux", "--format", "csv")
-    assert "spectra-h5" in ended.stderr
+    archive.run("export", "z > 0.5", "-o", archive.folder / "subset")
+    table = pq.read_table(parquet(archive.folder / "subset")[0])
+    assert "flux" in table.column_names and not PLACES & set(table.column_names)
+    found = {target: arrays for (_, target), (arrays, _) in rows(archive.lake).items()}
+    for row in table.to_pylist():
+        np.testing.assert_array_equal(np.array(row["flux"], "f4"), found[row["target_id"]]["flux"])

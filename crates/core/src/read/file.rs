@@ -1,5 +1,6 @@
 //! Reading one file: row group by row group, first the question's columns, then the rest.
 
+use super::arrays::{Arrays, PLACES, ROW_BYTES};
 use super::footers::{self, Columns};
 use super::handle::Handle;
 use super::rows::{self, Test};
@@ -78,7 +79,9 @@ impl Plan {
         let tested = with_targets.as_ref().unwrap_or(&condition).columns();
         let sky = ["ra", "dec"].into_iter().filter(|_| !regions.is_empty());
         let wanted = shape.schema.fields().iter().map(|field| field.name().as_str());
-        let names = tested.into_iter().chain(sky).chain(wanted).map(column::fold).collect();
+        let places = PLACES.into_iter().filter(|_| shape.has_arrays());
+        let names =
+            tested.into_iter().chain(sky).chain(wanted).chain(places).map(column::fold).collect();
         Self { condition, targets, with_targets, regions, shape, columns: Columns::new(names) }
     }
 
@@ -93,16 +96,25 @@ impl Plan {
         let files = Zipped::open(source, Some(&self.columns))?;
         let schema = files.schema();
         let tested = rows::columns_of(self.condition(source), &self.regions, &schema);
-        let wanted = self.shape.columns_of(&schema);
-        let has_several = source.rows.is_none() && source.row_groups.len() > 1;
+        let mut arrays = Arrays::of(source, &schema, &self.shape);
+        let wanted = self.shape.columns_of(&schema, arrays.is_some());
+        let is_whole = source.rows.is_none() && arrays.is_none();
+        let has_several = is_whole && source.row_groups.len() > 1;
         if has_several && files.is_narrow(&source.row_groups, &wanted) {
             return self.read_narrow(&files, source, &tested, &wanted, batch_bytes, send);
         }
         for &group in &source.row_groups {
             let Some(passed) = self.passed(&files, source, group, &tested)? else { continue };
-            let rows = files.batch_rows(group, &wanted, batch_bytes);
+            let mut rows = files.batch_rows(group, &wanted, batch_bytes);
+            if arrays.is_some() {
+                rows = rows.min(batch_bytes / ROW_BYTES).max(1);
+            }
             for batch in files.rows(group, &wanted, rows, Some(&passed))? {
-                let batch = self.shape.cast(&batch?);
+                let batch = match &mut arrays {
+                    Some(arrays) => arrays.fill(&batch?)?,
+                    None => batch?,
+                };
+                let batch = self.shape.cast(&batch);
                 if !send(batch.map_err(damaged(&source.path))?) {
                     return Ok(());
                 }

@@ -69,6 +69,23 @@ impl Handle {
         }
     }
 
+    /// Opens a file of which nothing is known, and says how large it is.
+    pub(super) fn open_any(path: &Path) -> Result<(Self, u64), Error> {
+        match path.to_str().filter(|uri| uri.contains("://")) {
+            Some(uri) => {
+                let remote = Remote::open_any(uri, path)?;
+                let size = remote.object.size;
+                Ok((Self::Remote(Arc::new(remote)), size))
+            }
+            None => {
+                let failed = |error| refused(path, error);
+                let file = File::open(path).map_err(failed)?;
+                let size = file.metadata().map_err(failed)?.len();
+                Ok((Self::Local(Arc::new(file)), size))
+            }
+        }
+    }
+
     /// The same with certain ranges at hand, if it is worth while to have them beforehand.
     pub(crate) fn with(
         &self,
@@ -122,27 +139,37 @@ fn is_resolved(source: &Source, now: &Metadata) -> bool {
 impl Remote {
     fn open(uri: &str, source: &Source) -> Result<Self, Error> {
         let path = &source.path;
+        let size = u64::try_from(source.size_bytes).unwrap_or_default();
+        let tail = size.saturating_sub(TAIL)..size;
+        let (met, bytes) = Self::meet(uri, path, GetRange::Bounded(tail.clone()))?;
+        if met.size != size || bytes.len() as u64 != tail.end - tail.start {
+            return Err(Error::Changed(path.clone()));
+        }
+        Ok(Self { object: Arc::new(met), held: vec![(tail.start, bytes)] })
+    }
+
+    /// The version that is there now.
+    fn open_any(uri: &str, path: &Path) -> Result<Self, Error> {
+        let (met, bytes) = Self::meet(uri, path, GetRange::Suffix(TAIL))?;
+        let start = met.size.saturating_sub(bytes.len() as u64);
+        Ok(Self { object: Arc::new(met), held: vec![(start, bytes)] })
+    }
+
+    fn meet(uri: &str, path: &Path, range: GetRange) -> Result<(Object, Bytes), Error> {
         let wrong = |error: &dyn std::fmt::Display| Error::Io {
-            path: path.clone(),
+            path: path.to_owned(),
             source: io::Error::other(error.to_string()),
         };
         let url = Url::parse(uri).map_err(|e| wrong(&e))?;
         let (store, key) = store_of(&url).map_err(|e| wrong(&e))?;
-        let size = u64::try_from(source.size_bytes).unwrap_or_default();
-        let tail = size.saturating_sub(TAIL)..size;
-        let options =
-            GetOptions { range: Some(GetRange::Bounded(tail.clone())), ..GetOptions::default() };
+        let options = GetOptions { range: Some(range), ..GetOptions::default() };
         let (asked, of) = (store.clone(), key.clone());
         let met = await_here(async move {
             let found = asked.get_opts(&of, options).await?;
             Ok((found.meta.clone(), found.bytes().await?))
         });
         let (meta, bytes) = met.map_err(|e| gone(path, e))?;
-        if meta.size != size || bytes.len() as u64 != tail.end - tail.start {
-            return Err(Error::Changed(path.clone()));
-        }
-        let object = Object { store, key, size, e_tag: meta.e_tag };
-        Ok(Self { object: Arc::new(object), held: vec![(tail.start, bytes)] })
+        Ok((Object { store, key, size: meta.size, e_tag: meta.e_tag }, bytes))
     }
 
     fn with(&self, path: &Path, ranges: Vec<Range<u64>>) -> Result<Self, Error> {

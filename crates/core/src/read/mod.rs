@@ -5,9 +5,12 @@
 //! only for rows that passed (`file`). Files are read in parallel and delivered in order; a
 //! bounded number of batches is under way at any time.
 //!
+//! Rows whose arrays are in spectra stores get them from there (`arrays`).
+//!
 //! A file that cannot be read ends the reading with an error that names it: half an answer is a
 //! wrong answer. Files on web servers and in object stores are read like local ones (`handle`).
 
+mod arrays;
 mod file;
 mod footers;
 mod handle;
@@ -108,6 +111,16 @@ pub enum Error {
         /// The file.
         path: PathBuf,
         /// What the decoder said.
+        reason: String,
+    },
+    /// Its arrays are in a spectra store that does not give them.
+    #[error("{} has its arrays in {}, and they cannot be read there ({reason}): restore the store or convert the tile again, or leave them out with --columns", path.display(), store.display())]
+    Arrays {
+        /// The file.
+        path: PathBuf,
+        /// The store.
+        store: PathBuf,
+        /// What is wrong with it.
         reason: String,
     },
     /// A column has types in two files that no common type can hold.

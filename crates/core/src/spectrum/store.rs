@@ -1,6 +1,6 @@
 //! One row's spectrum from a spectra store: its chunks are read where the index says, and decoded here.
 
-use super::{Pixels, Source};
+use super::Pixels;
 use crate::read::{self, Handle};
 use crate::store::{self, ARRAYS, Group, Index};
 use std::io;
@@ -15,7 +15,7 @@ const GRIDS: usize = 16;
 
 /// An open store, and its index.
 #[derive(Debug)]
-pub(super) struct Store {
+pub(crate) struct Store {
     file: Handle,
     path: PathBuf,
     index: Index,
@@ -24,39 +24,47 @@ pub(super) struct Store {
 }
 
 impl Store {
-    pub(super) fn open(file: Handle, size_bytes: u64, path: &Path) -> Result<Self, store::Error> {
+    pub(crate) fn open(
+        file: Handle,
+        size_bytes: u64,
+        path: &Path,
+    ) -> Result<Self, store::Error> {
         let read = |start, length| read(&file, path, start, length);
         let (index, _) = Index::read_with(size_bytes, read)?;
         let wavelengths = index.groups.iter().map(|_| OnceLock::new()).collect();
         Ok(Self { file, path: path.to_owned(), index, wavelengths })
     }
 
-    /// The spectrum in a row of a group; none where the store holds another object there.
-    pub(super) fn pixels(
+    /// The spectrum in a row of a group; none where the store holds another object there than the one
+    /// that is meant.
+    pub(crate) fn pixels(
         &self,
         path: &str,
-        source: &Source,
+        row: u64,
+        target_id: Option<i64>,
     ) -> Result<Option<Pixels>, store::Error> {
         let groups = self.index.groups.iter().zip(&self.wavelengths);
         let found = groups.into_iter().find(|(group, _)| group.path == path);
         let Some((group, wavelength)) = found else { return Ok(None) };
-        let row = usize::try_from(source.row).unwrap_or(usize::MAX);
-        let Some(chunks) = group.chunks.get(row) else { return Ok(None) };
+        let place = usize::try_from(row).unwrap_or(usize::MAX);
+        let Some(chunks) = group.chunks.get(place) else { return Ok(None) };
         let first = chunks.iter().map(|chunk| chunk.address).min().unwrap_or(0);
         let end = chunks.iter().map(|chunk| chunk.end()).max().unwrap_or(0);
         let held: u64 = chunks.iter().map(|chunk| u64::from(chunk.size_bytes)).sum();
-        let id_at = group.target_id + 8 * source.row;
+        let id_at = group.target_id + 8 * row;
         let ranges = || -> Vec<Range<u64>> {
             let wanted = chunks.iter().map(|chunk| chunk.address..chunk.end());
             let grid = group.wavelength..group.wavelength + group.wavelength_bytes() as u64;
             let grid = wavelength.get().is_none().then_some(grid);
-            wanted.chain([id_at..id_at + 8]).chain(grid).collect()
+            wanted.chain(target_id.map(|_| id_at..id_at + 8)).chain(grid).collect()
         };
         let file = self.file.with(&self.path, ranges).map_err(unread)?;
         let read = |address, count| read(&file, &self.path, address, count);
-        let id = read(id_at, 8)?;
-        if id.first_chunk().map(|id| i64::from_le_bytes(*id)) != Some(source.target_id) {
-            return Ok(None);
+        if let Some(target_id) = target_id {
+            let id = read(id_at, 8)?;
+            if id.first_chunk().map(|id| i64::from_le_bytes(*id)) != Some(target_id) {
+                return Ok(None);
+            }
         }
         // the index made sure that all of them lie in the file
         let (mut bytes, mut starts) = (Vec::new(), [0; ARRAYS.len()]);

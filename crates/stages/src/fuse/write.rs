@@ -14,6 +14,7 @@ use arrow::datatypes::{Field, Int64Type, SchemaRef};
 use arrow::error::ArrowError;
 use bifrost_core::layout::pixel_path;
 use bifrost_core::metadata::{self, Content};
+use bifrost_core::spectrum::hash;
 use bifrost_core::store;
 use bifrost_core::tile::Tile;
 use parquet::arrow::arrow_writer::{
@@ -248,14 +249,6 @@ impl Writer {
         self.file.inner_mut().flush()?;
         Ok(content)
     }
-}
-
-/// The first 8 bytes of the BLAKE3 of a row's arrays, one after the other, little-endian.
-fn hash(flux: &[f32], ivar: &[f32], mask: &[i32]) -> i64 {
-    let floats = flux.iter().chain(ivar).flat_map(|value| value.to_le_bytes());
-    let bytes: Vec<u8> = floats.chain(mask.iter().flat_map(|bits| bits.to_le_bytes())).collect();
-    let hash = blake3::hash(&bytes);
-    hash.as_bytes().first_chunk().map_or(0, |first| i64::from_le_bytes(*first))
 }
 
 fn encode_scalar(
