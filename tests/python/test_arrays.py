@@ -170,6 +170,17 @@ def test_tiles_that_come_later_keep_the_others(archive):
     assert states(archive) == {"made"} and archive.json("verify", "--deep")["findings"] == []
 
 
+def test_packed_files_are_told_apart_too(archive):
+    convert(archive, "hdf5", lake=archive.folder / "plain")
+    for path in (archive.folder / "archive").rglob("*-dark-*.fits"):
+        subprocess.run(["gzip", path], check=True)
+    assert {tile["outcome"] for tile in convert(archive, "hdf5", "--no-verify")["tiles"]} == {"converted"}
+    for key, (arrays, said) in rows(archive.folder / "plain").items():
+        assert rows(archive.lake)[key][1] == said
+        break
+    assert rows(archive.lake).keys() == rows(archive.folder / "plain").keys()
+
+
 def test_there_and_back(archive):
     for arrays, has_arrays, has_stores in (("parquet", True, False), ("hdf5", False, True), ("both", True, True),
                                            ("hdf5", False, True), ("parquet", True, True)):

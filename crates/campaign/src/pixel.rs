@@ -152,9 +152,8 @@ impl Shop {
             let joined = guard(join).unwrap_or_else(|panicked| {
                 Err(Failure::of(Outcome::Internal, format!("a fault: {}", panicked.fault())))
             });
-            let made = joined.and_then(|rows| {
-                Ok(rows.map(|rows| StoreDraft::new(claim, rows)).transpose()?)
-            });
+            let made = joined
+                .and_then(|rows| Ok(rows.map(|rows| StoreDraft::new(claim, rows)).transpose()?));
             match made {
                 Ok(store) => Ok((store, shards)),
                 Err(failure) => Err((failure, shards)),
@@ -331,7 +330,8 @@ impl Shop {
             let attempts: Vec<i64> = shards.iter().map(Shard::attempt_id).collect();
             match self.join(lease.pixel, claim, shards).await {
                 Ok((store, shards)) => {
-                    end.bytes_out += store.as_ref().map_or(0, StoreDraft::size_bytes).cast_unsigned();
+                    end.bytes_out +=
+                        store.as_ref().map_or(0, StoreDraft::size_bytes).cast_unsigned();
                     (bundle.store, bundle.shards) = (store, shards);
                 }
                 Err((failure, _)) => bundle.failed.extend(attempts.into_iter().map(|attempt_id| {

@@ -787,11 +787,10 @@ mod tests {
                 let (intent, claims) = drafts("new", rows);
                 let ended = replace(&lake, &intent, &mut stop_before(at, &mut 0));
                 let was_begun = intent.path(&lake).exists() || ended.is_ok();
-                if was_begun {
-                    // as a kill leaves the drafts
-                    claims.into_iter().for_each(std::mem::forget);
-                }
+                // as a kill leaves the drafts
+                let kept = was_begun.then_some(claims);
                 drop(recover(&lake).expect("recovered"));
+                drop(kept);
                 let old = if is_first { both("") } else { both("old") };
                 assert_eq!(read(&lake), if was_begun { both("new") } else { old }, "{at} {rows}");
                 assert!(at > 0 || !was_begun, "nothing is begun before the intent");

@@ -57,8 +57,8 @@ pub fn png(svg: &str) -> Result<Vec<u8>, Error> {
     let failed = |reason: &dyn std::fmt::Display| Error(reason.to_string());
     let tree = Tree::from_str(svg, &options).map_err(|e| failed(&e))?;
     let size = tree.size().to_int_size().scale_by(SCALE).ok_or_else(|| failed(&"it is empty"))?;
-    let mut picture = Pixmap::new(size.width(), size.height())
-        .ok_or_else(|| failed(&"it is too large"))?;
+    let mut picture =
+        Pixmap::new(size.width(), size.height()).ok_or_else(|| failed(&"it is too large"))?;
     resvg::render(&tree, Transform::from_scale(SCALE, SCALE), &mut picture.as_mut());
     picture.encode_png().map_err(|e| failed(&e))
 }
@@ -88,8 +88,8 @@ mod tests {
     fn lines_and_text_are_drawn() {
         let figure = |inner: &str| {
             format!(
-                r#"<svg width="100" height="40" viewBox="0 0 400 160" xmlns="http://www.w3.org/2000/svg">
-                   <rect width="400" height="160" fill="#ffffff"/>{inner}</svg>"#
+                r##"<svg width="100" height="40" viewBox="0 0 400 160" xmlns="http://www.w3.org/2000/svg">
+                   <rect width="400" height="160" fill="#ffffff"/>{inner}</svg>"##
             )
         };
         assert_eq!(ink(&figure("")), (200, 80, 0));

@@ -31,7 +31,7 @@ pub(super) const ROW_BYTES: usize = 160_000;
 /// Whether a file of such a schema has its arrays elsewhere.
 fn is_bare(schema: &Schema) -> bool {
     let has = |name: &&str| column::find(names(schema), name).is_some();
-    PLACES.iter().all(has) && !ARRAYS.iter().any(|name| has(&name))
+    PLACES.iter().all(has) && !ARRAYS.iter().any(has)
 }
 
 fn names(schema: &Schema) -> impl Iterator<Item = &str> {
@@ -145,7 +145,7 @@ fn lists<T: ArrowPrimitiveType>(
         return Err(ArrowError::SchemaError(format!("{} is no list", field.name())));
     };
     let offsets = OffsetBuffer::from_lengths(found.iter().map(|pixels| of(pixels).len()));
-    let values: Vec<T::Native> = found.iter().flat_map(|pixels| of(pixels)).copied().collect();
+    let values: Vec<T::Native> = found.iter().flat_map(of).copied().collect();
     let values = Arc::new(PrimitiveArray::<T>::new(values.into(), None));
     Ok(Arc::new(ListArray::try_new(item.clone(), offsets, values, None)?))
 }

@@ -24,11 +24,7 @@ pub(crate) struct Store {
 }
 
 impl Store {
-    pub(crate) fn open(
-        file: Handle,
-        size_bytes: u64,
-        path: &Path,
-    ) -> Result<Self, store::Error> {
+    pub(crate) fn open(file: Handle, size_bytes: u64, path: &Path) -> Result<Self, store::Error> {
         let read = |start, length| read(&file, path, start, length);
         let (index, _) = Index::read_with(size_bytes, read)?;
         let wavelengths = index.groups.iter().map(|_| OnceLock::new()).collect();

@@ -162,7 +162,11 @@ pub(super) fn pixel_folder(
         match std::fs::metadata(&path) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => {}
             about => {
-                listing.files.push(Seen::new(store.to_owned(), &about.map_err(failed(&path))?, None));
+                listing.files.push(Seen::new(
+                    store.to_owned(),
+                    &about.map_err(failed(&path))?,
+                    None,
+                ));
             }
         }
     }

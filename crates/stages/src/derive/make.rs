@@ -3,8 +3,8 @@
 use super::attached::Attached;
 use super::input::{Input, Opened};
 use super::output::Output;
-use super::{Fault, KEYS, Settings};
 use super::spectra::COLUMNS as ARRAYS;
+use super::{Fault, KEYS, Settings};
 use crate::stage::{About, FromProduct, Source};
 use crate::store::stored::Stored;
 use arrow::array::{Array, AsArray, RecordBatch, RecordBatchReader};

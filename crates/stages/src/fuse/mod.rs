@@ -52,7 +52,7 @@ pub fn convert(
     ended: &(dyn Fn(&Ending) + Sync),
 ) -> Result<Vec<Ending>, publish::Error> {
     let staging = Staging::open(lake)?;
-    let groups = groups(tiles, config);
+    let groups = groups(&staging, tiles, config);
     let next = AtomicUsize::new(0);
     let endings: Mutex<Vec<(usize, Ending)>> = Mutex::new(Vec::with_capacity(tiles.len()));
     std::thread::scope(|scope| {
@@ -80,6 +80,7 @@ type Numbered<'a> = (usize, &'a Sources);
 /// What is published together: the tiles of a pixel where they share a spectra store, else each by
 /// itself.
 fn groups<'a>(
+    staging: &Staging,
     tiles: &'a [Sources],
     config: &Config,
 ) -> Vec<(Option<Pixel>, Vec<Numbered<'a>>)> {
@@ -87,7 +88,7 @@ fn groups<'a>(
     if !config.arrays.in_store() {
         return numbered.map(|tile| (None, vec![tile])).collect();
     }
-    let pixel = |tile: &Sources| tile::pixel_of(tile, config).map(Pixel::get);
+    let pixel = |tile: &Sources| tile::pixel_of(staging, tile, config).map(Pixel::get);
     let pixels: Vec<Option<u32>> = tiles.par_iter().map(pixel).collect();
     let mut groups: BTreeMap<Option<u32>, Vec<Numbered<'a>>> = BTreeMap::new();
     for (pixel, tile) in pixels.into_iter().zip(numbered) {
@@ -103,7 +104,11 @@ fn one_by_one(
     tiles: &[Numbered<'_>],
     config: &Config,
 ) -> Vec<(usize, Ending)> {
-    let mut publish = |_: &Tile, claim: Claim, rows| claim.publish(rows);
+    let mut publish = |_: &Tile, claim: Claim, rows| match config.arrays.in_store() {
+        // its files came while the others were looked at
+        true => Err(pixel::unknown(claim.draft())),
+        false => claim.publish(rows),
+    };
     let mut fuse = |(index, sources): &Numbered<'_>| {
         let fuse = || tile::fuse(lake, staging, sources, config, &mut publish);
         (*index, convert_one(lake, sources, fuse))

@@ -9,6 +9,8 @@ use bifrost_core::layout::Lake;
 use bifrost_core::outcome::Outcome;
 use bifrost_core::publish::{self, Claim, Published, Staging, publish_together};
 use bifrost_core::tile::{Pixel, Tile};
+use std::io;
+use std::path::Path;
 use uuid::Uuid;
 
 /// Fuses tiles of a pixel; where one of them cannot be published, none is.
@@ -25,6 +27,9 @@ pub(super) fn fuse(
     let mut made: Vec<(usize, Ending)> = Vec::new();
     for (index, sources) in tiles {
         let mut keep = |tile: &Tile, claim: Claim, rows: u64| {
+            if tile.pixel != pixel {
+                return Err(unknown(claim.draft()));
+            }
             let published = foreseen(lake, &claim, rows)?;
             drafts.push((tile.clone(), claim, rows));
             Ok(published)
@@ -36,9 +41,9 @@ pub(super) fn fuse(
     if !made.iter().any(is_there) {
         return made;
     }
-    let published = claim.map_err(|e| (Outcome::Disk, e.to_string())).and_then(|claim| {
-        publish(lake, pixel, &claim, &drafts, config)
-    });
+    let published = claim
+        .map_err(|e| (Outcome::Disk, e.to_string()))
+        .and_then(|claim| publish(lake, pixel, &claim, &drafts, config));
     if let Err((outcome, reason)) = published {
         for ((_, sources), (_, ending)) in tiles.iter().zip(&mut made) {
             if !ending.outcome.is_quarantined() {
@@ -50,6 +55,12 @@ pub(super) fn fuse(
         }
     }
     made
+}
+
+/// A tile whose pixel was told otherwise before it was made: the store that it shares is not claimed.
+pub(super) fn unknown(draft: &Path) -> publish::Error {
+    let source = io::Error::other("its files changed meanwhile; convert it again");
+    publish::Error { action: "publish", path: draft.to_owned(), source }
 }
 
 /// What a draft will be once it is published.

@@ -243,7 +243,9 @@ impl<'a> Maker<'a> {
             Made::BestChi2(class) => self.detail(|d| d.best_chi2[class]),
             Made::Spectype2 => self.detail_text(|d| &d.spectype2),
             Made::Subtype2 => self.detail_text(|d| &d.subtype2),
-            Made::GoodPix(_) | Made::Pixels | Made::Place => arrow::array::new_null_array(&DataType::Int32, n),
+            Made::GoodPix(_) | Made::Pixels | Made::Place => {
+                arrow::array::new_null_array(&DataType::Int32, n)
+            }
         }
     }
 

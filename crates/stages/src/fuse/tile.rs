@@ -143,10 +143,10 @@ pub fn plan(lake: Option<&Lake>, sources: &Sources, config: &Config) -> Plan {
     }
 }
 
-/// Which pixel a tile lies in, as far as headers tell.
-pub(super) fn pixel_of(sources: &Sources, config: &Config) -> Option<Pixel> {
+/// Which pixel a tile lies in; none where that cannot be told.
+pub(super) fn pixel_of(staging: &Staging, sources: &Sources, config: &Config) -> Option<Pixel> {
     let mut findings = Findings::default();
-    let inputs = Inputs::open(sources, None, &mut findings);
+    let inputs = Inputs::open(sources, Some(staging.dir()), &mut findings);
     identify(&sources.stem, &inputs, &config.given, &mut findings).map(|tile| tile.pixel)
 }
 

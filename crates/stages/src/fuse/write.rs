@@ -152,12 +152,7 @@ impl Writer {
     }
 
     /// Reads, rounds and encodes rows for a spectra store.
-    fn pile_up(
-        &mut self,
-        mut pile: Pile,
-        spectra: &Spectra,
-        rows: &[u32],
-    ) -> Result<Read, Fault> {
+    fn pile_up(&mut self, mut pile: Pile, spectra: &Spectra, rows: &[u32]) -> Result<Read, Fault> {
         let (width, precision) = (spectra.width(), self.precision);
         let encode = |pixels: &mut Pixels, rows: &[u32]| {
             spectra.read(rows, pixels)?;

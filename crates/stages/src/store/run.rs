@@ -213,12 +213,14 @@ fn make(
     let lost = without_lost(&mut inputs, damage)?;
     lost.iter().for_each(|fault| ending.fail(None, fault));
     if settings.verify {
-        inputs.retain(|Opened { tile, input, .. }| match input.states_content.then(|| input.verify()) {
-            Some(Err(fault)) => {
-                ending.fail(Some(tile), &fault);
-                false
+        inputs.retain(|Opened { tile, input, .. }| {
+            match input.states_content.then(|| input.verify()) {
+                Some(Err(fault)) => {
+                    ending.fail(Some(tile), &fault);
+                    false
+                }
+                _ => true,
             }
-            _ => true,
         });
     }
     loop {

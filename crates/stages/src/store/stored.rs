@@ -91,7 +91,8 @@ impl Stored {
 
     pub(crate) fn row(&self, group: &Group, row: usize) -> Result<Row, Fault> {
         let [flux, ivar, mask] = self.chunks(group, row)?;
-        let [at_flux, at_ivar, at_mask] = group.chunks.get(row).ok_or_else(|| no_arrays(&group.tile))?;
+        let [at_flux, at_ivar, at_mask] =
+            group.chunks.get(row).ok_or_else(|| no_arrays(&group.tile))?;
         let (filters, count) = (&self.index.filters, group.pixels as usize);
         let damaged = |error: bifrost_core::store::Error| {
             Fault::Corrupt(format!("{} {error}", self.path.display()))

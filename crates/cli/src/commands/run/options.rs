@@ -1,13 +1,13 @@
 //! The options of `bifrost run`, and what they amount to.
 
 use crate::archive;
+use crate::commands::convert::parse_arrays;
 use crate::context::Context;
 use crate::exit::Usage;
 use bifrost_archive::key::Production;
 use bifrost_campaign::{Settings, notices};
 use bifrost_core::layout::Lake;
 use bifrost_core::registry::campaign::{Retry, Taker};
-use crate::commands::convert::parse_arrays;
 use bifrost_stages::fuse::{Arrays, Config};
 use bifrost_stages::stage::{FromArchive, Nothing};
 use serde::Deserialize;

@@ -74,7 +74,8 @@ pub fn run(ctx: &Context, args: &Args) -> anyhow::Result<Exit> {
     if format == Format::Fits && args.output.is_none() {
         return Err(Usage("FITS goes to a file: give -o FILE".into()).into());
     }
-    let plot = args.plot.as_deref().map(|path| Ok::<_, Usage>((path, drawn_as(path)?))).transpose()?;
+    let plot =
+        args.plot.as_deref().map(|path| Ok::<_, Usage>((path, drawn_as(path)?))).transpose()?;
     let which = Which {
         release: args.release.clone(),
         survey: args.survey.clone(),

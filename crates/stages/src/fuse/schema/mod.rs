@@ -215,9 +215,8 @@ pub fn of(has_arrays: bool) -> &'static SchemaRef {
 }
 
 /// What astronomers' programs read of the columns, for the footer: of files without arrays, and with.
-pub static VOTABLE: LazyLock<[[(&str, String); 2]; 2]> = LazyLock::new(|| {
-    [false, true].map(|has_arrays| votable::key_values(SPECTRA, of(has_arrays)))
-});
+pub static VOTABLE: LazyLock<[[(&str, String); 2]; 2]> =
+    LazyLock::new(|| [false, true].map(|has_arrays| votable::key_values(SPECTRA, of(has_arrays))));
 
 type Row = (&'static str, Kind, Origin, &'static str, &'static str, &'static str);
 
