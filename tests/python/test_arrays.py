@@ -285,6 +285,7 @@ def test_exports_hold_arrays(archive):
     archive.run("export", "z > 0.5", "-o", archive.folder / "subset")
     table = pq.read_table(parquet(archive.folder / "subset")[0])
     assert "flux" in table.column_names and not PLACES & set(table.column_names)
+    assert table.schema.field("flux").metadata[b"unit"] == b"10**-17.erg.s**-1.cm**-2.Angstrom**-1"
     found = {target: arrays for (_, target), (arrays, _) in rows(archive.lake).items()}
     for row in table.to_pylist():
         np.testing.assert_array_equal(np.array(row["flux"], "f4"), found[row["target_id"]]["flux"])

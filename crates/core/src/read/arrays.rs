@@ -4,9 +4,10 @@
 use super::handle::Handle;
 use super::schema::Shape;
 use super::{Error, Source};
+use crate::metadata::{DESCRIPTION, UCD, UNIT};
 use crate::predicate::column;
 use crate::spectrum::store::Store;
-use crate::spectrum::{Pixels, hash};
+use crate::spectrum::{COLUMNS, Pixels, hash};
 use arrow::array::{
     Array, ArrayRef, ArrowPrimitiveType, AsArray, ListArray, PrimitiveArray, RecordBatch,
 };
@@ -19,8 +20,6 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// The columns of arrays.
-const ARRAYS: [&str; 4] = ["wavelength", "flux", "ivar", "mask_array"];
 /// Where they are, of rows that have none.
 pub(super) const PLACES: [&str; 4] = ["array_file", "array_group", "array_row", "array_hash"];
 /// Folders between a lake and a tile's file: PRODUCT/dataset/Norder=k/Dir=d/Npix=n/NAME.
@@ -30,8 +29,8 @@ pub(super) const ROW_BYTES: usize = 160_000;
 
 /// Whether a file of such a schema has its arrays elsewhere.
 fn is_bare(schema: &Schema) -> bool {
-    let has = |name: &&str| column::find(names(schema), name).is_some();
-    PLACES.iter().all(has) && !ARRAYS.iter().any(has)
+    let has = |name: &str| column::find(names(schema), name).is_some();
+    PLACES.into_iter().all(has) && !COLUMNS.iter().any(|[name, ..]| has(name))
 }
 
 fn names(schema: &Schema) -> impl Iterator<Item = &str> {
@@ -44,16 +43,19 @@ pub(super) fn fields(schema: &Schema) -> Vec<FieldRef> {
         return Vec::new();
     }
     let types = [DataType::Float64, DataType::Float32, DataType::Float32, DataType::Int32];
-    let field = |(name, item): (&str, DataType)| {
+    let field = |([name, unit, ucd, meaning], item): ([&str; 4], DataType)| {
         let item = Arc::new(Field::new("element", item, false));
-        Arc::new(Field::new(name, DataType::List(item), false))
+        let said = [(UNIT, unit), (UCD, ucd), (DESCRIPTION, meaning)];
+        let said = said.into_iter().filter(|(_, text)| !text.is_empty());
+        let about = said.map(|(key, text)| (key.to_owned(), text.to_owned())).collect();
+        Arc::new(Field::new(name, DataType::List(item), false).with_metadata(about))
     };
-    ARRAYS.into_iter().zip(types).map(field).collect()
+    COLUMNS.into_iter().zip(types).map(field).collect()
 }
 
 /// Whether a column is one of arrays.
 pub(super) fn is_array(name: &str) -> bool {
-    ARRAYS.iter().any(|array| column::fold(array) == column::fold(name))
+    COLUMNS.iter().any(|[array, ..]| column::fold(array) == column::fold(name))
 }
 
 /// The arrays of a file's rows.

@@ -39,6 +39,33 @@ use table::Table;
 /// Files that a handle keeps open unless it is told otherwise.
 pub const FILES_OPEN: usize = 256;
 
+/// Flux density, as VOUnit spells it.
+pub const FLUX_UNIT: &str = "10**-17.erg.s**-1.cm**-2.Angstrom**-1";
+/// Inverse variance of flux density.
+pub const IVAR_UNIT: &str = "10**34.erg**-2.s**2.cm**4.Angstrom**2";
+/// The columns of arrays in `spectra`: name, unit, UCD, meaning.
+pub const COLUMNS: [[&str; 4]; 4] = [
+    [
+        "wavelength",
+        "Angstrom",
+        "em.wl",
+        "Vacuum wavelength, barycentric; arms stacked B, R, Z with their overlaps kept, so not monotonic",
+    ],
+    [
+        "flux",
+        FLUX_UNIT,
+        "phot.flux.density;em.wl",
+        "Flux density, pixel by pixel of wavelength; 0 where the pipeline's was not finite",
+    ],
+    [
+        "ivar",
+        IVAR_UNIT,
+        "stat.weight;phot.flux.density",
+        "Inverse variance of flux, pixel by pixel; 0 says no data",
+    ],
+    ["mask_array", "", "meta.code.qual", "Mask bits, pixel by pixel; any bit says do not use"],
+];
+
 /// Which of an object's spectra; what is `None` may be any.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Which {
