@@ -142,7 +142,13 @@ impl Node {
         std::fs::copy(&self.parquet, claim.draft()).expect("copied");
         let attempt_id = lease.tiles[0].attempt_id;
         let shard = Shard::draft(attempt_id, tile(10_000), claim, rows).expect("a shard");
-        Bundle { token: lease.token, product: name("spectra"), shards: vec![shard], failed: vec![] }
+        Bundle {
+            token: lease.token,
+            product: name("spectra"),
+            shards: vec![shard],
+            store: None,
+            failed: vec![],
+        }
     }
 
     /// The files of tile 10000 that lie in the lake.

@@ -62,6 +62,25 @@ def lines(ended):
     return [json.loads(line) for line in ended.stdout.splitlines()]
 
 
+@pytest.mark.parametrize("arrays", ["hdf5", "both"])
+def test_spectra_stores_are_published_with_their_tiles(place, archive, arrays):
+    end = lines(place.run("run", "--archive", archive.url, "--arrays", arrays, "--json"))[-1]
+    assert end["end"] == "complete" and end["failed"] == 0 and end["made"] == archive.tiles
+    stores = list((place.lake / "spectra-h5").rglob("*.h5"))
+    assert len(stores) == archive.tiles / 2
+    # each in the commit of its tiles
+    added = place.sql("SELECT substring(path from 'Npix=([0-9]+)'), count(DISTINCT added_commit) FROM file_registry"
+                      " WHERE state = 'live' GROUP BY 1")
+    assert len(added) == 3 and all(count == 1 for _, count in added), added
+    assert {state for (state,) in place.sql("SELECT state FROM store_tiles(1)")} == {"made"}
+    assert place.json("sync")["commit"] is None
+    assert place.json("verify", "--deep")["findings"] == []
+    target, program = place.sql("SELECT target_id, program FROM catalog LIMIT 1")[0]
+    found = json.loads(place.run("spectrum", target, "--program", program, "--json").stdout)
+    assert found["store"] and len(found["flux"]) > 7000
+    assert not list((place.lake / ".bifrost/intents").glob("*"))
+
+
 def test_a_campaign_fetches_makes_and_publishes_and_a_second_finds_nothing(place, archive):
     planned = place.json("run", "--archive", archive.url, "--dry-run")
     assert (planned["tiles"], planned["pixels"], planned["batches"]) == (6, 3, 1)

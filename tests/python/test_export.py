@@ -10,6 +10,7 @@ import subprocess
 import duckdb
 from hats.io.validation import is_valid_catalog
 import lsdb
+import mlcroissant
 import pyarrow.parquet as pq
 import pytest
 from conftest import new_lake
@@ -49,6 +50,18 @@ def test_a_part_opens_with_no_database(place):
     assert found == [(expected.num_rows,)]
     field = pq.read_schema(files[0]).field("z")
     assert field.metadata[b"description"]
+
+
+def test_machines_are_told_what_it_is(place):
+    folder, said = exported(place, QUESTION, "--columns", "z,flux,snr_r")
+    described = mlcroissant.Dataset(folder / "croissant.json")
+    issues = described.metadata.ctx.issues
+    assert not issues.errors and not issues.warnings
+    [records] = described.metadata.record_sets
+    columns = pq.read_schema(next((folder / "spectra/dataset").rglob("*.parquet"))).names
+    assert [field.name for field in records.fields] == columns and {"z", "flux", "snr_r"} < set(columns)
+    twin = json.loads((folder / "croissant.json").read_text())
+    assert twin["identifier"] == said["id"] and "Data Release 1" in twin["citeAs"]
 
 
 def test_it_can_be_cited_and_replayed(place):

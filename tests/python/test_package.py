@@ -21,6 +21,7 @@ import pyarrow as pa
 import pytest
 
 import bifrost
+from bifrost._duckdb import Scanned
 from conftest import new_lake
 
 QUESTION = "z > 1 AND zwarn = 0"
@@ -94,6 +95,30 @@ def test_rows_go_into_other_tools(lake):
     assert rows.to_pandas()["target_id"].tolist() == ids
     assert pd.DataFrame.from_arrow(rows)["target_id"].tolist() == ids
     assert duckdb.sql("SELECT count(*), max(z) FROM rows").fetchall() == [(len(ids), max(table.column("z").to_pylist()))]
+
+
+def test_a_query_of_duckdb_reads_the_columns_it_needs(lake):
+    answer, asked = lake.resolve("z > 0"), []
+
+    def read(columns):
+        asked.append(columns)
+        return answer.read(columns)
+
+    rows = Scanned(read, None)
+    table = answer.read(["target_id", "z", "ra", "zwarn", "spectype", "flux"]).to_arrow()
+    for query, columns in (
+        ("SELECT count(*) FROM {}", None),
+        ("SELECT target_id, z FROM {} ORDER BY z DESC LIMIT 3", {"target_id", "z"}),
+        ("SELECT max(ra) FROM {} WHERE zwarn = 0 AND spectype IN ('QSO', 'STAR')", {"ra", "zwarn", "spectype"}),
+        ("SELECT target_id, len(flux), flux[17] FROM {} WHERE z > 2 AND ra IS NOT NULL ORDER BY 1", {"target_id", "z", "ra", "flux"}),
+        ("SELECT zwarn, count(*), avg(z) FROM {} GROUP BY 1 ORDER BY 1", {"zwarn", "z"}),
+    ):
+        asked.clear()
+        assert duckdb.sql(query.format("rows")).fetchall() == duckdb.sql(query.format('"table"')).fetchall(), query
+        assert len(asked) == 1 and (set(asked[0]) == columns if columns else len(asked[0]) == 1), (query, asked)
+    relation = answer.duckdb()
+    assert "flux" in relation.columns and "snr_b" not in relation.columns
+    assert relation.filter("z > 2").aggregate("count(*)").fetchall() == duckdb.sql('SELECT count(*) FROM "table" WHERE z > 2').fetchall()
 
 
 def test_a_relation_of_duckdb_is_read_as_often_as_it_is_asked(lake):

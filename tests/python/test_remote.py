@@ -5,7 +5,9 @@ folder a lake, so that only the prefix leads to it.
 """
 
 import contextlib
+import json
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -71,6 +73,75 @@ def test_arrays_of_single_rows_do_not_bring_the_file(place):
         assert row.num_rows == 1 and sent < file["size_bytes"] / 2, (sent, file["size_bytes"])
 
 
+def shown(place, target, code=0):
+    ended = place.run("spectrum", target, "--program", "dark", "--json", code=code)
+    if code:
+        return ended.stderr
+    [found] = [json.loads(line) for line in ended.stdout.splitlines()]
+    return {key: found[key] for key in ("target_id", "wavelength", "flux", "ivar", "mask")}, found["store"]
+
+
+def test_spectra_come_over_http(place):
+    with web(place) as server:
+        place.run("sync", "--uri-prefix", server.url)
+        target = place.read(*QUESTION).column("target_id")[0].as_py()
+        here, store = shown(place, target)
+        [file] = place.json("resolve", "--target-id", target)["files"]
+        assert store is None and len(here["flux"]) > 7000
+        with elsewhere(place):
+            server.requests()
+            assert shown(place, target) == (here, None)
+            sent = server.requests()
+            assert len(sent) <= 4 and sum(sent) < file["size_bytes"] / 2, (sent, file["size_bytes"])
+        # the same from a spectra store: its end, and one row of it
+        place.run("stage", "run", "spectra-h5")
+        place.run("sync", "--uri-prefix", server.url)
+        try:
+            assert shown(place, target)[1].endswith(".h5")
+            with elsewhere(place):
+                server.requests()
+                there, store = shown(place, target)
+                sent = server.requests()
+                assert there == here and store.startswith(server.url)
+                assert len(sent) <= 4 and max(sent) <= 300_000, sent
+            # another store in its place is noticed by its size, and Parquet is read instead
+            path = Path(shown(place, target)[1])
+            content, written = path.read_bytes(), os.stat(path).st_mtime_ns
+            path.write_bytes(content + b"more")
+            with elsewhere(place):
+                assert shown(place, target)[0] == here
+            path.write_bytes(content)
+            os.utime(path, ns=(written, written))
+        finally:
+            shutil.rmtree(place.lake / "spectra-h5")
+            place.run("sync", "--uri-prefix", server.url)
+
+
+def test_arrays_of_stores_come_over_http():
+    with new_place() as place:
+        mock(place, "--tiles", 2, objects=40)
+        place.run("convert", place.folder / "archive", "--arrays", "hdf5")
+        place.environment["BIFROST_DATABASE_URL"] = place.database_url
+        with web(place) as server:
+            place.run("sync", "--uri-prefix", server.url)
+            expected = place.read(*QUESTION)
+            target = expected.column("target_id")[0].as_py()
+            here, _ = shown(place, target)
+            assert expected.num_rows > 0 and server.requests() == []
+            with elsewhere(place):
+                assert place.read(*QUESTION).equals(expected)
+                assert server.requests()
+                assert shown(place, target)[0] == here
+                away = place.lake / "away"
+                (place.lake / "spectra-h5").rename(away)
+                assert "is gone since it was registered" in shown(place, target, code=1)
+                assert "cannot be read there" in place.read(*QUESTION, code=1)
+                away.rename(place.lake / "spectra-h5")
+                for store in (place.lake / "spectra-h5").rglob("*.h5"):
+                    store.write_bytes(store.read_bytes() + b"more")
+                assert "has changed since it was registered" in shown(place, target, code=1)
+
+
 def test_what_is_gone_or_another_is_told(place):
     with web(place) as server:
         place.run("sync", "--uri-prefix", server.url)
@@ -99,13 +170,18 @@ def test_what_is_gone_or_another_is_told(place):
 
 def test_rows_come_from_an_object_store(place, monkeypatch):
     with bucket() as store:
-        for path in (place.lake / "spectra").rglob("*.parquet"):
+        place.run("stage", "run", "spectra-h5")
+        for path in [*(place.lake / "spectra").rglob("*.parquet"), *(place.lake / "spectra-h5").rglob("*.h5")]:
             store.put(str(path).lstrip("/"), path.read_bytes())
         place.run("sync", "--uri-prefix", f"s3://{BUCKET}")
         expected = place.read(*QUESTION)
+        target = expected.column("target_id")[0].as_py()
+        here, _ = shown(place, target)
         place.environment |= {
             "AWS_ENDPOINT": store.url, "AWS_ALLOW_HTTP": "true", "AWS_REGION": "us-west-2",
             "AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret"}
         with elsewhere(place):
             assert place.run("resolve", QUESTION[0], "--format", "paths").stdout.startswith("s3://")
             assert place.read(*QUESTION).equals(expected)
+            there, path = shown(place, target)
+            assert there == here and path.startswith("s3://") and path.endswith(".h5")

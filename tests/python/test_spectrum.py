@@ -12,6 +12,7 @@ import subprocess
 import xml.etree.ElementTree as xml
 from pathlib import Path
 
+import matplotlib.image
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
@@ -153,6 +154,29 @@ def test_a_figure_has_the_spectrum_its_lines_and_its_name(lake):
     assert points > 2 * 7000
 
 
+def test_a_figure_is_a_picture_of_lines_and_words(lake):
+    (program, target), _ = next(item for item in rows(lake).items() if item[1]["spectype"] == "GALAXY")
+    file = lake.folder / "figure.PNG"
+    lake.run("spectrum", target, "--program", program, "--plot", file)
+    assert file.read_bytes().startswith(b"\x89PNG")
+    picture = matplotlib.image.imread(file, format="png")
+    height, width, _ = picture.shape
+    assert (width, height) == (2400, 1040)
+    ink = picture[..., :3].min(axis=2) < 0.6
+    assert not ink[:, -4:].any() and not ink[:4].any() and not ink[-4:].any()
+    # the title, names of lines, numbers at both axes, what they are of: words, not boxes
+    for words in (ink[20:80, 130:1100], ink[140:222, 200:], ink[930:980, 130:], ink[250:900, 60:136], ink[400:800, 0:60],
+                  ink[985:1035, 1000:1500]):
+        assert 0.001 < words.mean() < 0.4, words.mean()
+    # the smoothed spectrum goes from side to side
+    blue = (picture[..., 2] > picture[..., 0] + 0.15) & (picture[..., 0] < 0.3)
+    assert blue[230:930, 150:2340].any(axis=0).mean() > 0.95
+    # the same figure is the same picture
+    again = lake.folder / "again.png"
+    lake.run("spectrum", target, "--program", program, "--plot", again)
+    assert again.read_bytes() == file.read_bytes()
+
+
 def test_what_cannot_be_shown_is_refused_in_words(lake):
     unknown = lake.run("spectrum", 12345, code=4)
     assert unknown.stdout == "" and "no spectrum of TARGETID 12345" in unknown.stderr
@@ -161,7 +185,7 @@ def test_what_cannot_be_shown_is_refused_in_words(lake):
     assert "of program backup" in other.stderr
     lake.run("spectrum", "abc", code=2)
     assert "-o" in lake.run("spectrum", target, "--format", "fits", code=2).stderr
-    assert "svg" in lake.run("spectrum", target, "--plot", "x.jpg", code=2).stderr
+    assert ".svg or .png" in lake.run("spectrum", target, "--plot", "x.jpg", code=2).stderr
     # elsewhere: the registry is reached, and what lies at the lake's place is not the lake
     url, identity = lake.database_url, lake.lake / ".bifrost/lake.json"
     kept = identity.read_text()

@@ -8,6 +8,7 @@ import xml.etree.ElementTree as ElementTree
 
 import fitsio
 import healpy
+import matplotlib.image
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -63,7 +64,8 @@ def test_what_is_not_known_is_null(place):
 
 def test_filaments_are_read_by_others(place):
     folder = place.folder / "out"
-    (ndskl,), (vtk,), (parquet,), (svg,) = ([*folder.glob(f"*.{suffix}")] for suffix in ("a.NDskl", "vtk", "segments.parquet", "svg"))
+    suffixes = ("a.NDskl", "vtk", "segments.parquet", "svg", "png")
+    (ndskl,), (vtk,), (parquet,), (svg,), (png,) = ([*folder.glob(f"*.{suffix}")] for suffix in suffixes)
     lines = ndskl.read_text().splitlines()
     assert lines[:2] == ["ANDSKEL", "3"]
     start = lines.index("[FILAMENTS]") + 1
@@ -81,6 +83,10 @@ def test_filaments_are_read_by_others(place):
     points = int(next(line for line in text if line.startswith("POINTS")).split()[1])
     assert text[3] == "DATASET POLYDATA" and points == sum(np.unique(segments.filament, return_counts=True)[1]) + count
     assert ElementTree.parse(svg).getroot().tag.endswith("svg")
+    picture = matplotlib.image.imread(png)
+    assert picture.shape[:2] == (1280, 2000)
+    ink = picture[..., :3].min(axis=2) < 0.6
+    assert 0.001 < ink.mean() < 0.5 and ink[30:130, 100:1000].any() and ink[200:1200].any()
 
 
 def test_distances_are_to_those_filaments(place):

@@ -7,12 +7,12 @@ use bifrost_archive::fetch::{Ending as Fetch, Fetched, Fetcher, How, Job, Room, 
 use bifrost_core::guard::guard;
 use bifrost_core::outcome::Outcome;
 use bifrost_core::patience::{MayPass, patiently};
-use bifrost_core::publish::{self, Staging};
+use bifrost_core::publish::{self, Claim, Staging};
 use bifrost_core::quarantine::{self, Record};
 use bifrost_core::registry::campaign::{AttemptEnd, Ending, Lease, LeasedTile, Measured};
 use bifrost_core::registry::{ArchiveFile, LearntFile};
-use bifrost_core::sync::{self, Bundle, Ended, Shard, Site};
-use bifrost_core::tile::Tile;
+use bifrost_core::sync::{self, Bundle, Ended, Shard, Site, StoreDraft};
+use bifrost_core::tile::{Pixel, Tile};
 use bifrost_stages::fuse::Sources;
 use bifrost_stages::stage::{Made, Work};
 use std::path::PathBuf;
@@ -56,6 +56,9 @@ pub(crate) struct PixelEnd {
     pub(crate) bytes_out: u64,
 }
 
+/// The claim of a pixel's spectra store.
+type StoreClaim = Result<Claim, Failure>;
+
 /// A tile that was fetched, and made or not.
 struct TileEnd {
     tile: Tile,
@@ -96,7 +99,7 @@ impl Shop {
             _ = lost.wait_for(|lost| *lost) => None,
         };
         let ended = match made {
-            Some(tiles) => self.publish(&lease, tiles).await,
+            Some((store, tiles)) => self.publish(&lease, store, tiles).await,
             None => {
                 tracing::warn!("the lease of pixel {} is lost: it is abandoned", lease.pixel);
                 Ok(PixelEnd { lost: lease.tiles.len(), ..PixelEnd::default() })
@@ -106,10 +109,59 @@ impl Shop {
         ended
     }
 
-    async fn make_all(&self, lease: &Lease) -> Vec<TileEnd> {
+    async fn make_all(&self, lease: &Lease) -> (Option<StoreClaim>, Vec<TileEnd>) {
         let sizes: Vec<Option<u64>> = lease.tiles.iter().map(size).collect();
         let _room = self.scratch.take(&sizes).await;
-        futures::future::join_all(lease.tiles.iter().map(|tile| self.tile(tile))).await
+        // before any tile: so do all who publish both
+        let store = match self.settings.stage.has_stores() {
+            true => Some(self.claim_store(lease.pixel).await),
+            false => None,
+        };
+        let tiles = futures::future::join_all(lease.tiles.iter().map(|tile| self.tile(tile)));
+        (store, tiles.await)
+    }
+
+    async fn claim_store(&self, pixel: Pixel) -> StoreClaim {
+        let staging = self.staging.clone();
+        let claimed = tokio::task::spawn_blocking(move || staging.claim_store(pixel)).await;
+        match claimed {
+            Ok(claimed) => claimed.map_err(Failure::from),
+            Err(e) => Err(Failure::of(Outcome::Internal, format!("a fault: {e}"))),
+        }
+    }
+
+    /// Makes the pixel's spectra store with what was made of its tiles; where it cannot be, none of
+    /// these can be published.
+    async fn join(
+        &self,
+        pixel: Pixel,
+        claim: StoreClaim,
+        shards: Vec<Shard>,
+    ) -> Result<(Option<StoreDraft>, Vec<Shard>), (Failure, Vec<Shard>)> {
+        let claim = match claim {
+            Ok(claim) => claim,
+            Err(failure) => return Err((failure, shards)),
+        };
+        let (stage, lake) = (self.settings.stage.clone(), self.site.lake.clone());
+        let work = move || {
+            let join = || {
+                let drafts: Vec<_> = shards.iter().filter_map(Shard::drafted).collect();
+                let joined = stage.join(&lake, pixel, &claim, &drafts);
+                joined.map_err(|(outcome, reason)| Failure::of(outcome, reason))
+            };
+            let joined = guard(join).unwrap_or_else(|panicked| {
+                Err(Failure::of(Outcome::Internal, format!("a fault: {}", panicked.fault())))
+            });
+            let made = joined
+                .and_then(|rows| Ok(rows.map(|rows| StoreDraft::new(claim, rows)).transpose()?));
+            match made {
+                Ok(store) => Ok((store, shards)),
+                Err(failure) => Err((failure, shards)),
+            }
+        };
+        tokio::task::spawn_blocking(work).await.unwrap_or_else(|e| {
+            Err((Failure::of(Outcome::Internal, format!("a fault: {e}")), Vec::new()))
+        })
     }
 
     async fn tile(&self, leased: &LeasedTile) -> TileEnd {
@@ -247,12 +299,18 @@ impl Shop {
         receiver.await.unwrap_or_else(|_| Err(gone()))
     }
 
-    async fn publish(&self, lease: &Lease, tiles: Vec<TileEnd>) -> Result<PixelEnd, sync::Error> {
+    async fn publish(
+        &self,
+        lease: &Lease,
+        store: Option<StoreClaim>,
+        tiles: Vec<TileEnd>,
+    ) -> Result<PixelEnd, sync::Error> {
         let mut end = PixelEnd::default();
         let mut bundle = Bundle {
             token: lease.token,
             product: self.settings.taker.product.clone(),
             shards: Vec::new(),
+            store: None,
             failed: Vec::new(),
         };
         let mut told = Vec::new();
@@ -265,6 +323,21 @@ impl Shop {
             match tile.result {
                 Ok(shard) => bundle.shards.push(shard),
                 Err(failure) => bundle.failed.push(self.set_aside(&told, failure)),
+            }
+        }
+        if let Some(claim) = store.filter(|_| !bundle.shards.is_empty()) {
+            let shards = std::mem::take(&mut bundle.shards);
+            let attempts: Vec<i64> = shards.iter().map(Shard::attempt_id).collect();
+            match self.join(lease.pixel, claim, shards).await {
+                Ok((store, shards)) => {
+                    end.bytes_out +=
+                        store.as_ref().map_or(0, StoreDraft::size_bytes).cast_unsigned();
+                    (bundle.store, bundle.shards) = (store, shards);
+                }
+                Err((failure, _)) => bundle.failed.extend(attempts.into_iter().map(|attempt_id| {
+                    let Failure { outcome, reasons, .. } = &failure;
+                    AttemptEnd { attempt_id, outcome: *outcome, error: Some(reasons.join("; ")) }
+                })),
             }
         }
         let measured: Vec<Measured> = told.iter().map(|(_, _, measured)| *measured).collect();

@@ -42,7 +42,7 @@ impl<'a> Leases<'a> {
         let holder = Holder { node, run_id: Uuid::new_v4(), lease_s: LEASE_S };
         let (stop, heart) = ctx.block_on(async {
             let stop = stop_on_signals()?;
-            let heart = tokio::spawn(beat(registry.clone(), holder.run_id, stop.clone()));
+            let heart = tokio::spawn(beat(registry.clone(), holder.run_id));
             anyhow::Ok((stop, heart))
         })?;
         Ok(Self { ctx, registry: registry.clone(), holder, work, stop, heart, told })
@@ -53,22 +53,10 @@ impl<'a> Leases<'a> {
     }
 }
 
-/// Renews leases, and gives them back when the process is told to end at once: what is under way then is
-/// made again by whoever goes on.
-async fn beat(registry: Registry, run_id: Uuid, mut stop: watch::Receiver<Stop>) {
+/// Renews the leases of a run for as long as it lives.
+async fn beat(registry: Registry, run_id: Uuid) {
     loop {
-        let at_once = async {
-            if stop.wait_for(|stop| *stop == Stop::Now).await.is_err() {
-                std::future::pending::<()>().await;
-            }
-        };
-        tokio::select! {
-            () = tokio::time::sleep(Duration::from_secs_f64(LEASE_S / BEATS)) => {}
-            () = at_once => {
-                let _ = registry.release_parts(run_id, None).await;
-                std::process::exit(75);
-            }
-        }
+        tokio::time::sleep(Duration::from_secs_f64(LEASE_S / BEATS)).await;
         if let Err(error) = registry.renew_parts(run_id).await {
             tracing::warn!("leases were not renewed: {error}");
         }

@@ -26,6 +26,8 @@ const STAGING: &str = "staging";
 const INTENTS: &str = "intents";
 pub(crate) const REPLACED: &str = "replaced";
 const CLAIMS: &str = "claims";
+/// Extension of what a writer may pile up beside a draft: it goes with the claim.
+pub const PILE: &str = "pile";
 /// What a campaign is called in [`Running::begin`].
 pub const RUN: &str = "run";
 
@@ -212,29 +214,70 @@ impl Claim {
     pub fn publish_as(&self, rows: u64, id: Uuid) -> Result<Published, Error> {
         let size_bytes = self.flush()?;
         let root = self.staging.lake.root();
-        let target = self.place(rows);
-        let folder = target.parent().unwrap_or(root);
         let _sharing = share(&self.staging.lake)?;
-        let predecessors = self.live()?;
-        make_dirs(folder).map_err(Error::new("make", folder))?;
-        if predecessors.is_empty() {
+        let (intent, target) = self.intent(rows, id)?;
+        if intent.first.moves.is_empty() {
+            let folder = target.parent().unwrap_or(root);
             fs::rename(&self.draft, &target).map_err(Error::new("publish", &target))?;
             flush_dir(folder).map_err(Error::new("flush", folder))?;
             return Ok(Published { path: target, size_bytes, replaced: Vec::new() });
         }
-        let intent = Intent::new(root, id, &self.draft, &target, &predecessors)
-            .map_err(Error::new("replace", &target))?;
-        let replaced = intent.moves.iter().map(|m| root.join(&m.to)).collect();
         replace(&self.staging.lake, &intent, &mut |_| Ok(()))
             .map_err(Error::new("replace", &target))?;
-        Ok(Published { path: target, size_bytes, replaced })
+        Ok(Published { path: target, size_bytes, replaced: intent.first.replaced(root) })
     }
+
+    /// What its publication is going to do. The folder that it will lie in is made.
+    fn intent(&self, rows: u64, id: Uuid) -> Result<(Intent, PathBuf), Error> {
+        let root = self.staging.lake.root();
+        let target = self.place(rows);
+        let folder = target.parent().unwrap_or(root);
+        let predecessors = self.live()?;
+        make_dirs(folder).map_err(Error::new("make", folder))?;
+        let intent = Intent::new(root, id, &self.draft, &target, &predecessors)
+            .map_err(Error::new("replace", &target))?;
+        Ok((intent, target))
+    }
+}
+
+/// A draft that is to be published with others: its claim, its rows, and the number under which
+/// [`crate::withdraw::withdraw`] can undo it.
+pub type Draft<'a> = (&'a Claim, u64, Uuid);
+
+/// Publishes drafts of a lake as one: whatever happens, the next [`recover`] leaves all of them in
+/// place, or none.
+///
+/// # Errors
+/// What the file system refuses; then all old files are live, or the next [`recover`] finishes.
+pub fn publish_together(drafts: &[Draft<'_>]) -> Result<Vec<Published>, Error> {
+    let Some(((first, ..), _)) = drafts.split_first() else { return Ok(Vec::new()) };
+    let lake = &first.staging.lake;
+    let sizes: Vec<u64> =
+        drafts.iter().map(|(claim, ..)| claim.flush()).collect::<Result<_, _>>()?;
+    let _sharing = share(lake)?;
+    let mut published = Vec::with_capacity(drafts.len());
+    let mut whole: Option<Intent> = None;
+    for ((claim, rows, id), size_bytes) in drafts.iter().zip(sizes) {
+        let (intent, path) = claim.intent(*rows, *id)?;
+        let replaced = intent.first.replaced(lake.root());
+        published.push(Published { path, size_bytes, replaced });
+        whole = Some(match whole {
+            Some(whole) => whole.and(intent),
+            None => intent,
+        });
+    }
+    if let Some(intent) = whole {
+        let target = lake.root().join(&intent.first.target);
+        replace(lake, &intent, &mut |_| Ok(())).map_err(Error::new("replace", &target))?;
+    }
+    Ok(published)
 }
 
 impl Drop for Claim {
     fn drop(&mut self) {
         // the file is gone after publication, and may never have been written
         let _ = fs::remove_file(&self.draft);
+        let _ = fs::remove_file(self.draft.with_extension(PILE));
         let _ = fs::remove_file(&self.lock_path);
     }
 }
@@ -334,9 +377,26 @@ struct Move {
 struct Intent {
     version: u32,
     id: Uuid,
+    #[serde(flatten)]
+    first: Part,
+    /// What becomes visible with it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    also: Vec<Part>,
+}
+
+/// One file's way in, and its predecessors' way out.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Part {
     draft: PathBuf,
     target: PathBuf,
     moves: Vec<Move>,
+}
+
+impl Part {
+    /// Where its predecessors go.
+    fn replaced(&self, root: &Path) -> Vec<PathBuf> {
+        self.moves.iter().map(|m| root.join(&m.to)).collect()
+    }
 }
 
 impl Intent {
@@ -359,16 +419,33 @@ impl Intent {
                 Ok(Move { from, to })
             })
             .collect::<io::Result<_>>()?;
-        Ok(Self { version: 1, id, draft: inside(draft)?, target: inside(target)?, moves })
+        let first = Part { draft: inside(draft)?, target: inside(target)?, moves };
+        Ok(Self { version: 1, id, first, also: Vec::new() })
+    }
+
+    /// Both, as one. A program that knows one file an intent leaves it to one that knows several.
+    fn and(mut self, other: Self) -> Self {
+        self.version = 2;
+        self.also.push(other.first);
+        self.also.extend(other.also);
+        self
+    }
+
+    fn parts(&self) -> impl Iterator<Item = &Part> {
+        std::iter::once(&self.first).chain(&self.also)
     }
 
     fn read(path: &Path) -> io::Result<Self> {
         let intent: Self = serde_json::from_slice(&fs::read(path)?)?;
-        let moved = intent.moves.iter().flat_map(|m| [&m.from, &m.to]);
-        let inside = moved
-            .chain([&intent.draft, &intent.target])
+        let moved = |part: &'_ Part| -> Vec<PathBuf> {
+            let moves = part.moves.iter().flat_map(|m| [m.from.clone(), m.to.clone()]);
+            moves.chain([part.draft.clone(), part.target.clone()]).collect()
+        };
+        let inside = intent
+            .parts()
+            .flat_map(moved)
             .all(|p| p.components().all(|c| matches!(c, Component::Normal(_))));
-        if intent.version == 1 && inside {
+        if (1..=2).contains(&intent.version) && inside {
             Ok(intent)
         } else {
             Err(io::Error::new(io::ErrorKind::InvalidData, "unknown version or a path outside"))
@@ -386,7 +463,7 @@ fn replace(lake: &Lake, intent: &Intent, step: Step<'_>) -> io::Result<()> {
     let intents = lake.private(INTENTS);
     make_dirs(&intents)?;
     // beside the draft first: what lies in intents/ is whole
-    let whole = lake.root().join(intent.draft.with_extension("json"));
+    let whole = lake.root().join(intent.first.draft.with_extension("json"));
     let mut file = File::create(&whole)?;
     file.write_all(&serde_json::to_vec_pretty(intent)?)?;
     file.sync_all()?;
@@ -394,7 +471,7 @@ fn replace(lake: &Lake, intent: &Intent, step: Step<'_>) -> io::Result<()> {
     fs::rename(&whole, &path)?;
     flush_dir(&intents)?;
     let ended = carry_out(lake, intent, step);
-    if ended.is_err() && lake.root().join(&intent.draft).exists() {
+    if ended.is_err() && intent.parts().all(|part| lake.root().join(&part.draft).exists()) {
         fs::remove_file(&path)?;
     }
     ended
@@ -402,19 +479,28 @@ fn replace(lake: &Lake, intent: &Intent, step: Step<'_>) -> io::Result<()> {
 
 /// Every step leaves the same state when it is repeated.
 fn carry_out(lake: &Lake, intent: &Intent, step: Step<'_>) -> io::Result<()> {
-    let root = lake.root();
-    let (draft, target) = (root.join(&intent.draft), root.join(&intent.target));
-    let replaced = lake.private(REPLACED).join(intent.id.to_string());
-    step("make the folder of the replaced")?;
-    make_dirs(&replaced)?;
+    for part in intent.parts() {
+        place(lake.root(), part, step)?;
+    }
+    step("strike the intent")?;
+    forgive(fs::remove_file(intent.path(lake)), io::ErrorKind::NotFound)
+}
+
+fn place(root: &Path, part: &Part, step: Step<'_>) -> io::Result<()> {
+    let (draft, target) = (root.join(&part.draft), root.join(&part.target));
+    let replaced = part.moves.first().and_then(|m| Some(root.join(m.to.parent()?)));
+    if let Some(replaced) = &replaced {
+        step("make the folder of the replaced")?;
+        make_dirs(replaced)?;
+    }
     // while the draft is there, the target is still the old file
     if draft.exists() {
-        if let Some(same) = intent.moves.iter().find(|m| m.from == intent.target) {
+        if let Some(same) = part.moves.iter().find(|m| m.from == part.target) {
             step("keep the old file of the same name")?;
             let linked = fs::hard_link(&target, root.join(&same.to));
             // gone: somebody deleted the old file; there: an earlier try came this far
             forgive(forgive(linked, io::ErrorKind::NotFound), io::ErrorKind::AlreadyExists)?;
-            flush_dir(&replaced)?;
+            replaced.as_deref().map_or(Ok(()), flush_dir)?;
         }
         step("put the new file in place")?;
         fs::rename(&draft, &target)?;
@@ -422,15 +508,16 @@ fn carry_out(lake: &Lake, intent: &Intent, step: Step<'_>) -> io::Result<()> {
     let folder = target.parent().unwrap_or(root);
     step("flush the folder")?;
     flush_dir(folder)?;
-    for other in intent.moves.iter().filter(|m| m.from != intent.target) {
+    for other in part.moves.iter().filter(|m| m.from != part.target) {
         step("move an old file away")?;
         forgive(fs::rename(root.join(&other.from), root.join(&other.to)), io::ErrorKind::NotFound)?;
     }
-    step("flush the folders")?;
-    flush_dir(&replaced)?;
-    flush_dir(folder)?;
-    step("strike the intent")?;
-    forgive(fs::remove_file(intent.path(lake)), io::ErrorKind::NotFound)
+    if let Some(replaced) = &replaced {
+        step("flush the folders")?;
+        flush_dir(replaced)?;
+        flush_dir(folder)?;
+    }
+    Ok(())
 }
 
 pub(crate) fn forgive(result: io::Result<()>, kind: io::ErrorKind) -> io::Result<()> {
@@ -662,6 +749,51 @@ mod tests {
                     assert_eq!(state.len(), 1);
                     assert!(is_clean(&lake));
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_published_together_is_there_together() {
+        let pixel = tile().pixel;
+        let read = |lake: &Lake| {
+            let store = fs::read_to_string(lake.store(pixel)).unwrap_or_default();
+            (live(lake).first().map(|(_, text)| text.clone()).unwrap_or_default(), store)
+        };
+        let both = |text: &str| (text.to_owned(), text.to_owned());
+        for (is_first, rows) in [(true, 1), (false, 1), (false, 2)] {
+            for at in 0..=13 {
+                let (_dir, lake) = lake();
+                let drafts = |text: &str, rows: u64| {
+                    let staging = Staging::open(&lake).expect("staging");
+                    let claims = [
+                        staging.claim_store(pixel).expect("a claim"),
+                        staging.claim(&spectra(), &tile()).expect("a claim"),
+                    ];
+                    for claim in &claims {
+                        fs::write(claim.draft(), text).expect("a draft");
+                    }
+                    let [store, table] = &claims;
+                    let (intent, _) = store.intent(0, Uuid::now_v7()).expect("an intent");
+                    let (other, _) = table.intent(rows, Uuid::now_v7()).expect("an intent");
+                    (intent.and(other), claims)
+                };
+                if !is_first {
+                    let (_, [store, table]) = drafts("old", 1);
+                    let (ids, parts) = (Uuid::now_v7(), Uuid::now_v7());
+                    publish_together(&[(&store, 0, ids), (&table, 1, parts)]).expect("published");
+                    assert_eq!(read(&lake), both("old"));
+                }
+                let (intent, claims) = drafts("new", rows);
+                let ended = replace(&lake, &intent, &mut stop_before(at, &mut 0));
+                let was_begun = intent.path(&lake).exists() || ended.is_ok();
+                // as a kill leaves the drafts
+                let kept = was_begun.then_some(claims);
+                drop(recover(&lake).expect("recovered"));
+                drop(kept);
+                let old = if is_first { both("") } else { both("old") };
+                assert_eq!(read(&lake), if was_begun { both("new") } else { old }, "{at} {rows}");
+                assert!(at > 0 || !was_begun, "nothing is begun before the intent");
             }
         }
     }

@@ -9,6 +9,7 @@ pub mod fuse;
 pub mod groups;
 mod hashed;
 pub mod mock;
+pub mod picture;
 pub mod rrdetails;
 pub mod snr;
 pub mod spectrum;

@@ -16,7 +16,7 @@ use bifrost_core::layout::Lake;
 use bifrost_core::metadata::{DESCRIPTION, UCD, UNIT};
 use bifrost_core::outcome::Outcome;
 use bifrost_core::publish::Claim;
-use bifrost_core::tile::{Name, Tile};
+use bifrost_core::tile::{Name, Pixel, Tile};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -110,7 +110,30 @@ pub trait FromArchive: Send + Sync {
 
     /// Makes a tile's file. Called on a thread of its own; a panic is that tile's failure.
     fn make(&self, work: &Work<'_>) -> Made;
+
+    /// Whether pixels have spectra stores, which are published with their tiles.
+    fn has_stores(&self) -> bool {
+        false
+    }
+
+    /// Makes the draft of a pixel's spectra store, which is claimed, with drafts of its tiles; gives its
+    /// rows, or nothing where it stays as it is.
+    ///
+    /// # Errors
+    /// Why the drafts cannot be published: how bad it is, and words.
+    fn join(
+        &self,
+        _lake: &Lake,
+        _pixel: Pixel,
+        _claim: &Claim,
+        _drafts: &[Draft<'_>],
+    ) -> Result<Option<u64>, (Outcome, String)> {
+        Ok(None)
+    }
 }
+
+/// A draft of a tile's file: its claim, and its rows.
+pub type Draft<'a> = (&'a Tile, &'a Claim, u64);
 
 impl About {
     /// The product that it makes.

@@ -1,5 +1,6 @@
 //! `bifrost convert`: fuse the archive's files of each tile into one Parquet file.
 
+use crate::commands::stage::Room;
 use crate::context::Context;
 use crate::exit::{Exit, Usage};
 use crate::{printer, progress};
@@ -8,7 +9,10 @@ use bifrost_core::layout::SPECTRA;
 use bifrost_core::outcome::Outcome;
 use bifrost_core::predicate::{Predicate, filter::Filter};
 use bifrost_core::tile::{Name, Pixel};
-use bifrost_stages::fuse::{self, Codec, Config, Ending, Given, Keep, Layout, Plan, Precision};
+use bifrost_stages::fuse::{
+    self, Arrays, Codec, Config, Ending, Given, Keep, Layout, Plan, Precision,
+};
+use bifrost_stages::store;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::num::NonZero;
@@ -39,6 +43,13 @@ pub struct Options {
     /// Rows to keep: real targets, or all (sky and unassigned fibres too) [default: targets]
     #[arg(long, value_name = "targets|all", value_parser = parse_keep)]
     keep: Option<Keep>,
+    /// Where arrays go: the Parquet files, the pixels' spectra stores (HDF5; Parquet says where in
+    /// them), or both [default: parquet]
+    #[arg(long, value_name = "parquet|hdf5|both", value_parser = parse_arrays)]
+    arrays: Option<Arrays>,
+    /// Compression of spectra stores: gzip or gzip=LEVEL (1 to 9), none [default: gzip=1]
+    #[arg(long, value_name = "CODEC")]
+    store_compression: Option<store::Compression>,
     /// Tiles at a time [default: one a core]
     #[arg(long, value_name = "N")]
     jobs: Option<NonZero<usize>>,
@@ -81,6 +92,8 @@ impl Options {
         Self {
             condition: self.condition.or(those.condition),
             keep: self.keep.or(those.keep),
+            arrays: self.arrays.or(those.arrays),
+            store_compression: self.store_compression.or(those.store_compression),
             jobs: self.jobs.or(those.jobs),
             force: self.force.or(those.force),
             no_verify: self.no_verify.or(those.no_verify),
@@ -114,6 +127,8 @@ impl Options {
             precision: precision.map_err(|e| Usage(e.to_string()))?.unwrap_or(default.precision),
             wave_angstrom: self.wave.as_deref().map_or(Ok(default.wave_angstrom), parse_wave)?,
             layout,
+            arrays: self.arrays.unwrap_or_default(),
+            store: store::Layout { compression: self.store_compression.unwrap_or_default() },
             verify: !self.no_verify.unwrap_or(false),
             force: self.force.unwrap_or(false),
             given: Given {
@@ -151,7 +166,11 @@ pub fn run(ctx: &Context, args: &Args) -> anyhow::Result<Exit> {
     let tiles_made = endings.iter().filter(made).filter_map(|e| e.tile.as_ref());
     let pixels: Vec<Pixel> = tiles_made.map(|tile| tile.pixel).collect();
     hats::look_at(&lake, &Name::new(SPECTRA)?, &pixels)?;
-    let report = Report::new(endings, start.elapsed().as_secs_f64());
+    let storage = match config.arrays {
+        Arrays::Parquet => None,
+        _ => Some(Room::of(&lake, store::Budget::of(&lake, &[]))?),
+    };
+    let report = Report::new(endings, storage, start.elapsed().as_secs_f64());
     ctx.printer.data(&report, Report::show)?;
     Ok(if report.has_quarantined() { Exit::Quarantined } else { Exit::Ok })
 }
@@ -172,6 +191,16 @@ fn parse_keep(text: &str) -> Result<Keep, String> {
         "targets" => Ok(Keep::Targets),
         "all" => Ok(Keep::All),
         _ => Err("use targets or all".to_owned()),
+    }
+}
+
+/// Also of `bifrost run`.
+pub fn parse_arrays(text: &str) -> Result<Arrays, String> {
+    match text {
+        "parquet" => Ok(Arrays::Parquet),
+        "hdf5" => Ok(Arrays::Hdf5),
+        "both" => Ok(Arrays::Both),
+        _ => Err("use parquet, hdf5 or both".to_owned()),
     }
 }
 
@@ -233,11 +262,13 @@ struct Report {
     bytes_in: u64,
     bytes_out: u64,
     seconds: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    storage: Option<Room>,
     tiles: Vec<Ending>,
 }
 
 impl Report {
-    fn new(tiles: Vec<Ending>, seconds: f64) -> Self {
+    fn new(tiles: Vec<Ending>, storage: Option<Room>, seconds: f64) -> Self {
         let mut totals = BTreeMap::new();
         for tile in &tiles {
             *totals.entry(tile.outcome).or_default() += 1;
@@ -250,6 +281,7 @@ impl Report {
             bytes_in: made().map(|t| t.bytes_in).sum(),
             bytes_out: made().filter_map(|t| t.bytes_out).sum(),
             seconds,
+            storage,
             tiles,
         }
     }
@@ -279,14 +311,16 @@ impl Report {
             ]);
         }
         let totals: Vec<_> = self.totals.iter().map(|(o, n)| format!("{n} {o}")).collect();
+        let storage = self.storage.as_ref().map(|room| format!("\n{}", room.show()));
         format!(
-            "{table}\n{} tiles ({}): {} rows, {} MB in, {} MB out, {:.2} s",
+            "{table}\n{} tiles ({}): {} rows, {} MB in, {} MB out, {:.2} s{}",
             self.tiles.len(),
             totals.join(", "),
             self.rows,
             megabytes(self.bytes_in),
             megabytes(self.bytes_out),
-            self.seconds
+            self.seconds,
+            storage.unwrap_or_default()
         )
     }
 }

@@ -5,6 +5,7 @@ use super::footers::{self, Columns};
 use super::handle::Handle;
 use super::rows::{self, Test};
 use super::schema::Shape;
+use super::stored::{PLACES, ROW_BYTES, Stored};
 use super::zipped::Zipped;
 use super::{Error, Source};
 use crate::guard::Panicked;
@@ -42,14 +43,15 @@ pub(super) struct Plan {
 }
 
 /// A file and its decoded footer.
-pub(super) struct Opened {
+#[derive(Debug)]
+pub(crate) struct Opened {
     handle: Handle,
-    pub(super) metadata: ArrowReaderMetadata,
+    pub(crate) metadata: ArrowReaderMetadata,
 }
 
 /// Opens a file and makes sure that it is the one that was resolved; of its columns all are known, or
 /// those that are wanted.
-pub(super) fn open(source: &Source, columns: Option<&Columns>) -> Result<Opened, Error> {
+pub(crate) fn open(source: &Source, columns: Option<&Columns>) -> Result<Opened, Error> {
     let handle = Handle::open(source)?;
     let metadata = footers::of(source, &handle, columns)?;
     let groups = metadata.metadata().num_row_groups();
@@ -83,7 +85,9 @@ impl Plan {
         let tested = with_targets.as_ref().unwrap_or(&condition).columns();
         let sky = ["ra", "dec"].into_iter().filter(|_| !regions.is_empty());
         let wanted = shape.schema.fields().iter().map(|field| field.name().as_str());
-        let names = tested.into_iter().chain(sky).chain(wanted).map(column::fold).collect();
+        let places = PLACES.into_iter().filter(|_| shape.has_arrays());
+        let names =
+            tested.into_iter().chain(sky).chain(wanted).chain(places).map(column::fold).collect();
         Self { condition, targets, with_targets, regions, shape, columns: Columns::new(names) }
     }
 
@@ -98,16 +102,25 @@ impl Plan {
         let files = Zipped::open(source, Some(&self.columns))?;
         let schema = files.schema();
         let tested = rows::columns_of(self.condition(source), &self.regions, &schema);
-        let wanted = self.shape.columns_of(&schema);
-        let has_several = source.rows.is_none() && source.row_groups.len() > 1;
+        let mut stored = Stored::of(source, &schema, &self.shape);
+        let wanted = self.shape.columns_of(&schema, stored.is_some());
+        let is_whole = source.rows.is_none() && stored.is_none();
+        let has_several = is_whole && source.row_groups.len() > 1;
         if has_several && files.is_narrow(&source.row_groups, &wanted) {
             return self.read_narrow(&files, source, &tested, &wanted, batch_bytes, send);
         }
         for &group in &source.row_groups {
             let Some(passed) = self.passed(&files, source, group, &tested)? else { continue };
-            let rows = files.batch_rows(group, &wanted, batch_bytes).min(BATCH_ROWS);
+            let mut rows = files.batch_rows(group, &wanted, batch_bytes).min(BATCH_ROWS);
+            if stored.is_some() {
+                rows = rows.min(batch_bytes / ROW_BYTES).max(1);
+            }
             for batch in files.rows(group, &wanted, rows, Some(&passed))? {
-                let batch = self.shape.cast(&batch?);
+                let batch = match &mut stored {
+                    Some(stored) => stored.fill(&batch?)?,
+                    None => batch?,
+                };
+                let batch = self.shape.cast(&batch);
                 if !send(batch.map_err(damaged(&source.path))?) {
                     return Ok(());
                 }
@@ -235,7 +248,7 @@ impl Opened {
     }
 
     /// Rows of a row group, by their numbers in the file.
-    pub(super) fn span(&self, group: usize) -> Range<usize> {
+    pub(crate) fn span(&self, group: usize) -> Range<usize> {
         let groups = self.metadata.metadata().row_groups().iter();
         let mut rows = groups.map(|group| usize::try_from(group.num_rows()).unwrap_or_default());
         let start = rows.by_ref().take(group).sum();
@@ -243,7 +256,7 @@ impl Opened {
     }
 
     /// Reads certain rows of row groups.
-    pub(super) fn reader(
+    pub(crate) fn reader(
         &self,
         groups: Vec<usize>,
         columns: &[usize],

@@ -25,7 +25,7 @@ const TAIL: u64 = 64 << 10;
 const TRAILER: u64 = 8;
 
 /// The columns that are wanted of files.
-pub(super) struct Columns {
+pub(crate) struct Columns {
     wanted: Wanted,
     key: u64,
 }

@@ -31,19 +31,21 @@ const GAP: u64 = 256 << 10;
 const REQUESTS: usize = 8;
 
 /// A file that can be read, wherever it is. Cheap to clone.
-#[derive(Clone)]
-pub(super) enum Handle {
+#[derive(Debug, Clone)]
+pub(crate) enum Handle {
     Local(Arc<File>),
     Remote(Arc<Remote>),
 }
 
 /// A file of a server.
-pub(super) struct Remote {
+#[derive(Debug)]
+pub(crate) struct Remote {
     object: Arc<Object>,
     /// Bytes at hand, by where they begin.
     held: Vec<(u64, Bytes)>,
 }
 
+#[derive(Debug)]
 struct Object {
     store: Arc<dyn ObjectStore>,
     key: Key,
@@ -54,7 +56,7 @@ struct Object {
 impl Handle {
     /// Opens a file and makes sure that it is the one that was resolved: by size and time of change,
     /// on a server by size.
-    pub(super) fn open(source: &Source) -> Result<Self, Error> {
+    pub(crate) fn open(source: &Source) -> Result<Self, Error> {
         let path = &source.path;
         match path.to_str().filter(|uri| uri.contains("://")) {
             Some(uri) => Remote::open(uri, source).map(|remote| Self::Remote(Arc::new(remote))),
@@ -69,8 +71,25 @@ impl Handle {
         }
     }
 
+    /// Opens a file of which nothing is known, and says how large it is.
+    pub(super) fn open_any(path: &Path) -> Result<(Self, u64), Error> {
+        match path.to_str().filter(|uri| uri.contains("://")) {
+            Some(uri) => {
+                let remote = Remote::open_any(uri, path)?;
+                let size = remote.object.size;
+                Ok((Self::Remote(Arc::new(remote)), size))
+            }
+            None => {
+                let failed = |error| refused(path, error);
+                let file = File::open(path).map_err(failed)?;
+                let size = file.metadata().map_err(failed)?.len();
+                Ok((Self::Local(Arc::new(file)), size))
+            }
+        }
+    }
+
     /// The same with certain ranges at hand, if it is worth while to have them beforehand.
-    pub(super) fn with(
+    pub(crate) fn with(
         &self,
         path: &Path,
         ranges: impl FnOnce() -> Vec<Range<u64>>,
@@ -78,6 +97,29 @@ impl Handle {
         match self {
             Self::Local(_) => Ok(self.clone()),
             Self::Remote(remote) => Ok(Self::Remote(Arc::new(remote.with(path, ranges())?))),
+        }
+    }
+
+    /// So many bytes from a place on.
+    pub(crate) fn bytes(&self, path: &Path, start: u64, length: usize) -> Result<Vec<u8>, Error> {
+        match self {
+            Self::Local(file) => {
+                let mut bytes = vec![0; length];
+                file.read_exact_at(&mut bytes, start).map_err(|error| refused(path, error))?;
+                Ok(bytes)
+            }
+            Self::Remote(remote) => {
+                let range = start..start + length as u64;
+                let bytes = match remote.held(&range) {
+                    Some(bytes) => bytes,
+                    None => {
+                        let object = remote.object.clone();
+                        let got = await_here(async move { object.get(range).await });
+                        got.map_err(|error| gone(path, error))?
+                    }
+                };
+                Ok(bytes.into())
+            }
         }
     }
 }
@@ -117,27 +159,37 @@ fn is_resolved(source: &Source, now: &Metadata) -> bool {
 impl Remote {
     fn open(uri: &str, source: &Source) -> Result<Self, Error> {
         let path = &source.path;
+        let size = u64::try_from(source.size_bytes).unwrap_or_default();
+        let tail = size.saturating_sub(TAIL)..size;
+        let (met, bytes) = Self::meet(uri, path, GetRange::Bounded(tail.clone()))?;
+        if met.size != size || bytes.len() as u64 != tail.end - tail.start {
+            return Err(Error::Changed(path.clone()));
+        }
+        Ok(Self { object: Arc::new(met), held: vec![(tail.start, bytes)] })
+    }
+
+    /// The version that is there now.
+    fn open_any(uri: &str, path: &Path) -> Result<Self, Error> {
+        let (met, bytes) = Self::meet(uri, path, GetRange::Suffix(TAIL))?;
+        let start = met.size.saturating_sub(bytes.len() as u64);
+        Ok(Self { object: Arc::new(met), held: vec![(start, bytes)] })
+    }
+
+    fn meet(uri: &str, path: &Path, range: GetRange) -> Result<(Object, Bytes), Error> {
         let wrong = |error: &dyn std::fmt::Display| Error::Io {
-            path: path.clone(),
+            path: path.to_owned(),
             source: io::Error::other(error.to_string()),
         };
         let url = Url::parse(uri).map_err(|e| wrong(&e))?;
         let (store, key) = store_of(&url).map_err(|e| wrong(&e))?;
-        let size = u64::try_from(source.size_bytes).unwrap_or_default();
-        let tail = size.saturating_sub(TAIL)..size;
-        let options =
-            GetOptions { range: Some(GetRange::Bounded(tail.clone())), ..GetOptions::default() };
+        let options = GetOptions { range: Some(range), ..GetOptions::default() };
         let (asked, of) = (store.clone(), key.clone());
         let met = await_here(async move {
             let found = asked.get_opts(&of, options).await?;
             Ok((found.meta.clone(), found.bytes().await?))
         });
         let (meta, bytes) = met.map_err(|e| gone(path, e))?;
-        if meta.size != size || bytes.len() as u64 != tail.end - tail.start {
-            return Err(Error::Changed(path.clone()));
-        }
-        let object = Object { store, key, size, e_tag: meta.e_tag };
-        Ok(Self { object: Arc::new(object), held: vec![(tail.start, bytes)] })
+        Ok((Object { store, key, size: meta.size, e_tag: meta.e_tag }, bytes))
     }
 
     fn with(&self, path: &Path, ranges: Vec<Range<u64>>) -> Result<Self, Error> {

@@ -5,6 +5,8 @@
 //! (`file`), spectra among them by a decoder of our own (`arrays`). Files are read in parallel and
 //! delivered in order; a bounded number of batches is under way at any time.
 //!
+//! Rows whose arrays are in spectra stores get them from there (`stored`).
+//!
 //! A file that cannot be read ends the reading with an error that names it: half an answer is a
 //! wrong answer. Files on web servers and in object stores are read like local ones (`handle`).
 
@@ -15,12 +17,14 @@ mod handle;
 mod recipe;
 mod rows;
 mod schema;
+mod stored;
 #[cfg(test)]
 mod tests;
 mod zipped;
 
-pub(crate) use file::{damaged, gave_up};
+pub(crate) use file::{Opened, damaged, gave_up, open};
 pub(crate) use footers::whole;
+pub(crate) use handle::Handle;
 pub use recipe::{Portion, Recipe};
 pub use schema::COLUMNS_ALL;
 
@@ -110,6 +114,16 @@ pub enum Error {
         /// What the decoder said.
         reason: String,
     },
+    /// Its arrays are in a spectra store that does not give them.
+    #[error("{} has its arrays in {}, and they cannot be read there ({reason}): restore the store or convert the tile again, or leave them out with --columns", path.display(), store.display())]
+    Arrays {
+        /// The file.
+        path: PathBuf,
+        /// The store.
+        store: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// A column has types in two files that no common type can hold.
     #[error("column '{column}' is {one} in some files and {other} in others ({}): leave it out with --columns, or ask for fewer files", path.display())]
     Types {
@@ -168,7 +182,7 @@ fn named(files: &[String]) -> String {
 
 /// A file to read: where it is, and what of it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-struct Source {
+pub(crate) struct Source {
     path: PathBuf,
     size_bytes: i64,
     mtime_ns: i64,
@@ -178,6 +192,18 @@ struct Source {
     schema_id: Option<i32>,
     /// Files whose rows are beside its own.
     aligned: Vec<Source>,
+}
+
+impl Source {
+    /// A version of a file as such.
+    pub(crate) fn of_file(path: PathBuf, size_bytes: i64, mtime_ns: i64) -> Self {
+        let (row_groups, aligned) = (Vec::new(), Vec::new());
+        Self { path, size_bytes, mtime_ns, row_groups, rows: None, schema_id: None, aligned }
+    }
+
+    pub(crate) fn size_bytes(&self) -> u64 {
+        self.size_bytes.unsigned_abs()
+    }
 }
 
 /// Rows that answer a question, as they come; ends after the first error.

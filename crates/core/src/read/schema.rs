@@ -1,5 +1,6 @@
 //! One schema for files of several: what the files lack is NULL, what differs is widened.
 
+use super::stored;
 use super::zipped::Zipped;
 use super::{Error, Source};
 use crate::predicate::column;
@@ -29,20 +30,33 @@ impl Shape {
             let files = || std::iter::once(source).chain(&source.aligned);
             let ids: Option<Vec<i32>> = files().map(|file| file.schema_id).collect();
             if ids.is_none_or(|ids| seen.insert(ids)) {
-                union.take(&Zipped::open(source, None)?.schema(), &source.path, columns)?;
+                let own = Zipped::open(source, None)?.schema();
+                let elsewhere = stored::fields(&own);
+                let fields = own.fields().iter().cloned().chain(elsewhere);
+                let schema = Schema::new(fields.collect::<Vec<_>>());
+                union.take(&schema, &source.path, columns)?;
             }
         }
         let fields = match columns {
             Some(names) if names != [COLUMNS_ALL] => union.chosen(names, sources.is_empty())?,
-            _ => union.fields,
+            _ => union.all(),
         };
         Ok(Self { schema: Arc::new(Schema::new(fields)) })
     }
 
-    /// Which columns of a file are delivered, as positions in its schema, ascending.
-    pub(super) fn columns_of(&self, schema: &Schema) -> Vec<usize> {
+    /// Whether arrays are delivered, which files may have elsewhere.
+    pub(super) fn has_arrays(&self) -> bool {
+        self.schema.fields().iter().any(|field| stored::is_array(field.name()))
+    }
+
+    /// Which columns of a file are delivered, or say where its arrays are, as positions in its schema,
+    /// ascending.
+    pub(super) fn columns_of(&self, schema: &Schema, with_places: bool) -> Vec<usize> {
         let mut found: Vec<usize> =
             self.schema.fields().iter().filter_map(|field| find(schema, field)).collect();
+        let names = || schema.fields().iter().map(|field| field.name().as_str());
+        let places = stored::PLACES.iter().filter_map(|place| column::find(names(), place));
+        found.extend(places.filter(|_| with_places));
         found.sort_unstable();
         found.dedup();
         found
@@ -106,6 +120,15 @@ impl Union {
         }
         self.files += 1;
         Ok(())
+    }
+
+    /// All columns; where arrays are is not among them, for they are.
+    fn all(self) -> Vec<FieldRef> {
+        let mut fields = self.fields;
+        if fields.iter().any(|field| stored::is_array(field.name())) {
+            fields.retain(|field| !stored::PLACES.contains(&field.name().as_str()));
+        }
+        fields
     }
 
     fn chosen(&self, names: &[String], is_empty: bool) -> Result<Vec<FieldRef>, Error> {

@@ -11,7 +11,7 @@
 mod arms;
 mod cache;
 mod observed;
-mod store;
+pub(crate) mod store;
 mod table;
 
 pub use arms::{ARMS, arms};
@@ -19,13 +19,13 @@ pub use observed::Observed;
 
 use crate::blocking::run_blocking;
 use crate::guard::guard;
-use crate::read;
+use crate::read::{self, Handle};
 use crate::registry::{self, Registry};
 use crate::resolution::place::Places;
 use bifrost_science::coadd::{self, coadd};
 use bifrost_science::grid::COADDED;
 use cache::Cache;
-use observed::Source;
+use observed::{Found, Source};
 use rayon::prelude::*;
 use serde::Serialize;
 use std::cmp::Reverse;
@@ -38,6 +38,33 @@ use table::Table;
 
 /// Files that a handle keeps open unless it is told otherwise.
 pub const FILES_OPEN: usize = 256;
+
+/// Flux density, as VOUnit spells it.
+pub const FLUX_UNIT: &str = "10**-17.erg.s**-1.cm**-2.Angstrom**-1";
+/// Inverse variance of flux density.
+pub const IVAR_UNIT: &str = "10**34.erg**-2.s**2.cm**4.Angstrom**2";
+/// The columns of arrays in `spectra`: name, unit, UCD, meaning.
+pub const COLUMNS: [[&str; 4]; 4] = [
+    [
+        "wavelength",
+        "Angstrom",
+        "em.wl",
+        "Vacuum wavelength, barycentric; arms stacked B, R, Z with their overlaps kept, so not monotonic",
+    ],
+    [
+        "flux",
+        FLUX_UNIT,
+        "phot.flux.density;em.wl",
+        "Flux density, pixel by pixel of wavelength; 0 where the pipeline's was not finite",
+    ],
+    [
+        "ivar",
+        IVAR_UNIT,
+        "stat.weight;phot.flux.density",
+        "Inverse variance of flux, pixel by pixel; 0 says no data",
+    ],
+    ["mask_array", "", "meta.code.qual", "Mask bits, pixel by pixel; any bit says do not use"],
+];
 
 /// Which of an object's spectra; what is `None` may be any.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -126,6 +153,16 @@ pub enum Error {
         /// The column.
         column: &'static str,
     },
+}
+
+/// What tells a row's arrays from others: the first 8 bytes of the BLAKE3 of flux, ivar and mask, one
+/// after the other, as little-endian bytes; a little-endian number.
+#[must_use]
+pub fn hash(flux: &[f32], ivar: &[f32], mask: &[i32]) -> i64 {
+    let floats = flux.iter().chain(ivar).flat_map(|value| value.to_le_bytes());
+    let bytes: Vec<u8> = floats.chain(mask.iter().flat_map(|bits| bits.to_le_bytes())).collect();
+    let hash = blake3::hash(&bytes);
+    hash.as_bytes().first_chunk().map_or(0, |first| i64::from_le_bytes(*first))
 }
 
 fn told(which: &Which) -> String {
@@ -225,7 +262,7 @@ impl Spectra {
         let (mut here, mut elsewhere) = (Vec::with_capacity(rows.len()), Vec::new());
         for row in rows {
             let (path, uri) = places.of(row.lake_id, &row.file.path);
-            match uri.filter(|uri| !uri.contains("://")) {
+            match uri {
                 Some(uri) => {
                     let store = row.store.as_ref().and_then(|(file, _)| {
                         places.of(row.lake_id, &file.path).1.map(PathBuf::from)
@@ -244,6 +281,7 @@ impl Spectra {
             let by_tile = rank(one).cmp(&rank(other)).then_with(|| one.tile().cmp(&other.tile()));
             by_tile
                 .then_with(|| other.is_primary.cmp(&one.is_primary))
+                .then_with(|| one.is_remote().cmp(&other.is_remote()))
                 .then_with(|| one.path.cmp(&other.path))
         });
         here.dedup_by(|next, one| next.is_copy_of(one));
@@ -285,16 +323,25 @@ impl Spectra {
 
     fn in_table(&self, source: &Source) -> Result<Pixels, Error> {
         let path = &source.path;
-        let open = |file, size_bytes| Table::open(file, size_bytes, path);
+        let open = |found| match found {
+            Found::Here(file, size_bytes) => Table::open(file, size_bytes, path),
+            Found::There(source) => Table::open_remote(&source, path),
+        };
         source.opened(&self.0.tables, open)?.pixels(source)
     }
 
     fn in_store(&self, source: &Source, group: &str) -> Result<Option<Pixels>, Error> {
         let path = &source.path;
-        let refused = |source| Error::Store { path: path.clone(), source };
-        let open = |file, size_bytes| Store::open(file, size_bytes).map_err(refused);
+        let refused = |source| refused_by_store(path, source);
+        let open = |found| {
+            let (file, size_bytes) = match found {
+                Found::Here(file, size_bytes) => (Handle::Local(Arc::new(file)), size_bytes),
+                Found::There(source) => (Handle::open(&source)?, source.size_bytes()),
+            };
+            Store::open(file, size_bytes, path).map_err(refused)
+        };
         let store = source.opened(&self.0.stores, open)?;
-        guard(|| store.pixels(group, source))
+        guard(|| store.pixels(group, source.row, Some(source.target_id)))
             .unwrap_or_else(|fault| Err(crate::store::Error::Damaged(fault.to_string())))
             .map_err(refused)
     }
@@ -319,6 +366,18 @@ impl Spectrum {
             }
         }
     }
+}
+
+/// What is wrong with a version of a file, or with what is in it.
+fn refused_by_store(path: &Path, source: crate::store::Error) -> Error {
+    let source = match source {
+        crate::store::Error::Io(error) => match error.downcast::<read::Error>() {
+            Ok(error) => return error.into(),
+            Err(error) => crate::store::Error::Io(error),
+        },
+        other => other,
+    };
+    Error::Store { path: path.to_owned(), source }
 }
 
 fn refused(path: &Path) -> impl Fn(io::Error) -> read::Error {

@@ -7,7 +7,7 @@ use crate::registry::spectra::{PlacedFile, SpectrumRow};
 use crate::withdraw::Version;
 use serde::Serialize;
 use std::fs::File;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// An observed object: what the catalog knows of it, and where its spectrum lies.
@@ -64,14 +64,34 @@ pub(super) struct Source {
     pub(super) target_id: i64,
 }
 
+/// A version of a file that was found.
+pub(super) enum Found {
+    /// On a disk of this machine: open, and its size.
+    Here(File, u64),
+    /// On a server.
+    There(read::Source),
+}
+
 impl Source {
-    /// The open file, if it is the one that was registered.
+    /// The open file, if it is the one that was registered. Of a file on a server every request makes
+    /// sure of it.
     pub(super) fn opened<T>(
         &self,
         cache: &Cache<T>,
-        open: impl FnOnce(File, u64) -> Result<T, Error>,
+        open: impl FnOnce(Found) -> Result<T, Error>,
     ) -> Result<Arc<T>, Error> {
         let path = &self.path;
+        if is_remote(path) {
+            let (size_bytes, mtime_ns) = (self.size_bytes, self.mtime_ns);
+            let version = Version { size_bytes, mtime_ns, inode: 0 };
+            if let Some(opened) = cache.get(path, version) {
+                return Ok(opened);
+            }
+            let source = read::Source::of_file(path.clone(), size_bytes, mtime_ns);
+            let opened = Arc::new(open(Found::There(source))?);
+            cache.put(path, version, opened.clone());
+            return Ok(opened);
+        }
         let now = std::fs::metadata(path).map_err(refused(path))?;
         let version = self.checked(Version::from(&now))?;
         if let Some(opened) = cache.get(path, version) {
@@ -80,7 +100,7 @@ impl Source {
         let file = File::open(path).map_err(refused(path))?;
         let now = file.metadata().map_err(refused(path))?;
         let version = self.checked(Version::from(&now))?;
-        let opened = Arc::new(open(file, now.len())?);
+        let opened = Arc::new(open(Found::Here(file, now.len()))?);
         cache.put(path, version, opened.clone());
         Ok(opened)
     }
@@ -95,7 +115,17 @@ impl Source {
     }
 }
 
+/// Whether it is a URI of a server.
+fn is_remote(path: &Path) -> bool {
+    path.to_str().is_some_and(|uri| uri.contains("://"))
+}
+
 impl Observed {
+    /// Whether its file is on a server.
+    pub(super) fn is_remote(&self) -> bool {
+        is_remote(&self.path)
+    }
+
     pub(super) fn of(row: SpectrumRow, path: PathBuf, store: Option<PathBuf>) -> Self {
         let source = |path: &PathBuf, file: &PlacedFile| Source {
             path: path.clone(),

@@ -3,7 +3,7 @@
 use super::{Error, Pixels, Source};
 use crate::guard::guard;
 use crate::predicate::column;
-use crate::read::{self, damaged, gave_up, whole};
+use crate::read::{self, Opened, damaged, gave_up, whole};
 use arrow::array::{Array, ArrowPrimitiveType, AsArray, RecordBatch};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, Float32Type, Float64Type, Int32Type, Int64Type};
@@ -27,10 +27,24 @@ const COLUMNS: [&str; 5] = ["target_id", "wavelength", "flux", "ivar", "mask_arr
 /// An open file, and what its footer says.
 #[derive(Debug)]
 pub(super) struct Table {
-    file: Shared,
-    metadata: ArrowReaderMetadata,
+    from: Place,
     /// Where [`COLUMNS`] stand in its schema.
     columns: [usize; COLUMNS.len()],
+}
+
+#[derive(Debug)]
+enum Place {
+    Here(Shared, ArrowReaderMetadata),
+    There(Opened),
+}
+
+impl Place {
+    fn metadata(&self) -> &ArrowReaderMetadata {
+        match self {
+            Self::Here(_, metadata) => metadata,
+            Self::There(opened) => &opened.metadata,
+        }
+    }
 }
 
 impl Table {
@@ -39,22 +53,31 @@ impl Table {
         let metadata = guard(|| whole(&file))
             .map_err(|panicked| gave_up(path, &panicked))?
             .map_err(damaged(path))?;
+        Self::of(Place::Here(Shared { file: Arc::new(file), size_bytes }, metadata), path)
+    }
+
+    /// Decodes the footer of a file on a server.
+    pub(super) fn open_remote(source: &read::Source, path: &Path) -> Result<Self, Error> {
+        Self::of(Place::There(read::open(source, None)?), path)
+    }
+
+    fn of(from: Place, path: &Path) -> Result<Self, Error> {
+        let metadata = from.metadata();
         let mut columns = [0; COLUMNS.len()];
         for (place, name) in columns.iter_mut().zip(COLUMNS) {
             let names = metadata.schema().fields().iter().map(|field| field.name().as_str());
             *place = column::find(names, name)
                 .ok_or_else(|| Error::NoColumn { path: path.to_owned(), column: name })?;
         }
-        Ok(Self { file: Shared { file: Arc::new(file), size_bytes }, metadata, columns })
+        Ok(Self { from, columns })
     }
 
     /// The spectrum in a row.
     pub(super) fn pixels(&self, source: &Source) -> Result<Pixels, Error> {
         let path = &source.path;
         let changed = || read::Error::Changed(path.clone());
-        let batch = guard(|| self.row(source.row))
-            .map_err(|panicked| gave_up(path, &panicked))?
-            .map_err(damaged(path))?
+        let batch = guard(|| self.row(source.row, path))
+            .map_err(|panicked| gave_up(path, &panicked))??
             .ok_or_else(changed)?;
         let ids = self.column(&batch, 0, &DataType::Int64, path)?;
         if ids.as_primitive::<Int64Type>().iter().next().flatten() != Some(source.target_id) {
@@ -75,8 +98,8 @@ impl Table {
     }
 
     /// A row by its number; none where the file has fewer.
-    fn row(&self, row: u64) -> Result<Option<RecordBatch>, ParquetError> {
-        let parquet = self.metadata.metadata();
+    fn row(&self, row: u64, path: &Path) -> Result<Option<RecordBatch>, read::Error> {
+        let parquet = self.from.metadata().metadata();
         let mut left = usize::try_from(row).unwrap_or(usize::MAX);
         for (group, about) in parquet.row_groups().iter().enumerate() {
             let rows = usize::try_from(about.num_rows()).unwrap_or_default();
@@ -84,19 +107,29 @@ impl Table {
                 left -= rows;
                 continue;
             }
-            let schema = parquet.file_metadata().schema_descr();
-            let mask = ProjectionMask::roots(schema, self.columns);
             let one = RowSelection::from_consecutive_ranges(iter::once(left..left + 1), rows);
-            let (file, metadata) = (self.file.clone(), self.metadata.clone());
-            return ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata)
-                .with_row_groups(vec![group])
-                .with_projection(mask)
-                .with_row_selection(one)
-                .with_batch_size(1)
-                .build()?
-                .next()
-                .transpose()
-                .map_err(ParquetError::from);
+            return match &self.from {
+                Place::Here(file, metadata) => {
+                    let schema = parquet.file_metadata().schema_descr();
+                    let mask = ProjectionMask::roots(schema, self.columns);
+                    let (file, metadata) = (file.clone(), metadata.clone());
+                    ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata)
+                        .with_row_groups(vec![group])
+                        .with_projection(mask)
+                        .with_row_selection(one)
+                        .with_batch_size(1)
+                        .build()
+                        .map_err(damaged(path))?
+                        .next()
+                        .transpose()
+                        .map_err(damaged(path))
+                }
+                Place::There(opened) => {
+                    let mut reader =
+                        opened.reader(vec![group], &self.columns, 1, Some(one), path)?;
+                    reader.next().transpose()
+                }
+            };
         }
         Ok(None)
     }

@@ -106,17 +106,36 @@ impl Index {
     /// # Errors
     /// [`Error`] says what is wrong with the file.
     pub fn read(file: &File, size_bytes: u64) -> Result<(Self, [u8; 16]), Error> {
+        Self::read_with(size_bytes, |start, length| {
+            let mut bytes = vec![0; length];
+            file.read_exact_at(&mut bytes, start)?;
+            Ok(bytes)
+        })
+    }
+
+    /// The same of a file that gives so many bytes from a place on.
+    ///
+    /// # Errors
+    /// As [`Index::read`].
+    pub fn read_with(
+        size_bytes: u64,
+        read: impl Fn(u64, usize) -> Result<Vec<u8>, Error>,
+    ) -> Result<(Self, [u8; 16]), Error> {
         if size_bytes == 0 {
             return Err(Error::Empty);
         }
-        let mut tail = read_end(file, size_bytes, size_bytes.min(TAIL_BYTES))?;
+        let read_end = |length: u64| {
+            let count = usize::try_from(length).map_err(io::Error::other)?;
+            read(size_bytes - length, count)
+        };
+        let mut tail = read_end(size_bytes.min(TAIL_BYTES))?;
         let Some((length, sum)) = trailer(&tail) else { return Err(Error::NoIndex) };
         let whole = length.saturating_add(TRAILER_BYTES as u64);
         if whole > size_bytes {
             return Err(Error::damaged("its index is said to be longer than the file"));
         }
         if whole > tail.len() as u64 {
-            tail = read_end(file, size_bytes, whole)?;
+            tail = read_end(whole)?;
         }
         let end = tail.len() - TRAILER_BYTES;
         let bytes = &tail[end - (whole as usize - TRAILER_BYTES)..end];
@@ -198,12 +217,6 @@ fn trailer(tail: &[u8]) -> Option<(u64, [u8; 16])> {
     let (rest, length) = rest.split_last_chunk::<8>()?;
     let (_, sum) = rest.split_last_chunk::<16>()?;
     (magic == MAGIC).then_some((u64::from_le_bytes(*length), *sum))
-}
-
-fn read_end(file: &File, size_bytes: u64, length: u64) -> io::Result<Vec<u8>> {
-    let mut bytes = vec![0; usize::try_from(length).map_err(io::Error::other)?];
-    file.read_exact_at(&mut bytes, size_bytes - length)?;
-    Ok(bytes)
 }
 
 fn content_of(file: &mut File, length: u64) -> io::Result<Content> {

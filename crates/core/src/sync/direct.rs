@@ -9,9 +9,9 @@
 
 use super::difference::Difference;
 use super::{Digests, Error, Options, Progress, Report, Update, run_blocking, walk};
-use crate::layout::Lake;
+use crate::layout::{Lake, SPECTRA};
 use crate::outcome::Outcome;
-use crate::publish::{self, Claim};
+use crate::publish::{self, Claim, Draft};
 use crate::registry::campaign::{AttemptEnd, Intent, Retry};
 use crate::registry::{Changes, Commit, LakeSession, Registry};
 use crate::tile::{FileName, Name, Tile};
@@ -101,6 +101,18 @@ impl Shard {
         i64::try_from(name.parse::<FileName>().ok()?.rows).ok()
     }
 
+    /// The try.
+    #[must_use]
+    pub fn attempt_id(&self) -> i64 {
+        self.attempt_id
+    }
+
+    /// Its draft's claim and rows, if it is to be published.
+    #[must_use]
+    pub fn drafted(&self) -> Option<(&Tile, &Claim, u64)> {
+        self.draft.as_ref().map(|(claim, rows, _)| (&self.tile, &**claim, *rows))
+    }
+
     fn item(&self) -> Item {
         let file = self.file.as_ref();
         Item {
@@ -126,6 +138,33 @@ impl Shard {
     }
 }
 
+/// A pixel's spectra store that is to be published with its tiles.
+#[derive(Debug)]
+pub struct StoreDraft {
+    claim: Arc<Claim>,
+    rows: u64,
+    id: Uuid,
+    version: Option<Version>,
+}
+
+impl StoreDraft {
+    /// A draft, which is made durable.
+    ///
+    /// # Errors
+    /// What the file system refuses.
+    pub fn new(claim: Claim, rows: u64) -> Result<Self, publish::Error> {
+        claim.flush()?;
+        let version = Version::of(claim.draft())?;
+        Ok(Self { claim: Arc::new(claim), rows, id: Uuid::now_v7(), version })
+    }
+
+    /// Size of the store, bytes.
+    #[must_use]
+    pub fn size_bytes(&self) -> i64 {
+        self.version.map_or(0, |version| version.size_bytes)
+    }
+}
+
 /// What came of the tiles of a leased pixel.
 #[derive(Debug)]
 pub struct Bundle {
@@ -135,6 +174,8 @@ pub struct Bundle {
     pub product: Name,
     /// Tiles that were made.
     pub shards: Vec<Shard>,
+    /// The pixel's spectra store, where it changes with them: there with all of them, or with none.
+    pub store: Option<StoreDraft>,
     /// Tiles that failed.
     pub failed: Vec<AttemptEnd>,
 }
@@ -180,20 +221,27 @@ pub async fn publish(site: &Site, bundle: &Bundle) -> Result<Ended, Error> {
     let intents: Vec<Intent> =
         bundle.shards.iter().filter_map(|shard| shard.intent(bundle.token)).collect();
     session.put_intents(bundle.token, &intents).await?;
-    let drafts: Vec<_> = bundle
-        .shards
-        .iter()
-        .filter_map(|shard| Some((shard.draft.clone()?, shard.file.clone()?)))
-        .collect();
-    let root = site.lake.root().to_owned();
+    let stored = bundle.store.iter().filter_map(|store| {
+        Some((store.claim.clone(), store.rows, store.id, store.claim.target(0), store.version?))
+    });
+    let shards = bundle.shards.iter().filter_map(|shard| {
+        let ((claim, rows, id), (path, version)) = (shard.draft.clone()?, shard.file.clone()?);
+        Some((claim, rows, id, path, version))
+    });
+    let drafts: Vec<_> = stored.chain(shards).collect();
+    let (root, is_one) = (site.lake.root().to_owned(), bundle.store.is_some());
     let rename = move || -> Result<(), publish::Error> {
-        for ((claim, rows, id), (path, version)) in &drafts {
+        let mut going: Vec<Draft<'_>> = Vec::new();
+        for (claim, rows, id, path, version) in &drafts {
             // in place already: an earlier call failed after the rename
             if Version::of(&root.join(path))? != Some(*version) {
-                claim.publish_as(*rows, *id)?;
+                going.push((claim, *rows, *id));
             }
         }
-        Ok(())
+        if is_one {
+            return publish::publish_together(&going).map(drop);
+        }
+        going.iter().try_for_each(|(claim, rows, id)| claim.publish_as(*rows, *id).map(drop))
     };
     let items: Vec<Item> = bundle.shards.iter().map(Shard::item).collect();
     let lease = Lease { token: bundle.token, product: &bundle.product, may_be_lapsed: false };
@@ -290,9 +338,20 @@ impl<'a> Update<'a> {
         };
         let paths: Vec<&str> = placed.iter().map(|(path, _)| *path).collect();
         commit.forget_set_aside(&paths).await?;
-        let current = commit.files_in(&format!("{folder}/")).await?;
+        // the pixel's spectra store comes first, as paths are sorted
+        let pixel = placed.first().map(|(_, tile)| tile.pixel);
+        let store = pixel.map(|pixel| self.lake.store(pixel));
+        let store = store.filter(|_| product.as_str() == SPECTRA).and_then(|path| {
+            Some(path.strip_prefix(self.lake.root()).ok()?.to_string_lossy().into_owned())
+        });
+        let mut current = Vec::new();
+        if let Some(store) = &store {
+            current.extend(commit.files_in(store).await?);
+        }
+        current.extend(commit.files_in(&format!("{folder}/")).await?);
         let lake = self.lake.clone();
-        let listing = run_blocking(move || walk::pixel_folder(&lake, &folder)).await?;
+        let listing =
+            run_blocking(move || walk::pixel_folder(&lake, &folder, store.as_deref())).await?;
         let rows = futures::stream::iter(current.into_iter().map(Ok));
         let mut found = Difference::find(&listing, rows, self.options.catalog.as_deref()).await?;
         found.leave_out(&commit.set_aside().await?);

@@ -28,7 +28,7 @@ use crate::registry::{self, Changes, Commit, End, LakeRow, LakeSession, OutcomeR
 use crate::{VERSION, hats, publish};
 pub use derived::{Derived, Landed, publish_derived};
 use difference::{Difference, Gone};
-pub use direct::{Bundle, Ended, Shard, Site, publish};
+pub use direct::{Bundle, Ended, Shard, Site, StoreDraft, publish};
 use register::Registrar;
 use serde::Serialize;
 pub use settle::{Settled, forget, settle};

@@ -137,16 +137,39 @@ pub(super) fn walk(lake: &Lake) -> Result<Listing, Error> {
     Ok(walk.found.into_inner().unwrap_or_else(PoisonError::into_inner))
 }
 
-/// Lists one pixel's folder; one that is not there holds nothing.
-pub(super) fn pixel_folder(lake: &Lake, relative: &str) -> Result<Listing, Error> {
-    let path = lake.root().join(relative);
-    let entries = match std::fs::read_dir(&path) {
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Listing::default()),
-        other => other.map_err(|source| Error::Walk { path, source })?,
+/// Lists one pixel's folder, and a file beside it; what is not there holds nothing.
+pub(super) fn pixel_folder(
+    lake: &Lake,
+    relative: &str,
+    store: Option<&str>,
+) -> Result<Listing, Error> {
+    let failed = |path: &Path| {
+        let path = path.to_owned();
+        move |source| Error::Walk { path, source }
     };
     let walk = Walk { root: lake.root(), found: Mutex::default() };
-    rayon::scope(|scope| walk.folder(scope, relative, entries, Place::Open, 0));
+    let path = lake.root().join(relative);
+    match std::fs::read_dir(&path) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+        other => {
+            let entries = other.map_err(failed(&path))?;
+            rayon::scope(|scope| walk.folder(scope, relative, entries, Place::Open, 0));
+        }
+    }
     let mut listing = walk.found.into_inner().unwrap_or_else(PoisonError::into_inner);
+    if let Some(store) = store {
+        let path = lake.root().join(store);
+        match std::fs::metadata(&path) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+            about => {
+                listing.files.push(Seen::new(
+                    store.to_owned(),
+                    &about.map_err(failed(&path))?,
+                    None,
+                ));
+            }
+        }
+    }
     listing.sort();
     Ok(listing)
 }

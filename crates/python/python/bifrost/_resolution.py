@@ -155,10 +155,13 @@ class Resolution:
         return register_io_source(source, schema=pl.DataFrame(schema.empty_table()).schema, is_pure=True)
 
     def duckdb(self, columns: Sequence[str] | None = None, *, connection: Any = None) -> Any:
-        """A DuckDB relation over the rows, which are read anew whenever it is asked."""
+        """A DuckDB relation over the rows, which are read anew whenever it is asked: the columns that the query
+        needs, and no more."""
         import duckdb
 
-        return (connection or duckdb).from_arrow(self.read(columns))
+        from bifrost._duckdb import Scanned
+
+        return (connection or duckdb).from_arrow(Scanned(self.read, columns))
 
     def lsdb(self, columns: Sequence[str] | None = None, **options: Any) -> Any:
         """An LSDB catalog of the rows, held in memory. `ra` and `dec` are among the columns."""

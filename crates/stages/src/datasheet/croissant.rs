@@ -6,8 +6,11 @@
 
 use super::archive;
 use super::spell;
+use arrow::datatypes::FieldRef;
 use bifrost_core::layout::SPECTRA;
+use bifrost_core::metadata::{DESCRIPTION, UNIT};
 use bifrost_core::registry::facts::{Column, Facts, Schema};
+use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
@@ -16,32 +19,66 @@ const KEY: [&str; 5] = ["release", "survey", "program", "healpix", "target_id"];
 /// The description as JSON text; the time of the latest commit is its only time.
 pub(super) fn render(facts: &Facts, title: &str) -> String {
     let releases: BTreeSet<&str> = facts.tiles.iter().map(|tile| &*tile.release).collect();
+    let latest = facts.commits.first();
+    let words = "one row per object of a tile, one Parquet file per tile. See DATA_README.md.";
+    let mut document = document(title, words, &releases, &described(facts));
+    document["isLiveDataset"] = Value::from(true);
+    document["version"] = format!("0.{}.0", latest.map_or(0, |commit| commit.commit_id)).into();
+    if let Some(latest) = latest {
+        document["datePublished"] = latest.committed_at.format("%Y-%m-%d").to_string().into();
+    }
+    format!("{document:#}\n")
+}
+
+/// That of an export of rows of a product, which stays as it is.
+pub(crate) fn of_export(
+    product: &str,
+    fields: &arrow::datatypes::Schema,
+    releases: &BTreeSet<&str>,
+    id: &str,
+    made: DateTime<Utc>,
+) -> String {
+    let column = |field: &FieldRef| Column {
+        name: field.name().clone(),
+        arrow_type: field.data_type().to_string(),
+        unit: field.metadata().get(UNIT).cloned(),
+        description: field.metadata().get(DESCRIPTION).cloned(),
+        nulls: None,
+        range: None,
+        files_without_bounds: 0,
+        files_with_nan: 0,
+    };
+    let (fingerprint, columns) = (String::new(), fields.fields().iter().map(column).collect());
+    let schema = Schema { product: product.to_owned(), fingerprint, files: 0, rows: 0, columns };
+    let title = format!("DESI {product}, an export");
+    let words = "the rows that answer a question. See README.md.";
+    let mut document = document(&title, words, releases, &[&schema]);
+    document["isLiveDataset"] = Value::from(false);
+    document["version"] = "1.0.0".into();
+    document["identifier"] = id.into();
+    document["datePublished"] = made.format("%Y-%m-%d").to_string().into();
+    format!("{document:#}\n")
+}
+
+fn document(title: &str, words: &str, releases: &BTreeSet<&str>, products: &[&Schema]) -> Value {
     let citations: BTreeSet<&str> =
         releases.iter().map(|release| archive::production(release).citation).collect();
-    let products = described(facts);
-    let latest = facts.commits.first();
-    let mut document = json!({
+    json!({
         "@context": context(),
         "@type": "sc:Dataset",
         "conformsTo": "http://mlcommons.org/croissant/1.1",
         "name": title,
-        "description": "Spectra, redshifts and target photometry of the Dark Energy Spectroscopic \
-            Instrument: one row per object of a tile, one Parquet file per tile. See DATA_README.md.",
+        "description": format!(
+            "Spectra, redshifts and target photometry of the Dark Energy Spectroscopic Instrument: {words}"
+        ),
         "license": "https://creativecommons.org/licenses/by/4.0/",
         "url": "https://data.desi.lbl.gov/",
         "creator": {"@type": "sc:Organization", "name": "DESI Collaboration", "url": "https://www.desi.lbl.gov/"},
         "citeAs": citations.into_iter().collect::<Vec<_>>().join("; "),
         "keywords": ["astronomy", "spectroscopy", "redshift", "DESI", "HEALPix"],
-        "isLiveDataset": true,
-        "version": format!("0.{}.0", latest.map_or(0, |commit| commit.commit_id)),
         "distribution": products.iter().map(|schema| file_set(schema)).collect::<Vec<_>>(),
         "recordSet": products.iter().map(|schema| record_set(schema)).collect::<Vec<_>>(),
-    });
-    if let (Some(latest), Some(document)) = (latest, document.as_object_mut()) {
-        let day = latest.committed_at.format("%Y-%m-%d").to_string();
-        document.insert("datePublished".to_owned(), Value::from(day));
-    }
-    format!("{document:#}\n")
+    })
 }
 
 fn context() -> Value {

@@ -5,7 +5,7 @@
 //! at all; and what people wrote into its curated sections stays.
 
 mod archive;
-mod croissant;
+pub(crate) mod croissant;
 mod curated;
 pub(crate) mod figure;
 mod inset;

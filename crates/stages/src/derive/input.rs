@@ -18,7 +18,7 @@ use std::io::{self, Read, Seek};
 use std::path::Path;
 
 /// About how large a batch of rows may become, decoded.
-const BATCH_BYTES: u64 = 16 << 20;
+pub(super) const BATCH_BYTES: u64 = 16 << 20;
 /// Rows of a batch, at most.
 const BATCH_ROWS: u64 = 8192;
 
@@ -155,6 +155,15 @@ impl Input {
 
     /// Its rows, of these columns.
     pub(crate) fn rows(&self, columns: &[&str]) -> Result<ParquetRecordBatchReader, Fault> {
+        self.rows_of(columns, usize::MAX)
+    }
+
+    /// The same in batches of so many rows, at most.
+    pub(super) fn rows_of(
+        &self,
+        columns: &[&str],
+        batch_rows: usize,
+    ) -> Result<ParquetRecordBatchReader, Fault> {
         let fields = self.opened.metadata.schema().fields();
         let place = |name: &&str| fields.iter().position(|field| field.name() == name);
         if let Some(missing) = columns.iter().find(|name| place(name).is_none()) {
@@ -166,7 +175,7 @@ impl Input {
         let file = self.opened.file.try_clone().map_err(Fault::reading)?;
         let metadata = self.opened.metadata.clone();
         ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata)
-            .with_batch_size(self.batch_rows(&mask))
+            .with_batch_size(self.batch_rows(&mask).min(batch_rows))
             .with_projection(mask)
             .build()
             .map_err(Fault::reading)

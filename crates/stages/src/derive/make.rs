@@ -1,11 +1,15 @@
 //! One tile: its draft is written, unless what is published is what would be made again.
 
+use super::attached::Attached;
 use super::input::{Input, Opened};
 use super::output::Output;
+use super::spectra::COLUMNS as ARRAYS;
 use super::{Fault, KEYS, Settings};
 use crate::stage::{About, FromProduct, Source};
-use arrow::array::{Array, AsArray, RecordBatch};
+use crate::store::stored::Stored;
+use arrow::array::{Array, AsArray, RecordBatch, RecordBatchReader};
 use arrow::datatypes::{Field, Int64Type, Schema};
+use bifrost_core::layout::Lake;
 use bifrost_core::metadata::{self, MadeBy};
 use bifrost_core::order::Order;
 use bifrost_core::publish::Claim;
@@ -47,6 +51,7 @@ pub(super) enum Made {
 /// Makes the draft of a tile that is claimed.
 pub(super) fn make(
     recipe: &Recipe<'_>,
+    lake: &Lake,
     claim: &Claim,
     tile: &Tile,
     path: &Path,
@@ -62,7 +67,7 @@ pub(super) fn make(
     if settings.verify && input.states_content {
         input.verify()?;
     }
-    let rows = write(recipe, claim, tile, &input)?;
+    let rows = write(recipe, lake, claim, tile, &input)?;
     Ok(Made::Draft { rows, version: input.version })
 }
 
@@ -82,12 +87,22 @@ fn is_current(recipe: &Recipe<'_>, live: &Path, input: &Input) -> bool {
 }
 
 /// Streams the input through the stage into the draft; says how many rows there are.
-fn write(recipe: &Recipe<'_>, claim: &Claim, tile: &Tile, input: &Input) -> Result<u64, Fault> {
+fn write(
+    recipe: &Recipe<'_>,
+    lake: &Lake,
+    claim: &Claim,
+    tile: &Tile,
+    input: &Input,
+) -> Result<u64, Fault> {
     let keys = input.has(&KEYS);
     let mut columns: Vec<&str> = keys.iter().map(String::as_str).collect();
     columns.extend(recipe.reads.iter().filter(|name| !KEYS.contains(name)));
-    let rows = input.rows(&columns)?;
-    let schema = schema(&recipe.about, &rows_schema(&rows), &keys);
+    let lacks_arrays = input.has(&ARRAYS).is_empty() && columns.iter().any(|c| ARRAYS.contains(c));
+    let rows: Box<dyn RecordBatchReader> = match lacks_arrays {
+        true => Box::new(Attached::new(Stored::of(lake, tile, input)?, tile, input, &columns)?),
+        false => Box::new(input.rows(&columns)?),
+    };
+    let schema = schema(&recipe.about, &rows.schema(), &keys);
     let sorting = input.sorting(&keys);
     let votable = votable::key_values(recipe.about.product, &schema);
     let mut output = Output::create(claim.draft(), schema, sorting)?;
@@ -124,10 +139,6 @@ fn write(recipe: &Recipe<'_>, claim: &Claim, tile: &Tile, input: &Input) -> Resu
     about.extend(votable);
     output.finish(about)?;
     Ok(count.unsigned_abs())
-}
-
-fn rows_schema(rows: &impl arrow::array::RecordBatchReader) -> Schema {
-    rows.schema().as_ref().clone()
 }
 
 /// The keys as the input has them, then the stage's columns.

@@ -5,6 +5,7 @@
 //! run      tiles side by side; publishes, records, tries again, goes on
 //!   make   one tile: is it made already? if not, its draft
 //!     input    the file that is read: what it is, its rows batch by batch
+//!     attached its arrays, where they are in a spectra store
 //!     output   the draft: keys and the stage's columns, footer, checksum
 //! spectra  what stages over spectra see of a row
 //! ```
@@ -15,6 +16,7 @@
 //! remembered. Memory is bounded by a batch of rows and a row group of what is made, for each tile
 //! that is under way, whatever the tile's size.
 
+mod attached;
 pub(crate) mod input;
 mod make;
 mod output;

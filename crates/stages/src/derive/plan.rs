@@ -3,7 +3,7 @@
 use bifrost_core::layout::{DATASET, Lake};
 use bifrost_core::tile::{FileName, Name, Tile};
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use walkdir::WalkDir;
 
 /// A tile that is to be made.
@@ -31,10 +31,15 @@ impl Job {
 #[must_use]
 pub fn tiles(lake: &Lake, product: &Name) -> Vec<Job> {
     let folder = lake.root().join(product.as_str()).join(DATASET);
+    under(&folder, &|path| path.strip_prefix(lake.root()).map(PathBuf::from).ok())
+}
+
+/// The same of a folder; `inside` gives paths relative to the lake.
+pub(crate) fn under(folder: &Path, inside: &dyn Fn(&Path) -> Option<PathBuf>) -> Vec<Job> {
     let mut tiles = BTreeMap::new();
     for entry in WalkDir::new(folder).sort_by_file_name().into_iter().flatten() {
-        let relative = entry.path().strip_prefix(lake.root()).map(PathBuf::from);
-        let job = relative.ok().filter(|_| entry.file_type().is_file()).and_then(Job::of);
+        let is_file = entry.file_type().is_file();
+        let job = inside(entry.path()).filter(|_| is_file).and_then(Job::of);
         if let Some(job) = job {
             tiles.entry(job.tile.clone()).or_insert(job);
         }

@@ -246,7 +246,7 @@ impl Bench<'_> {
         ending.bytes_in = std::fs::metadata(&input).map_or(0, |about| about.len());
         let made = guard(|| -> Result<_, Fault> {
             let claim = self.staging.claim(&self.recipe.about.product(), &job.tile)?;
-            let made = make(self.recipe, &claim, &job.tile, &input, self.settings)?;
+            let made = make(self.recipe, self.lake, &claim, &job.tile, &input, self.settings)?;
             if let Made::Draft { .. } = &made {
                 claim.flush()?;
             }

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! FOLDER/README.md              what was asked, what is here, licence and citation
+//! FOLDER/croissant.json         the same for machines
 //! FOLDER/resolution.json        the snapshot: which files of the lake gave it
 //! FOLDER/<product>/             a HATS catalog of the rows, file by file as in the lake
 //! ```
@@ -11,6 +12,7 @@
 mod sheet;
 mod write;
 
+use crate::datasheet::{CROISSANT, croissant};
 use bifrost_core::hats;
 use bifrost_core::layout::{self, Lake};
 use bifrost_core::read::{self, Portion, Recipe};
@@ -154,10 +156,14 @@ pub async fn export(
         rows: made.iter().map(|file| file.rows).sum(),
         bytes: made.iter().map(|file| file.bytes).sum(),
     };
-    let releases = made.iter().filter_map(|file| file.release.as_deref()).collect();
-    let sheet = sheet::render(&report, &saved, &recipe.schema(), releases)?;
-    let path = draft.path.join(SHEET);
-    fs::write(&path, sheet).map_err(Error::write(&path))?;
+    let releases: BTreeSet<&str> = made.iter().filter_map(|file| file.release.as_deref()).collect();
+    let (schema, at) = (recipe.schema(), saved.snapshot.saved_at);
+    let described = croissant::of_export(product, &schema, &releases, &saved.id, at);
+    let sheet = sheet::render(&report, &saved, &schema, releases)?;
+    for (name, text) in [(SHEET, sheet), (CROISSANT, described)] {
+        let path = draft.path.join(name);
+        fs::write(&path, text).map_err(Error::write(&path))?;
+    }
     draft.publish(folder)?;
     Ok(report)
 }

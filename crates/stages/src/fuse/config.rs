@@ -19,6 +19,33 @@ pub enum Keep {
     All,
 }
 
+/// Where the arrays of rows are put.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Arrays {
+    /// In the tile's Parquet file.
+    #[default]
+    Parquet,
+    /// In the pixel's spectra store; the Parquet file says where.
+    Hdf5,
+    /// In both.
+    Both,
+}
+
+impl Arrays {
+    /// Whether the Parquet file has them.
+    #[must_use]
+    pub fn in_parquet(self) -> bool {
+        self != Self::Hdf5
+    }
+
+    /// Whether the spectra store has them.
+    #[must_use]
+    pub fn in_store(self) -> bool {
+        self != Self::Parquet
+    }
+}
+
 /// Compression of pages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -72,6 +99,10 @@ pub struct Config {
     pub wave_angstrom: (f64, f64),
     /// Layout of the file.
     pub layout: Layout,
+    /// Where arrays are put.
+    pub arrays: Arrays,
+    /// How arrays are stored in spectra stores.
+    pub store: crate::store::Layout,
     /// Whether sums are verified.
     pub verify: bool,
     /// Whether tiles are made again that are up to date.
@@ -88,6 +119,8 @@ impl Default for Config {
             precision: Precision::Decimals,
             wave_angstrom: (3600.0, 9800.0),
             layout: Layout::default(),
+            arrays: Arrays::default(),
+            store: crate::store::Layout::default(),
             verify: true,
             force: false,
             given: Given::default(),
@@ -99,14 +132,19 @@ impl Config {
     /// What shapes the content.
     #[must_use]
     pub fn shape(&self) -> serde_json::Value {
-        serde_json::json!({
+        let mut shape = serde_json::json!({
             "revision": REVISION,
             "keep": self.keep,
             "where": self.selection.as_ref().map(Predicate::to_string),
             "precision": self.precision.to_string(),
             "wave": [self.wave_angstrom.0, self.wave_angstrom.1],
             "layout": self.layout,
-        })
+        });
+        // a file with its arrays is the same file wherever else they are
+        if !self.arrays.in_parquet() {
+            shape["arrays"] = serde_json::json!(self.arrays);
+        }
+        shape
     }
 
     /// Fingerprint of what shapes the content; hex.
@@ -127,6 +165,10 @@ mod tests {
         assert_eq!(quick.fingerprint(), base);
         let all = Config { keep: Keep::All, ..Config::default() };
         assert_ne!(all.fingerprint(), base);
+        let both = Config { arrays: Arrays::Both, ..Config::default() };
+        assert_eq!(both.fingerprint(), base);
+        let elsewhere = Config { arrays: Arrays::Hdf5, ..Config::default() };
+        assert_ne!(elsewhere.fingerprint(), base);
         let cut = Config { wave_angstrom: (3600.0, 9800.5), ..Config::default() };
         assert_ne!(cut.fingerprint(), base);
     }

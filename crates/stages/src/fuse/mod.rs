@@ -3,7 +3,7 @@
 //! [`sources`] finds the files, [`inputs`] opens them, [`identity`] tells the tile, [`tables`] joins
 //! its tables on TARGETID, [`rows`] makes the scalar columns of [`schema`], [`coadd`] reads spectra,
 //! `precision` rounds them, `encode` packs them into pages, `write` lays them out, `tile` runs it
-//! all and publishes. Whatever is wrong with a tile is that tile's [`findings`].
+//! all and publishes; `pixel` does so for the tiles of a pixel and its spectra store. Whatever is wrong with a tile is that tile's [`findings`].
 
 pub mod coadd;
 pub mod config;
@@ -11,6 +11,7 @@ mod encode;
 pub mod findings;
 pub mod identity;
 pub mod inputs;
+mod pixel;
 pub mod precision;
 pub mod rows;
 pub mod schema;
@@ -21,7 +22,7 @@ pub mod tile;
 pub mod unchanged;
 pub mod write;
 
-pub use config::{Codec, Config, Given, Keep, Layout};
+pub use config::{Arrays, Codec, Config, Given, Keep, Layout};
 pub use precision::Precision;
 pub use sources::Sources;
 pub use tile::{Ending, Plan, plan};
@@ -29,8 +30,11 @@ pub use tile::{Ending, Plan, plan};
 use bifrost_core::guard::guard;
 use bifrost_core::layout::Lake;
 use bifrost_core::outcome::Outcome;
-use bifrost_core::publish::{self, Staging};
+use bifrost_core::publish::{self, Claim, Staging};
+use bifrost_core::tile::{Pixel, Tile};
 use findings::Findings;
+use rayon::prelude::*;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
@@ -48,18 +52,19 @@ pub fn convert(
     ended: &(dyn Fn(&Ending) + Sync),
 ) -> Result<Vec<Ending>, publish::Error> {
     let staging = Staging::open(lake)?;
+    let groups = groups(&staging, tiles, config);
     let next = AtomicUsize::new(0);
     let endings: Mutex<Vec<(usize, Ending)>> = Mutex::new(Vec::with_capacity(tiles.len()));
     std::thread::scope(|scope| {
-        for _ in 0..jobs.clamp(1, tiles.len().max(1)) {
+        for _ in 0..jobs.clamp(1, groups.len().max(1)) {
             scope.spawn(|| {
-                loop {
-                    let index = next.fetch_add(1, Ordering::Relaxed);
-                    let Some(sources) = tiles.get(index) else { break };
-                    let fuse = || tile::fuse(lake, &staging, sources, config);
-                    let ending = convert_one(lake, sources, fuse);
-                    ended(&ending);
-                    endings.lock().unwrap_or_else(PoisonError::into_inner).push((index, ending));
+                while let Some((pixel, tiles)) = groups.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let made = match pixel {
+                        Some(pixel) => pixel::fuse(lake, &staging, *pixel, tiles, config),
+                        None => one_by_one(lake, &staging, tiles, config),
+                    };
+                    made.iter().for_each(|(_, ending)| ended(ending));
+                    endings.lock().unwrap_or_else(PoisonError::into_inner).extend(made);
                 }
             });
         }
@@ -67,6 +72,48 @@ pub fn convert(
     let mut endings = endings.into_inner().unwrap_or_else(PoisonError::into_inner);
     endings.sort_by_key(|(index, _)| *index);
     Ok(endings.into_iter().map(|(_, ending)| ending).collect())
+}
+
+/// A tile and its place among all.
+type Numbered<'a> = (usize, &'a Sources);
+
+/// What is published together: the tiles of a pixel where they share a spectra store, else each by
+/// itself.
+fn groups<'a>(
+    staging: &Staging,
+    tiles: &'a [Sources],
+    config: &Config,
+) -> Vec<(Option<Pixel>, Vec<Numbered<'a>>)> {
+    let numbered = tiles.iter().enumerate();
+    if !config.arrays.in_store() {
+        return numbered.map(|tile| (None, vec![tile])).collect();
+    }
+    let pixel = |tile: &Sources| tile::pixel_of(staging, tile, config).map(Pixel::get);
+    let pixels: Vec<Option<u32>> = tiles.par_iter().map(pixel).collect();
+    let mut groups: BTreeMap<Option<u32>, Vec<Numbered<'a>>> = BTreeMap::new();
+    for (pixel, tile) in pixels.into_iter().zip(numbered) {
+        groups.entry(pixel).or_default().push(tile);
+    }
+    let known = |pixel: Option<u32>| pixel.and_then(|pixel| Pixel::new(pixel.into()).ok());
+    groups.into_iter().map(|(pixel, tiles)| (known(pixel), tiles)).collect()
+}
+
+fn one_by_one(
+    lake: &Lake,
+    staging: &Staging,
+    tiles: &[Numbered<'_>],
+    config: &Config,
+) -> Vec<(usize, Ending)> {
+    let mut publish = |_: &Tile, claim: Claim, rows| match config.arrays.in_store() {
+        // its files came while the others were looked at
+        true => Err(pixel::unknown(claim.draft())),
+        false => claim.publish(rows),
+    };
+    let mut fuse = |(index, sources): &Numbered<'_>| {
+        let fuse = || tile::fuse(lake, staging, sources, config, &mut publish);
+        (*index, convert_one(lake, sources, fuse))
+    };
+    tiles.iter().map(&mut fuse).collect()
 }
 
 /// One tile; a fault of this program is that tile's alone.

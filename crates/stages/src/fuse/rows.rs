@@ -37,7 +37,7 @@ pub static SELECTABLE: LazyLock<SchemaRef> = LazyLock::new(|| {
 /// Whether a column is known only once the arrays are read.
 #[must_use]
 pub fn is_from_pixels(column: &Column) -> bool {
-    matches!(column.origin, Origin::Made(Made::GoodPix(_) | Made::Pixels))
+    matches!(column.origin, Origin::Made(Made::GoodPix(_) | Made::Pixels | Made::Place))
 }
 
 /// Rows' scalars, and the coadd rows they came from.
@@ -243,7 +243,9 @@ impl<'a> Maker<'a> {
             Made::BestChi2(class) => self.detail(|d| d.best_chi2[class]),
             Made::Spectype2 => self.detail_text(|d| &d.spectype2),
             Made::Subtype2 => self.detail_text(|d| &d.subtype2),
-            Made::GoodPix(_) | Made::Pixels => arrow::array::new_null_array(&DataType::Int32, n),
+            Made::GoodPix(_) | Made::Pixels | Made::Place => {
+                arrow::array::new_null_array(&DataType::Int32, n)
+            }
         }
     }
 

@@ -12,21 +12,22 @@ use super::tables::Tables;
 use super::unchanged::{Remembered, is_current};
 use super::write::{self, Writer};
 use crate::rrdetails;
-use crate::stage::{About, FromArchive, Made, Source, Work};
+use crate::stage::{About, Draft, FromArchive, Made, Source, Work};
+use crate::store;
 use arrow::array::{Array, AsArray, Float64Array, RecordBatch};
 use arrow::datatypes::{Float64Type, Int64Type};
 use bifrost_core::layout::{Lake, SPECTRA};
 use bifrost_core::metadata::{self, Input, MadeBy};
 use bifrost_core::order;
 use bifrost_core::outcome::Outcome;
-use bifrost_core::publish::{self, Claim, Staging};
+use bifrost_core::publish::{self, Claim, Published, Staging};
 use bifrost_core::quarantine;
 use bifrost_core::sky::bricks;
-use bifrost_core::tile::{Name, Tile};
+use bifrost_core::tile::{Name, Pixel, Tile};
 use parquet::errors::ParquetError;
 use serde::Serialize;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Name of the stage.
 const STAGE: &str = "convert";
@@ -121,7 +122,10 @@ pub fn plan(lake: Option<&Lake>, sources: &Sources, config: &Config) -> Plan {
     let tile = identify(&sources.stem, &inputs, &config.given, &mut findings);
     let is_current = |(lake, tile): (&Lake, &Tile)| match lake.files_of(&product(), tile).as_deref()
     {
-        Ok([path]) => is_current(path, &inputs, config, &mut Remembered::read(lake, tile)),
+        Ok([path]) => {
+            is_current(path, &inputs, config, &mut Remembered::read(lake, tile))
+                && has_arrays(lake, tile, path, config)
+        }
         _ => false,
     };
     let current = !config.force && lake.zip(tile.as_ref()).is_some_and(is_current);
@@ -139,13 +143,36 @@ pub fn plan(lake: Option<&Lake>, sources: &Sources, config: &Config) -> Plan {
     }
 }
 
+/// Which pixel a tile lies in; none where that cannot be told.
+pub(super) fn pixel_of(staging: &Staging, sources: &Sources, config: &Config) -> Option<Pixel> {
+    let mut findings = Findings::default();
+    let inputs = Inputs::open(sources, Some(staging.dir()), &mut findings);
+    identify(&sources.stem, &inputs, &config.given, &mut findings).map(|tile| tile.pixel)
+}
+
+/// Whether the arrays of a published file are where they are to be; of those that are to be in both
+/// places, the store is looked at by itself.
+fn has_arrays(lake: &Lake, tile: &Tile, path: &Path, config: &Config) -> bool {
+    config.arrays.in_parquet() || store::holds(lake, tile, path)
+}
+
+/// Publishes a draft of so many rows, at once or later.
+pub(super) type Publish<'a> =
+    &'a mut dyn FnMut(&Tile, Claim, u64) -> Result<Published, publish::Error>;
+
 /// Fuses a tile and publishes it, or sets it aside with its reasons.
-pub fn fuse(lake: &Lake, staging: &Staging, sources: &Sources, config: &Config) -> Ending {
+pub(super) fn fuse(
+    lake: &Lake,
+    staging: &Staging,
+    sources: &Sources,
+    config: &Config,
+    publish: Publish<'_>,
+) -> Ending {
     let mut findings = Findings::default();
     let inputs = Inputs::open(sources, Some(staging.dir()), &mut findings);
     let tile = identify(&sources.stem, &inputs, &config.given, &mut findings);
     let mut ending = match &tile {
-        Some(tile) => fuse_known(lake, staging, &inputs, tile, config, &mut findings),
+        Some(tile) => fuse_known(lake, staging, &inputs, tile, config, publish, &mut findings),
         None => check(&inputs, None, config, &mut findings),
     }
     .unwrap_or_else(|| Ending::of(sources, tile.clone(), Outcome::Internal));
@@ -164,7 +191,7 @@ pub fn fuse(lake: &Lake, staging: &Staging, sources: &Sources, config: &Config) 
 }
 
 /// Adds a reason; the worse outcome counts.
-fn fail(mut ending: Ending, outcome: Outcome, reason: String) -> Ending {
+pub(super) fn fail(mut ending: Ending, outcome: Outcome, reason: String) -> Ending {
     ending.outcome = ending.outcome.max(outcome);
     ending.reasons.push(reason);
     ending
@@ -216,6 +243,7 @@ fn fuse_known(
     inputs: &Inputs,
     tile: &Tile,
     config: &Config,
+    publish: Publish<'_>,
     findings: &mut Findings,
 ) -> Option<Ending> {
     let claim =
@@ -223,7 +251,7 @@ fn fuse_known(
     let drafted = draft_known(lake, &claim, inputs, tile, config, findings)?;
     let Drafted::New { rows, verified } = drafted else { return drafted.current() };
     let published =
-        claim.publish(rows).map_err(|e| findings.add(Outcome::Disk, e.to_string())).ok()?;
+        publish(tile, claim, rows).map_err(|e| findings.add(Outcome::Disk, e.to_string())).ok()?;
     Some(Ending {
         stem: String::new(),
         tile: Some(tile.clone()),
@@ -274,7 +302,8 @@ fn draft_known(
     };
     let fuse = || {
         let prepared = prepare(inputs, Some(tile), config, findings)?;
-        findings.worst().is_none().then(|| draft(claim, &prepared, config, findings)).flatten()
+        let may_go_on = findings.worst().is_none();
+        may_go_on.then(|| draft(claim, tile, &prepared, config, findings)).flatten()
     };
     let (files, writer) = rayon::join(verify, fuse);
     findings.extend(digests);
@@ -328,6 +357,21 @@ impl FromArchive for Config {
             }
         }
     }
+
+    fn has_stores(&self) -> bool {
+        self.arrays.in_store()
+    }
+
+    fn join(
+        &self,
+        lake: &Lake,
+        pixel: Pixel,
+        claim: &Claim,
+        drafts: &[Draft<'_>],
+    ) -> Result<Option<u64>, (Outcome, String)> {
+        store::join(lake, pixel, claim, drafts, self.store)
+            .map_err(|fault| (fault.outcome(), fault.to_string()))
+    }
 }
 
 fn claim(staging: &Staging, tile: &Tile) -> Result<Claim, publish::Error> {
@@ -350,7 +394,8 @@ fn unchanged(
     let live = claim.live().ok()?;
     let [path] = &live[..] else { return None };
     let mut remembered = Remembered::read(lake, tile);
-    if !is_current(path, inputs, config, &mut remembered) {
+    let is_current = is_current(path, inputs, config, &mut remembered);
+    if !is_current || !has_arrays(lake, tile, path, config) {
         return None;
     }
     if let Err(e) = remembered.write() {
@@ -445,12 +490,13 @@ fn read_details(
 /// Writes the rows; the footer waits for the digests.
 fn draft(
     claim: &Claim,
+    tile: &Tile,
     prepared: &Prepared,
     config: &Config,
     findings: &mut Findings,
 ) -> Option<(Writer, RecordBatch)> {
     let write = || -> Result<Writer, write::Fault> {
-        let mut writer = Writer::create(claim.draft(), config)?;
+        let mut writer = Writer::create(claim.draft(), tile, config)?;
         writer.write(&prepared.spectra, &prepared.scalars)?;
         Ok(writer)
     };
@@ -522,6 +568,6 @@ fn provenance(
         (metadata::HEADERS, serde_json::json!(inputs.headers()).to_string()),
         (metadata::NOTES, serde_json::json!(findings.notes()).to_string()),
     ];
-    about.extend(VOTABLE.clone());
+    about.extend(VOTABLE[usize::from(config.arrays.in_parquet())].clone());
     about
 }

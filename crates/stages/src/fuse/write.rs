@@ -1,16 +1,22 @@
 //! The fused file: row groups of scalars and arrays, then a footer that says where they came from.
 
-use super::coadd::Spectra;
+use super::coadd::{Pixels, Spectra};
 use super::config::{Config, Layout};
-use super::encode::{ArrayEncoder, compression};
+use super::encode::{ArrayEncoder, Chunk, compression};
 use super::precision::Precision;
 use super::rows::Scalars;
-use super::schema::{COLUMNS, Kind, Made, Origin, SCHEMA};
+use super::schema::{self, COLUMNS, Kind, Made, Origin};
 use crate::fits;
 use crate::hashed::Hashed;
-use arrow::array::{ArrayRef, Int32Array, RecordBatch};
+use crate::store::pile::{Encoded, Pile};
+use arrow::array::{ArrayRef, AsArray, Int32Array, Int64Array, RecordBatch, StringArray};
+use arrow::datatypes::{Field, Int64Type, SchemaRef};
 use arrow::error::ArrowError;
+use bifrost_core::layout::pixel_path;
 use bifrost_core::metadata::{self, Content};
+use bifrost_core::spectrum::hash;
+use bifrost_core::store;
+use bifrost_core::tile::Tile;
 use parquet::arrow::arrow_writer::{
     ArrowColumnChunk, ArrowColumnWriter, ArrowRowGroupWriterFactory, compute_leaves,
 };
@@ -59,19 +65,33 @@ impl From<ParquetError> for Fault {
 pub struct Writer {
     file: SerializedFileWriter<Hashed>,
     factory: ArrowRowGroupWriterFactory,
+    schema: SchemaRef,
     precision: Precision,
     layout: Layout,
+    tile: Tile,
+    /// Where arrays go that are not to be in the file.
+    pile: Option<Pile>,
     /// Pixels that were not finite.
     pub repaired: u64,
 }
 
+/// What is known of a row group once its arrays were read.
+struct Read {
+    chunks: Vec<Chunk>,
+    good: Vec<[i32; 3]>,
+    /// Of arrays that are not in the file.
+    hashes: Vec<i64>,
+}
+
 impl Writer {
-    /// Begins a file.
+    /// Begins a file of a tile; where its arrays are to be in a spectra store alone, they are piled
+    /// up beside it.
     ///
     /// # Errors
     /// [`Fault`].
-    pub fn create(path: &Path, config: &Config) -> Result<Self, Fault> {
-        let schema = SCHEMA.clone();
+    pub fn create(path: &Path, tile: &Tile, config: &Config) -> Result<Self, Fault> {
+        let has_arrays = config.arrays.in_parquet();
+        let schema = schema::of(has_arrays).clone();
         let mut properties = properties(config)?;
         add_encoded_arrow_schema_to_metadata(&schema, &mut properties);
         let parquet = ArrowSchemaConverter::new().convert(&schema)?;
@@ -80,9 +100,13 @@ impl Writer {
             parquet.root_schema_ptr(),
             Arc::new(properties),
         )?;
-        let factory = ArrowRowGroupWriterFactory::new(&file, schema);
-        let (precision, layout) = (config.precision, config.layout);
-        Ok(Self { file, factory, precision, layout, repaired: 0 })
+        let factory = ArrowRowGroupWriterFactory::new(&file, schema.clone());
+        let (precision, layout, tile) = (config.precision, config.layout, tile.clone());
+        let pile = match has_arrays {
+            true => None,
+            false => Some(Pile::create(&Pile::beside(path), config.store)?),
+        };
+        Ok(Self { file, factory, schema, precision, layout, tile, pile, repaired: 0 })
     }
 
     /// Writes all rows.
@@ -94,37 +118,109 @@ impl Writer {
         let mut start = 0;
         for rows in scalars.coadd_rows.chunks(self.layout.group_rows.max(1)) {
             let scalars = scalars.batch.slice(start, rows.len());
-            self.write_group(spectra, &mut encoder, rows, &scalars)?;
+            let read = match self.pile.take() {
+                Some(pile) => self.pile_up(pile, spectra, rows)?,
+                None => self.encode(spectra, &mut encoder, rows)?,
+            };
+            self.write_group(read, &scalars, start)?;
             start += rows.len();
+        }
+        if let Some(pile) = self.pile.take() {
+            let ids = scalars.batch.column_by_name("target_id");
+            let ids = ids.map(|ids| ids.as_primitive::<Int64Type>().values().to_vec());
+            let mut wavelength = spectra.wavelength().to_vec();
+            self.precision.round_wavelength(&mut wavelength);
+            // as a store of no rows is made of a file with arrays
+            let wavelength = if start == 0 { Vec::new() } else { wavelength };
+            pile.finish(&self.tile, &wavelength, &ids.unwrap_or_default())?;
         }
         Ok(())
     }
 
-    fn write_group(
+    fn encode(
         &mut self,
         spectra: &Spectra,
         encoder: &mut ArrayEncoder,
         rows: &[u32],
-        scalars: &RecordBatch,
-    ) -> Result<(), Fault> {
+    ) -> Result<Read, Fault> {
         let descriptors = self.file.schema_descr().columns();
         let arrays = descriptors.len().saturating_sub(4);
         let columns = std::array::from_fn(|i| descriptors[arrays + i].clone());
         let encoded = encoder.encode(spectra, rows, &columns)?;
         self.repaired += encoded.repaired;
-        let scalars = with_counts(scalars, &encoded.good)?;
+        Ok(Read { chunks: encoded.chunks, good: encoded.good, hashes: Vec::new() })
+    }
+
+    /// Reads, rounds and encodes rows for a spectra store.
+    fn pile_up(&mut self, mut pile: Pile, spectra: &Spectra, rows: &[u32]) -> Result<Read, Fault> {
+        let (width, precision) = (spectra.width(), self.precision);
+        let encode = |pixels: &mut Pixels, rows: &[u32]| {
+            spectra.read(rows, pixels)?;
+            precision.round_pixels(&mut pixels.flux, &mut pixels.ivar);
+            let each = |row: usize| {
+                let part = row * width..(row + 1) * width;
+                let (flux, ivar) = (&pixels.flux[part.clone()], &pixels.ivar[part.clone()]);
+                let mask = &pixels.mask[part];
+                (pile.encode(flux, ivar, mask), hash(flux, ivar, mask))
+            };
+            let encoded: Vec<(Encoded, i64)> = (0..rows.len()).map(each).collect();
+            Ok((encoded, std::mem::take(&mut pixels.good), pixels.repaired))
+        };
+        let blocks = rows.par_chunks(self.layout.page_rows.max(1));
+        let blocks: Vec<_> =
+            blocks.map_init(Pixels::default, encode).collect::<Result<_, fits::Error>>()?;
+        let (mut good, mut hashes) = (Vec::new(), Vec::new());
+        for (encoded, counted, repaired) in blocks {
+            for (row, hash) in encoded {
+                pile.put(&row)?;
+                hashes.push(hash);
+            }
+            good.extend(counted);
+            self.repaired += repaired;
+        }
+        self.pile = Some(pile);
+        Ok(Read { chunks: Vec::new(), good, hashes })
+    }
+
+    /// Where the arrays of rows are, from a row on.
+    fn places(&self, start: usize, hashes: Vec<i64>) -> [ArrayRef; 4] {
+        let rows = start..start + hashes.len();
+        let tile = &self.tile;
+        let file = format!("{}/{}.h5", store::PRODUCT, pixel_path(tile.pixel).display());
+        let group = format!("/{}/{}/{}", tile.release, tile.survey, tile.program);
+        let same = |text: &str| StringArray::from_iter_values(rows.clone().map(|_| text));
+        let row = Int32Array::from_iter_values(rows.clone().map(|row| row as i32));
+        [
+            Arc::new(same(&file)),
+            Arc::new(same(&group)),
+            Arc::new(row),
+            Arc::new(Int64Array::from(hashes)),
+        ]
+    }
+
+    fn write_group(
+        &mut self,
+        read: Read,
+        scalars: &RecordBatch,
+        start: usize,
+    ) -> Result<(), Fault> {
+        let mut scalars = with_counts(scalars, &read.good)?;
+        if self.pile.is_some() {
+            scalars.extend(self.places(start, read.hashes));
+        }
+        let schema = &self.schema;
         let writers = self.factory.create_column_writers(self.file.flushed_row_groups().len())?;
         let chunks: Vec<ArrowColumnChunk> = writers
             .into_par_iter()
             .zip(scalars.par_iter())
             .enumerate()
-            .map(|(i, (writer, array))| encode_scalar(writer, i, array))
+            .map(|(i, (writer, array))| encode_scalar(writer, schema.field(i), array))
             .collect::<Result<_, Fault>>()?;
         let mut group = self.file.next_row_group()?;
         for chunk in chunks {
             chunk.append_to_row_group(&mut group)?;
         }
-        for chunk in encoded.chunks {
+        for chunk in read.chunks {
             let (bytes, close) = chunk.into_parts();
             group.append_column(&bytes, close)?;
         }
@@ -152,10 +248,10 @@ impl Writer {
 
 fn encode_scalar(
     mut writer: ArrowColumnWriter,
-    column: usize,
+    field: &Field,
     array: &ArrayRef,
 ) -> Result<ArrowColumnChunk, Fault> {
-    for leaf in compute_leaves(SCHEMA.field(column), array)? {
+    for leaf in compute_leaves(field, array)? {
         writer.write(&leaf)?;
     }
     Ok(writer.close()?)

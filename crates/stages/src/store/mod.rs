@@ -3,6 +3,9 @@
 //! ```text
 //! run      pixels side by side: what is missing or stale is made, and published by rename
 //! make     one pixel: is it made already? if not, its draft, tile by tile
+//! join     one pixel while its tiles are converted: of their drafts, and of what is there
+//! pile     a tile's arrays between the archive and the store
+//! stored   rows read back: of tiles whose arrays are nowhere else
 //! encode   rows to chunks: shuffled and compressed here, on all cores
 //! file     the HDF5 file: the only one of this module that knows libhdf5, one thread at a time
 //! ```
@@ -14,10 +17,14 @@
 
 mod encode;
 mod file;
+mod join;
 mod make;
+pub(crate) mod pile;
 mod run;
+pub(crate) mod stored;
 
 pub use encode::{Compression, Layout};
+pub(crate) use join::{holds, join};
 pub use run::{Budget, Ending, Job, Report, Settings, jobs, run};
 
 use bifrost_core::metadata::MadeBy;

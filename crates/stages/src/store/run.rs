@@ -1,7 +1,7 @@
 //! A run: pixels are made side by side, and whatever is wrong with one is that one's.
 
 use super::encode::Layout;
-use super::make::{Opened, is_current, open, write};
+use super::make::{Opened, beside, is_current, open, without_lost, write};
 use crate::derive::{Fault, plan};
 use bifrost_core::guard::guard;
 use bifrost_core::layout::{Lake, SPECTRA};
@@ -195,27 +195,32 @@ fn make(
     ending: &mut Ending,
 ) -> Result<Outcome, Fault> {
     let claim = staging.claim_store(job.pixel)?;
+    let live = claim.live()?;
+    let (stored, damage) = beside(&live);
     let mut inputs: Vec<Opened> = Vec::new();
     for (tile, path) in &job.tiles {
-        match open(tile, &lake.root().join(path)) {
-            Ok(input) => inputs.push((tile.clone(), input)),
+        match open(tile, &lake.root().join(path), stored.as_ref()) {
+            Ok(opened) => inputs.push(opened),
             Err(fault) => ending.fail(Some(tile), &fault),
         }
     }
-    let live = claim.live()?;
     if let (false, [live]) = (settings.force, &live[..])
         && is_current(live, &inputs, settings.layout)
     {
         ending.told(&inputs, live.clone());
         return Ok(Outcome::Unchanged);
     }
+    let lost = without_lost(&mut inputs, damage)?;
+    lost.iter().for_each(|fault| ending.fail(None, fault));
     if settings.verify {
-        inputs.retain(|(tile, input)| match input.states_content.then(|| input.verify()) {
-            Some(Err(fault)) => {
-                ending.fail(Some(tile), &fault);
-                false
+        inputs.retain(|Opened { tile, input, .. }| {
+            match input.states_content.then(|| input.verify()) {
+                Some(Err(fault)) => {
+                    ending.fail(Some(tile), &fault);
+                    false
+                }
+                _ => true,
             }
-            _ => true,
         });
     }
     loop {
@@ -226,7 +231,7 @@ fn make(
             Ok(()) => break,
             Err((Some(tile), fault)) if fault.outcome() != Outcome::Disk => {
                 ending.fail(Some(&tile), &fault);
-                inputs.retain(|(of, _)| *of != tile);
+                inputs.retain(|opened| opened.tile != tile);
             }
             Err((tile, fault)) => {
                 ending.fail(tile.as_ref(), &fault);
@@ -250,7 +255,7 @@ fn without_tiles(lake: &Lake, job: &Job, live: &[PathBuf]) -> Result<Outcome, pu
 }
 
 fn publish(claim: Claim, inputs: &[Opened], ending: &mut Ending) -> Result<Outcome, Fault> {
-    let rows = inputs.iter().map(|(_, input)| input.num_rows().unsigned_abs()).sum();
+    let rows = inputs.iter().map(Opened::num_rows).sum();
     let published = claim.publish(rows)?;
     ending.told(inputs, published.path);
     Ok(Outcome::Converted)
@@ -260,9 +265,9 @@ impl Ending {
     /// What is published.
     fn told(&mut self, inputs: &[Opened], path: PathBuf) {
         self.tiles = inputs.len();
-        self.rows = inputs.iter().map(|(_, input)| input.num_rows().unsigned_abs()).sum();
+        self.rows = inputs.iter().map(Opened::num_rows).sum();
         self.bytes_in =
-            inputs.iter().map(|(_, input)| input.parent.size_bytes.unsigned_abs()).sum();
+            inputs.iter().map(|opened| opened.input.parent.size_bytes.unsigned_abs()).sum();
         self.bytes_out = std::fs::metadata(&path).ok().map(|about| about.len());
         self.path = Some(path);
     }

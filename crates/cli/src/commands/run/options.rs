@@ -1,12 +1,14 @@
 //! The options of `bifrost run`, and what they amount to.
 
 use crate::archive;
+use crate::commands::convert::parse_arrays;
 use crate::context::Context;
 use crate::exit::Usage;
 use bifrost_archive::key::Production;
 use bifrost_campaign::{Settings, notices};
 use bifrost_core::layout::Lake;
 use bifrost_core::registry::campaign::{Retry, Taker};
+use bifrost_stages::fuse::{Arrays, Config};
 use bifrost_stages::stage::{FromArchive, Nothing};
 use serde::Deserialize;
 use std::num::NonZero;
@@ -69,6 +71,10 @@ pub struct Options {
     /// So long nothing may end without a notice, seconds [default: 1800]
     #[arg(long, value_name = "S")]
     stall_after: Option<f64>,
+    /// Where arrays go: the Parquet files, the pixels' spectra stores, or both [default: as for
+    /// convert]
+    #[arg(long, value_name = "parquet|hdf5|both", value_parser = parse_arrays)]
+    arrays: Option<Arrays>,
     /// What is done with a tile: `nothing` tries everything around it
     #[arg(long, value_name = "NAME", hide = true)]
     stage: Option<String>,
@@ -96,6 +102,7 @@ impl Options {
             milestones: self.milestones.or(those.milestones),
             failure_rate: self.failure_rate.or(those.failure_rate),
             stall_after: self.stall_after.or(those.stall_after),
+            arrays: self.arrays.or(those.arrays),
             stage: self.stage.or(those.stage),
         }
     }
@@ -117,7 +124,11 @@ impl Options {
 
     fn stage(&self, ctx: &Context) -> anyhow::Result<Arc<dyn FromArchive>> {
         match self.stage.as_deref() {
-            None => Ok(Arc::new(ctx.settings.convert.config()?)),
+            None => {
+                let config = ctx.settings.convert.config()?;
+                let arrays = self.arrays.unwrap_or(config.arrays);
+                Ok(Arc::new(Config { arrays, ..config }))
+            }
             Some("nothing") => Ok(Arc::new(Nothing)),
             Some(other) => Err(Usage(format!("there is no stage '{other}'")).into()),
         }

@@ -8,6 +8,7 @@ use crate::rows::Output;
 use anyhow::Context as _;
 use bifrost_core::patience::{OF_A_COMMAND, patiently};
 use bifrost_core::spectrum::{Error, Spectra, Spectrum, Which};
+use bifrost_stages::picture;
 use bifrost_stages::spectrum::{svg, write_fits};
 use clap::ValueEnum;
 use std::io::Write;
@@ -37,8 +38,8 @@ pub struct Args {
     /// Write to a file instead of standard output; it appears when it is complete
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// Draw it, with lines marked at its redshift
-    #[arg(long, value_name = "FILE.svg")]
+    /// Draw it, with lines marked at its redshift, as SVG or PNG
+    #[arg(long, value_name = "FILE.svg|png")]
     plot: Option<PathBuf>,
 }
 
@@ -73,7 +74,8 @@ pub fn run(ctx: &Context, args: &Args) -> anyhow::Result<Exit> {
     if format == Format::Fits && args.output.is_none() {
         return Err(Usage("FITS goes to a file: give -o FILE".into()).into());
     }
-    args.plot.as_deref().map_or(Ok(()), can_draw)?;
+    let plot =
+        args.plot.as_deref().map(|path| Ok::<_, Usage>((path, drawn_as(path)?))).transpose()?;
     let which = Which {
         release: args.release.clone(),
         survey: args.survey.clone(),
@@ -92,9 +94,9 @@ pub fn run(ctx: &Context, args: &Args) -> anyhow::Result<Exit> {
         found = found.into_iter().map(Spectrum::coadded).collect::<Result<_, _>>()?;
     }
     let with_arms = args.grid == Grid::Arms;
-    if let Some(path) = &args.plot {
-        let drawn = svg(only(&found, "a plot shows")?)?;
-        write(path, |out| out.write_all(drawn.as_bytes()).map_err(Into::into))?;
+    if let Some((path, format)) = plot {
+        let drawn = format.bytes(svg(only(&found, "a plot shows")?)?)?;
+        write(path, |out| out.write_all(&drawn).map_err(Into::into))?;
     }
     match (format, &args.output) {
         (Format::Fits, Some(path)) => {
@@ -129,13 +131,10 @@ fn only<'a>(found: &'a [Spectrum], what: &str) -> anyhow::Result<&'a Spectrum> {
     Err(Usage(text).into())
 }
 
-/// Whether a figure can be drawn into a file of that name.
-fn can_draw(path: &Path) -> anyhow::Result<()> {
-    let extension = path.extension().map(|e| e.to_string_lossy().to_lowercase());
-    match extension.as_deref() {
-        Some("svg") => Ok(()),
-        _ => Err(Usage(format!("--plot {}: figures are SVG, name it .svg", path.display())).into()),
-    }
+/// What a figure in a file of that name is.
+fn drawn_as(path: &Path) -> Result<picture::Format, Usage> {
+    let unknown = || Usage(format!("--plot {}: name it .svg or .png", path.display()));
+    picture::Format::of(path).ok_or_else(unknown)
 }
 
 /// Writes a file that appears when it is complete.

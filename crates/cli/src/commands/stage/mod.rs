@@ -11,6 +11,7 @@ use bifrost_stages::stage::{self, FROM_PRODUCTS, FromProduct, OVER_THE_SURVEY};
 use bifrost_stages::store::Compression;
 use serde::Deserialize;
 use std::num::NonZero;
+pub use store::Room;
 
 /// Arguments of `bifrost stage`.
 #[derive(Debug, clap::Args)]

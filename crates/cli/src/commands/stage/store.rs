@@ -125,20 +125,20 @@ fn plan(
 
 /// What arrays take, and what is free.
 #[derive(Debug, Serialize)]
-struct Room {
+pub struct Room {
     #[serde(flatten)]
     budget: Budget,
     free_bytes: u64,
 }
 
 impl Room {
-    fn of(lake: &Lake, budget: Budget) -> anyhow::Result<Self> {
+    pub fn of(lake: &Lake, budget: Budget) -> anyhow::Result<Self> {
         let disk = rustix::fs::statvfs(lake.root());
         let disk = disk.with_context(|| format!("failed to look at {}", lake.root().display()))?;
         Ok(Self { budget, free_bytes: disk.f_bavail.saturating_mul(disk.f_frsize) })
     }
 
-    fn show(&self) -> String {
+    pub fn show(&self) -> String {
         let told = |bytes: u64| size(i64::try_from(bytes).unwrap_or(i64::MAX));
         let Budget { parquet_bytes, store_bytes, to_make_bytes } = self.budget;
         let to_make = match to_make_bytes {

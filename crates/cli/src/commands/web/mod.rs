@@ -14,6 +14,7 @@ use anyhow::Context as _;
 use bifrost_science::cosmology::Cosmology;
 use bifrost_science::skeleton::Kind;
 use bifrost_stages::groups as friends;
+use bifrost_stages::picture;
 use bifrost_stages::survey::shared::Kept;
 use bifrost_stages::survey::{Cap, Population, Randoms};
 use bifrost_stages::web::{self, Settings, Web, export};
@@ -30,7 +31,7 @@ pub struct Args {
     options: Options,
     #[command(flatten)]
     groups: groups::Options,
-    /// Write filaments (NDskl, VTK, Parquet), the mask (MOC) and a wedge drawn as SVG here, a file each for a
+    /// Write filaments (NDskl, VTK, Parquet), the mask (MOC) and a wedge (SVG, PNG) here, a file each for a
     /// tracer and cap
     #[arg(short, long, value_name = "DIR")]
     output: Option<PathBuf>,
@@ -230,7 +231,9 @@ fn write(folder: &Path, piece: &Piece, web: &Web) -> anyhow::Result<Vec<PathBuf>
     }
     put("moc.txt", format!("{}\n", piece.mask.moc()).as_bytes())?;
     put("segments.parquet", &export::parquet(&web.skeleton)?)?;
-    put("svg", web::wedge(&name, &piece.sample, web)?.as_bytes())?;
+    let wedge = web::wedge(&name, &piece.sample, web)?;
+    put("svg", wedge.as_bytes())?;
+    put("png", &picture::png(&wedge)?)?;
     Ok(files)
 }
 

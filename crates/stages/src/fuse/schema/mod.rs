@@ -109,6 +109,8 @@ pub enum Made {
     GoodPix(usize),
     /// The array columns.
     Pixels,
+    /// Where the arrays are, of a row that has none.
+    Place,
 }
 
 /// Where a column comes from.
@@ -165,6 +167,7 @@ impl Column {
                     | HasRrdetails
                     | GoodPix(_)
                     | Pixels
+                    | Place
             ),
             _ => false,
         }
@@ -198,9 +201,22 @@ pub static COLUMNS: LazyLock<Vec<Column>> = LazyLock::new(columns);
 pub static SCHEMA: LazyLock<SchemaRef> =
     LazyLock::new(|| Arc::new(Schema::new(COLUMNS.iter().map(Column::field).collect::<Vec<_>>())));
 
-/// What astronomers' programs read of the columns, for the footer.
-pub static VOTABLE: LazyLock<[(&str, String); 2]> =
-    LazyLock::new(|| votable::key_values(SPECTRA, &SCHEMA));
+/// The schema of files whose arrays are in spectra stores: in place of arrays it says where they are.
+pub static SCHEMA_WITHOUT_ARRAYS: LazyLock<SchemaRef> = LazyLock::new(|| {
+    let scalars = COLUMNS.iter().filter(|column| !column.kind.is_pixels()).map(Column::field);
+    let places = spectrum::places().map(|row| column(row).field());
+    Arc::new(Schema::new(scalars.chain(places).collect::<Vec<_>>()))
+});
+
+/// The schema of a file with its arrays, or without.
+#[must_use]
+pub fn of(has_arrays: bool) -> &'static SchemaRef {
+    if has_arrays { &SCHEMA } else { &SCHEMA_WITHOUT_ARRAYS }
+}
+
+/// What astronomers' programs read of the columns, for the footer: of files without arrays, and with.
+pub static VOTABLE: LazyLock<[[(&str, String); 2]; 2]> =
+    LazyLock::new(|| [false, true].map(|has_arrays| votable::key_values(SPECTRA, of(has_arrays))));
 
 type Row = (&'static str, Kind, Origin, &'static str, &'static str, &'static str);
 

@@ -1,9 +1,8 @@
 //! What a row says of its spectrum: observation, emission lines, details of the fits, arrays.
 
 use super::{Column, Kind, Made, Origin, Row, column};
+use bifrost_core::spectrum::{COLUMNS, FLUX_UNIT, IVAR_UNIT};
 
-const FLUX_UNIT: &str = "10**-17.erg.s**-1.cm**-2.Angstrom**-1";
-const IVAR_UNIT: &str = "10**34.erg**-2.s**2.cm**4.Angstrom**2";
 const LINE_UNIT: &str = "10**-17.erg.s**-1.cm**-2";
 const LINE_IVAR_UNIT: &str = "10**34.erg**-2.s**2.cm**4";
 
@@ -286,39 +285,42 @@ pub(super) fn details() -> [Row; 9] {
 
 pub(super) fn arrays() -> [Row; 4] {
     use Kind::*;
+    let mut kinds = [PixelsF64, PixelsF32, PixelsF32, PixelsI32].into_iter();
+    COLUMNS.map(|[name, unit, ucd, meaning]| {
+        let kind = kinds.next().unwrap_or(PixelsF32);
+        (name, kind, Origin::Made(Made::Pixels), unit, ucd, meaning)
+    })
+}
+
+/// Where the arrays of a row are that has none.
+pub(super) fn places() -> [Row; 4] {
+    use Kind::*;
     use Origin::Made as M;
     [
         (
-            "wavelength",
-            PixelsF64,
-            M(Made::Pixels),
-            "Angstrom",
-            "em.wl",
-            "Vacuum wavelength, barycentric; arms stacked B, R, Z with their overlaps kept, so not monotonic",
-        ),
-        (
-            "flux",
-            PixelsF32,
-            M(Made::Pixels),
-            FLUX_UNIT,
-            "phot.flux.density;em.wl",
-            "Flux density, pixel by pixel of wavelength; 0 where the pipeline's was not finite",
-        ),
-        (
-            "ivar",
-            PixelsF32,
-            M(Made::Pixels),
-            IVAR_UNIT,
-            "stat.weight;phot.flux.density",
-            "Inverse variance of flux, pixel by pixel; 0 says no data",
-        ),
-        (
-            "mask_array",
-            PixelsI32,
-            M(Made::Pixels),
+            "array_file",
+            Text,
+            M(Made::Place),
             "",
-            "meta.code.qual",
-            "Mask bits, pixel by pixel; any bit says do not use",
+            "meta.ref;meta.file",
+            "Spectra store that holds the arrays of the row: HDF5, relative to the lake",
+        ),
+        (
+            "array_group",
+            Text,
+            M(Made::Place),
+            "",
+            "meta.ref",
+            "Group in the spectra store: flux, ivar and mask by rows, wavelength once",
+        ),
+        ("array_row", I32, M(Made::Place), "", "meta.record", "Row in the group, from 0"),
+        (
+            "array_hash",
+            I64,
+            M(Made::Place),
+            "",
+            "meta.checksum",
+            "First 8 bytes of the BLAKE3 of the row's flux, ivar and mask, one after the other",
         ),
     ]
 }
