@@ -352,7 +352,7 @@ impl Opened {
 }
 
 /// Rows of a file: arrays as they are decoded here, beside what the parquet crate decodes.
-pub(super) struct Reader {
+pub(crate) struct Reader {
     schema: SchemaRef,
     /// Positions in the file's schema, ascending.
     columns: Vec<usize>,
