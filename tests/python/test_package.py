@@ -246,7 +246,9 @@ def test_a_file_that_is_gone_is_named(place, lake):
 
 def test_an_interrupt_ends_the_reading_and_leaves_nothing(place):
     code = (
-        "import bifrost, sys\n"
+        "import bifrost, signal, sys\n"
+        # who runs this in the background may have it ignored
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "lake = bifrost.open(sys.argv[1], sys.argv[2])\n"
         "while True:\n"
         "    for batch in lake.resolve('zwarn >= 0').read():\n"
