@@ -1,4 +1,5 @@
-//! The compression function on eight streams at once, one in each lane of 256-bit registers.
+//! The compression function on several streams at once: eight, one in each lane of 256-bit registers; or
+//! two, whose SHA instructions fill the time in which those of one would wait for each other.
 
 #[cfg(target_arch = "x86_64")]
 pub(crate) use x86_64::Kernel;
@@ -6,7 +7,7 @@ pub(crate) use x86_64::Kernel;
 #[cfg(not(target_arch = "x86_64"))]
 pub(crate) use none::Kernel;
 
-/// Other processors have SHA instructions, or follow one stream after the other.
+/// Other processors follow one stream after the other.
 #[cfg(not(target_arch = "x86_64"))]
 mod none {
     use crate::{Block, State};
@@ -22,6 +23,10 @@ mod none {
         #[cfg(test)]
         pub(crate) fn all() -> Vec<Self> {
             Vec::new()
+        }
+
+        pub(crate) fn lanes(self) -> usize {
+            match self {}
         }
 
         pub(crate) fn compress(self, _: &mut [(&mut State, &[Block])]) {
@@ -41,6 +46,8 @@ mod x86_64 {
 
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
     enum Width {
+        /// SHA instructions, two streams in turn.
+        Sha,
         /// Rotations and three-way logic in one instruction, and 32 registers.
         Avx512,
         Avx2,
@@ -50,13 +57,10 @@ mod x86_64 {
     type Lanes = [u32; LANES];
 
     impl Kernel {
-        /// The fastest; none where the processor has SHA instructions, which are faster still, or no
-        /// vectors that are wide enough.
+        /// The fastest; none where the processor has neither SHA instructions nor vectors that are wide
+        /// enough.
         pub(crate) fn best() -> Option<Self> {
-            match is_x86_feature_detected!("sha") {
-                true => None,
-                false => Self::those_here().next(),
-            }
+            Self::those_here().next()
         }
 
         #[cfg(test)]
@@ -65,15 +69,41 @@ mod x86_64 {
         }
 
         fn those_here() -> impl Iterator<Item = Self> {
+            let sha = is_x86_feature_detected!("sha")
+                && is_x86_feature_detected!("ssse3")
+                && is_x86_feature_detected!("sse4.1");
+            let sha = sha.then_some(Self(Width::Sha));
             let avx512 =
                 is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512vl");
             let avx512 = avx512.then_some(Self(Width::Avx512));
             let avx2 = is_x86_feature_detected!("avx2").then_some(Self(Width::Avx2));
-            avx512.into_iter().chain(avx2)
+            avx512.into_iter().chain(sha).chain(avx2)
         }
 
-        /// Advances up to [`LANES`] streams by as many blocks as the shortest has.
+        /// Streams that go side by side.
+        pub(crate) fn lanes(self) -> usize {
+            match self.0 {
+                Width::Sha => 2,
+                Width::Avx512 | Width::Avx2 => LANES,
+            }
+        }
+
+        /// Advances up to as many streams as there are lanes by as many blocks as the shortest has.
         pub(crate) fn compress(self, streams: &mut [(&mut State, &[Block])]) {
+            match self.0 {
+                Width::Sha => {
+                    if let [(one, its), (other, others)] = streams {
+                        let count = its.len().min(others.len());
+                        // SAFETY: the processor has sha, ssse3 and sse4.1, or this would not have been made
+                        unsafe { compress_pair([one, other], [&its[..count], &others[..count]]) };
+                        (*its, *others) = (&its[count..], &others[count..]);
+                    }
+                }
+                Width::Avx512 | Width::Avx2 => self.compress_lanes(streams),
+            }
+        }
+
+        fn compress_lanes(self, streams: &mut [(&mut State, &[Block])]) {
             let count = streams.iter().map(|(_, blocks)| blocks.len()).min().unwrap_or(0);
             let Some((_, first)) = streams.first() else { return };
             // lanes without a stream repeat the first
@@ -86,6 +116,7 @@ mod x86_64 {
                 }
             }
             match self.0 {
+                Width::Sha => {}
                 // SAFETY: the processor has avx512f and avx512vl, or this would not have been made
                 Width::Avx512 => unsafe { compress_avx512(&mut states, &blocks) },
                 // SAFETY: the processor has avx2, or this would not have been made
@@ -113,6 +144,58 @@ mod x86_64 {
         [0x19a4c116, 0x1e376c08, 0x2748774c, 0x34b0bcb5, 0x391c0cb3, 0x4ed8aa4a, 0x5b9cca4f, 0x682e6ff3,
          0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208, 0x90befffa, 0xa4506ceb, 0xbef9a3f7, 0xc67178f2],
     ];
+
+    /// Both streams by as many blocks as either has; the instructions of one do not wait for those of the
+    /// other. They want the state as words a, b, e, f and c, d, g, h ("Intel SHA Extensions", 2013).
+    #[target_feature(enable = "sha,ssse3,sse4.1")]
+    fn compress_pair(states: [&mut State; 2], blocks: [&[Block]; 2]) {
+        // SAFETY: four words of 32 bits are the 128 bits of a register; any bits are valid
+        let load = |words: [u32; 4]| unsafe { std::mem::transmute::<[u32; 4], __m128i>(words) };
+        // SAFETY: as above, the other way
+        let store = |x: __m128i| unsafe { std::mem::transmute::<__m128i, [u32; 4]>(x) };
+        // SAFETY: 16 bytes are the 128 bits of a register; any bits are valid
+        let read = |bytes: [u8; 16]| unsafe { std::mem::transmute::<[u8; 16], __m128i>(bytes) };
+        // big-endian words to the processor's
+        let swap = _mm_setr_epi8(3, 2, 1, 0, 7, 6, 5, 4, 11, 10, 9, 8, 15, 14, 13, 12);
+        let [mut one, mut other] = [&*states[0], &*states[1]]
+            .map(|&[a, b, c, d, e, f, g, h]| [load([f, e, b, a]), load([h, g, d, c])]);
+        for (block, its) in blocks[0].iter().zip(blocks[1]) {
+            let words =
+                |block: &Block, at: usize| _mm_shuffle_epi8(read(block.as_chunks().0[at]), swap);
+            let mut w = [0, 1, 2, 3].map(|at| [words(block, at), words(its, at)]);
+            let before = [one, other];
+            for (turn, k) in K.iter().enumerate() {
+                for at in 0..4 {
+                    if turn > 0 {
+                        let next = |lane: usize| {
+                            let [w0, w1, w2, w3] = [0, 1, 2, 3].map(|k| w[(at + k) & 3][lane]);
+                            let sum = _mm_add_epi32(
+                                _mm_sha256msg1_epu32(w0, w1),
+                                _mm_alignr_epi8::<4>(w3, w2),
+                            );
+                            _mm_sha256msg2_epu32(sum, w3)
+                        };
+                        w[at] = [next(0), next(1)];
+                    }
+                    let k = load([k[4 * at], k[4 * at + 1], k[4 * at + 2], k[4 * at + 3]]);
+                    let [x, y] = w[at].map(|w| _mm_add_epi32(w, k));
+                    one[1] = _mm_sha256rnds2_epu32(one[1], one[0], x);
+                    other[1] = _mm_sha256rnds2_epu32(other[1], other[0], y);
+                    one[0] = _mm_sha256rnds2_epu32(one[0], one[1], _mm_shuffle_epi32::<0x0e>(x));
+                    other[0] =
+                        _mm_sha256rnds2_epu32(other[0], other[1], _mm_shuffle_epi32::<0x0e>(y));
+                }
+            }
+            for half in 0..2 {
+                one[half] = _mm_add_epi32(one[half], before[0][half]);
+                other[half] = _mm_add_epi32(other[half], before[1][half]);
+            }
+        }
+        for (state, sum) in states.into_iter().zip([one, other]) {
+            let ([f, e, b, a], [h, g, d, c]) = (store(sum[0]), store(sum[1]));
+            *state = [a, b, c, d, e, f, g, h];
+        }
+    }
 
     /// One source for both instruction sets: with AVX-512 the compiler makes single instructions of
     /// the rotations and of the logic. Names are those of FIPS 180-4, section 6.2.2.
