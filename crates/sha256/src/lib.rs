@@ -11,6 +11,9 @@
 //! AVX2, eight streams                         four to five times one stream without SHA instructions
 //! ```
 //!
+//! Where there are SHA instructions they are taken: eight streams that are to go together wait for each other
+//! longer than their registers save.
+//!
 //! ```
 //! use bifrost_sha256::{Sha256, update_all};
 //!
