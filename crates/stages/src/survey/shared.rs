@@ -14,6 +14,7 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
+use uuid::Uuid;
 
 /// How often a process looks for what others make.
 const LOOK: Duration = Duration::from_millis(100);
@@ -178,7 +179,8 @@ impl Work for Shared<'_> {
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
-    let draft = path.with_extension(format!("draft-{}", std::process::id()));
+    // numbers of processes are those of one node
+    let draft = path.with_extension(format!("draft-{}", Uuid::new_v4()));
     let write = || {
         let mut file = File::create(&draft)?;
         file.write_all(blake3::hash(bytes).as_bytes())?;
