@@ -17,25 +17,44 @@ FROM (
     SELECT x.file_id, NULL::int4 AS row_index FROM file_cells x WHERE x.cells && :cells::int2[]  --? cells
     -- where the catalog knows the objects
     SELECT c.file_id, c.row_index FROM catalog_rows c WHERE c.target_id = ANY (:objects::int8[])  --? objects
-      AND (:cells::int2[] IS NULL OR EXISTS (  --? objects
-            SELECT FROM file_cells x WHERE x.file_id = c.file_id AND x.cells && :cells::int2[]))  --? objects
     -- files that are known to hold wanted objects
     SELECT unnest(:files::int8[]) AS file_id, NULL::int4 AS row_index  --? files
     UNION ALL  --? cells objects files
-    -- pixels of tiles, boxes of positions; names and numbers in files that others wrote may lie
+    -- names and numbers in files that others wrote may lie
     SELECT f.file_id, NULL::int4 AS row_index  --? area tile
     FROM file_registry f  --? area tile
     WHERE f.state = 'live' AND NOT f.has_cells AND f.product = :product::text AND NOT f.is_ours  --? area tile
     UNION ALL  --? area tile
-    SELECT f.file_id, NULL::int4 AS row_index
-    FROM file_registry f
-    WHERE f.state = 'live'
-      AND f.product = :product::text
-      AND f.num_rows IS DISTINCT FROM 0
+    -- files of no tile, those of others, and those that have rows beyond the pixel of their tile
+    SELECT f.file_id, NULL::int4 AS row_index  --? sky area
+    FROM file_registry f  --? sky area
+    WHERE f.state = 'live' AND f.product = :product::text AND f.sky && :near::text::int8multirange  --? sky area
+      AND (NOT f.is_ours OR f.healpix IS NULL OR NOT f.sky <@ int8range(f.healpix::int8 << 46, (f.healpix::int8 + 1) << 46))  --? sky area
+    UNION ALL  --? sky area
+    SELECT f.file_id, NULL::int4 AS row_index  --? sky area
+    FROM file_registry f  --? sky area
+    WHERE f.state = 'live' AND f.product = :product::text AND f.sky IS NULL  --? sky area
+    UNION ALL  --? sky area
+    -- tiles in runs of pixels; OFFSET makes it a look-up for each run
+    SELECT f.file_id, NULL::int4 AS row_index  --? sky area
+    FROM unnest(:pixels_first::int4[], :pixels_last::int4[]) AS p (first, last), LATERAL (  --? sky area
+        SELECT f.file_id FROM file_registry f  --? sky area
+        WHERE f.state = 'live' AND f.product = :product::text AND f.is_ours AND f.healpix BETWEEN p.first AND p.last  --? sky area
+          AND f.release = ANY (:releases::text[])  --? near_releases
+          -- the same for the index
+          AND f.release BETWEEN (:releases::text[])[1] AND (:releases::text[])[cardinality(:releases::text[])]  --? near_releases
+          AND f.survey = ANY (:surveys::text[])  --? near_surveys
+          AND f.program = ANY (:programs::text[])  --? near_programs
+        OFFSET 0) AS f  --? sky area
+    -- all else, by a look at each
+    SELECT f.file_id, NULL::int4 AS row_index  --? product tile cells objects files
+    FROM file_registry f  --? product tile cells objects files
+    WHERE f.state = 'live'  --? product tile cells objects files
+      AND f.product = :product::text  --? product tile cells objects files
+      AND f.num_rows IS DISTINCT FROM 0  --? product tile cells objects files
       -- of these cells and objects are not known
       AND NOT f.has_cells  --? cells objects files
       AND f.is_ours AND (f.healpix = ANY (:healpixes::int8[]) OR f.healpix IS NULL)  --? tile
-      AND f.is_ours AND (f.sky && :area::text::int8multirange OR f.sky IS NULL)  --? area
       AND (f.sky && :area::text::int8multirange OR f.sky IS NULL OR NOT f.is_ours)  --? within
       -- the cover as one multirange
       AND (f.sky && :cover::text::int8multirange OR f.sky IS NULL)  --? cover
@@ -61,6 +80,4 @@ FROM (
       AND (f.survey IS NULL OR f.survey = ANY (:surveys::text[]) OR NOT f.is_ours)  --? surveys
       AND (f.program IS NULL OR f.program = ANY (:programs::text[]) OR NOT f.is_ours)  --? programs
       AND (f.healpix IS NULL OR f.healpix = ANY (:healpixes::int8[]) OR NOT f.is_ours)  --? healpixes
-      AND (NOT f.has_cells OR EXISTS (  --? occupied
-            SELECT FROM file_cells x WHERE x.file_id = f.file_id AND x.cells && :cells::int2[]))  --? occupied
 ) AS w

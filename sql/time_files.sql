@@ -16,7 +16,9 @@ known AS (
     LEFT JOIN located o ON o.file_id = f.file_id
     WHERE f.product = :product::text)
 SELECT f.file_id, f.lake_id, f.schema_id, f.num_rows, f.num_row_groups, f.size_bytes, f.mtime_ns,
-       f.has_cells, f.product, f.path, f.promoted, CASE WHEN f.is_ours AND f.was_cataloged THEN f.ends END AS ends,
+       f.has_cells, f.product, f.path, f.promoted,
+       CASE WHEN f.is_ours AND f.was_cataloged THEN f.cells END AS cells,
+       CASE WHEN f.is_ours AND f.was_cataloged THEN f.ends END AS ends,
        f.release, f.survey, f.program, f.healpix, f.is_ours,
        CASE WHEN f.has_cells AND f.was_cataloged THEN f.located END AS located,
        f.inode, least(f.removed_commit, f.quarantined_commit) AS ended_commit, f.state

@@ -156,6 +156,36 @@ fn sql_of_objects_leads_to_their_rows() {
 }
 
 #[test]
+fn a_file_is_found_where_its_rows_lie() {
+    let place = lake();
+    let (ra, dec) = place
+        .sql("SELECT ra || ' ' || dec FROM catalog ORDER BY target_id LIMIT 1")
+        .split_once(' ')
+        .map(|(ra, dec)| (ra.to_owned(), dec.to_owned()))
+        .expect("a position");
+    let cone = format!("{ra},{dec},0.01");
+    let corner = |end: &str| format!("ra {end} {ra} AND dec {end} {dec}");
+    let box_of_one = format!("{} AND {}", corner(">="), corner("<="));
+    let found = || {
+        let by_cone: &[&str] = &["release = 'iron'", "--cone", &cone];
+        [by_cone, &[&box_of_one]].map(|question| {
+            let paths = ["resolve", "--format", "paths"];
+            place.bifrost(paths.iter().chain(question)).stdout.lines().count()
+        })
+    };
+    let before = found();
+    assert!(before.iter().all(|files| (1..4).contains(files)), "{before:?}");
+    // whatever the name of a file says of its pixel, and whoever wrote it
+    for change in
+        ["healpix = (healpix + 20000) % 49152", "healpix = NULL", "is_ours = false", "sky = NULL"]
+    {
+        place.sql(&format!("UPDATE file_registry SET {change}"));
+        let now = found();
+        assert!(now.iter().zip(&before).all(|(now, before)| now >= before), "{change}: {now:?}");
+    }
+}
+
+#[test]
 fn rows_come_as_asked_for() {
     let place = lake();
     let question = "zwarn = 0 AND spectype = 'GALAXY'";

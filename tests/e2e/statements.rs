@@ -56,12 +56,13 @@ fn statements() -> Vec<PathBuf> {
 const WAYS: [&str; 9] =
     ["product", "sky", "area", "tile", "cells", "objects", "files", "now", "then"];
 
-/// The statement for a question that goes this way and demands all that there is.
+/// The statement for a question that goes this way and demands all that it can.
 fn whole(template: &str, way: &str) -> String {
+    let is_near = ["sky", "area"].contains(&way);
     let words = template.lines().filter_map(|line| line.split_once("--?"));
     let demanded: Vec<&str> = words
         .flat_map(|(_, words)| words.split_whitespace())
-        .filter(|word| *word == way || !WAYS.contains(word))
+        .filter(|word| *word == way || !WAYS.contains(word) && word.starts_with("near_") == is_near)
         .collect();
     assemble(template, &demanded, |_| Some(&0)).sql
 }

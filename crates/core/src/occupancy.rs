@@ -92,6 +92,32 @@ impl Ends {
     }
 }
 
+/// A set of cells: those that a file holds, or those of which a question demands one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Occupied(Box<[u64; WORDS]>);
+
+const WORDS: usize = KINDS * STEP as usize / 64;
+
+impl Occupied {
+    /// Of cells by their numbers; those that are none are left out.
+    #[must_use]
+    pub fn of(cells: &[i16]) -> Self {
+        let mut words = Box::new([0; WORDS]);
+        for cell in cells.iter().filter_map(|cell| usize::try_from(*cell).ok()) {
+            if let Some(word) = words.get_mut(cell / 64) {
+                *word |= 1 << (cell % 64);
+            }
+        }
+        Self(words)
+    }
+
+    /// Whether both hold some cell.
+    #[must_use]
+    pub fn meets(&self, other: &Self) -> bool {
+        self.0.iter().zip(&*other.0).any(|(one, other)| one & other != 0)
+    }
+}
+
 /// A redshift that objects of some class and quality must have.
 #[derive(Debug, Clone)]
 pub struct Shell {
@@ -226,7 +252,11 @@ mod tests {
                     spectype.is_some_and(|name| classes.iter().any(|class| class == name))
                 });
             let demanded = demanded(classes.as_deref(), quality, asked);
-            let has = demanded.is_none_or(|cells| cells.iter().any(|cell| held.contains(cell)));
+            let has =
+                demanded.as_ref().is_none_or(|cells| cells.iter().any(|cell| held.contains(cell)));
+            let meets =
+                demanded.is_none_or(|cells| Occupied::of(&cells).meets(&Occupied::of(&held)));
+            assert_eq!(meets, has, "{held:?}");
             assert!(has || !matches, "{class:?} {asked:?} {classes:?} {quality:?}");
             let ends = Ends::of([(spectype, zwarn_zero, z, z)]);
             assert_eq!(Ends::unpacked(&ends.packed()).as_ref(), Some(&ends));

@@ -4,7 +4,7 @@ use super::memory::Memory;
 use super::promoted::{self, Asked, Entry};
 use super::time::PastRow;
 use crate::bounds::{Bounds, Value};
-use crate::occupancy::Ends;
+use crate::occupancy::{Ends, Occupied};
 use std::sync::Arc;
 use tokio_postgres::Row;
 use uuid::Uuid;
@@ -27,6 +27,8 @@ pub(crate) struct CandidateRow {
     pub(super) learnt_at: i64,
     /// Bounds of the file and of each row group, if there are several; empty where they have to be asked for.
     pub(crate) entries: Box<[Entry]>,
+    /// Classes, qualities and redshifts that occur together, where they are known.
+    pub(super) occupied: Option<Occupied>,
     /// Redshifts by class and quality, where they are known.
     pub(crate) ends: Option<Ends>,
     /// The key of the tile, where Bifrost wrote the file of one.
@@ -87,6 +89,7 @@ impl CandidateRow {
         commit: i64,
     ) -> Result<Self, tokio_postgres::Error> {
         let promoted: Option<&[u8]> = row.try_get("promoted")?;
+        let cells: Option<Vec<i16>> = row.try_get("cells")?;
         let ends: Option<Vec<Option<f32>>> = row.try_get("ends")?;
         let healpix: Option<i32> = row.try_get("healpix")?;
         let is_ours: bool = row.try_get("is_ours")?;
@@ -108,6 +111,7 @@ impl CandidateRow {
             path: row.try_get("path")?,
             learnt_at: commit,
             entries: promoted.map(promoted::unpack).unwrap_or_default(),
+            occupied: cells.as_deref().map(Occupied::of),
             ends: ends.and_then(|ends| Ends::unpacked(&ends)),
             key: is_ours.then(key),
         })

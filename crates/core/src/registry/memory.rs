@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use uuid::Uuid;
 
-/// Files of one generation; there are two. A file takes about half a kilobyte.
+/// Files of one generation; there are two. A file takes about a kilobyte.
 const FILES: usize = 1 << 16;
 
 /// How long places are believed: lakes are moved more rarely than questions are asked.

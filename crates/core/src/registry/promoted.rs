@@ -106,12 +106,23 @@ impl Entry {
         (end(min), end(max))
     }
 
-    /// An entry whose columns of numbers all have the same ends.
+    /// Ends of the column of texts.
+    pub(crate) fn texts(&self) -> (Option<&str>, Option<&str>) {
+        (text_of(self.text.min.as_ref()), text_of(self.text.max.as_ref()))
+    }
+
+    /// An entry whose columns all have the same ends.
     #[cfg(test)]
     pub(crate) fn like(num_rows: u32, (min, max): (Option<f64>, Option<f64>)) -> Self {
         let int = (min.map_or(i64::MAX, |v| v as i64), max.map_or(i64::MIN, |v| v as i64));
         let float = (min.map_or(f32::NAN, narrow::below), max.map_or(f32::NAN, narrow::above));
-        Self { num_rows, ints: [int; INTS], floats: [float; NUMBERS - INTS], text: UNKNOWN }
+        let text = |end: Option<f64>| end.map(|end| Value::Text(end.to_string()));
+        // numbers below zero are in another order as texts
+        let (first, last) = (text(min), text(max));
+        let is_sorted =
+            matches!((&first, &last), (Some(Value::Text(a)), Some(Value::Text(b))) if a <= b);
+        let text = if is_sorted { Bounds { min: first, max: last, ..UNKNOWN } } else { UNKNOWN };
+        Self { num_rows, ints: [int; INTS], floats: [float; NUMBERS - INTS], text }
     }
 
     /// Bounds of columns by their places in [`COLUMNS`]; of others, nothing.
@@ -128,6 +139,13 @@ impl Entry {
             };
         }
         Asked { numbers, text: &self.text }
+    }
+}
+
+fn text_of(value: Option<&Value>) -> Option<&str> {
+    match value {
+        Some(Value::Text(text)) => Some(text),
+        _ => None,
     }
 }
 

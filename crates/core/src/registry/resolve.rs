@@ -7,6 +7,8 @@ use super::tables::Connection;
 use super::template::{self, Assembled};
 use super::{Error, Registry, doing};
 use crate::bounds::{Bounds, Value};
+use crate::occupancy::Occupied;
+use crate::tile::Pixel;
 use std::collections::HashMap;
 use std::sync::Arc;
 use tokio_postgres::Row;
@@ -51,11 +53,10 @@ pub(crate) enum Kind {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Demands {
     pub(crate) product: String,
-    /// An `int8multirange`, as text.
-    pub(crate) sky: Option<String>,
+    pub(crate) sky: Option<Cover>,
     /// The same, where it was concluded from bounds of `ra` and `dec`: so it may leave out only files
     /// of which it is known that their rows lie where their names and `_healpix_29` say.
-    pub(crate) area: Option<String>,
+    pub(crate) area: Option<Cover>,
     pub(crate) z: (Option<f64>, Option<f64>),
     pub(crate) deltachi2: (Option<f64>, Option<f64>),
     pub(crate) zwarn: (Option<i64>, Option<i64>),
@@ -78,21 +79,49 @@ pub(crate) struct Demands {
     pub(crate) brickless: Option<(i64, i64)>,
 }
 
+/// Pixels of tiles that cover a part of the sky.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Cover {
+    /// First and last pixels of runs that lie apart from each other.
+    pub(crate) pixels: (Vec<i32>, Vec<i32>),
+    /// The same as an `int8multirange` of order 29, as text.
+    pub(crate) multirange: String,
+}
+
+impl Cover {
+    /// Whether it is so much of the sky that other indexes lead to fewer files.
+    fn is_wide(&self) -> bool {
+        let (first, last) = &self.pixels;
+        let pixels: i32 = first.iter().zip(last).map(|(first, last)| last - first + 1).sum();
+        i64::from(pixels) > i64::from(Pixel::COUNT) / 16
+    }
+}
+
 impl Demands {
+    /// Where the question looks.
+    fn cover(&self) -> Option<&Cover> {
+        self.sky.as_ref().or(self.area.as_ref())
+    }
+
     /// What is demanded, in the words of `sql/resolve_files.sql`: the way first.
     fn words(&self) -> Vec<&'static str> {
         let way = match self {
             Self { files: Some(_), .. } => "files",
             Self { objects: Some(_), .. } => "objects",
             Self { healpixes: Some(_), .. } => "tile",
+            Self { cells: Some(_), .. } if self.cover().is_none_or(Cover::is_wide) => "cells",
             Self { sky: Some(_), .. } => "sky",
             Self { area: Some(_), .. } => "area",
-            Self { cells: Some(_), .. } => "cells",
             _ => "product",
         };
+        let near = [
+            ("near_releases", self.releases.is_some()),
+            ("near_surveys", self.surveys.is_some()),
+            ("near_programs", self.programs.is_some()),
+        ];
         let demands = [
             ("cover", self.sky.is_some()),
-            ("within", self.area.is_some() && way != "area"),
+            ("within", self.area.is_some()),
             ("bricks", self.bricks.is_some() && way == "objects"),
             ("brickless", self.bricks.is_some() && way == "objects" && self.brickless.is_some()),
             ("z_first", self.z.0.is_some()),
@@ -108,17 +137,23 @@ impl Demands {
             ("surveys", self.surveys.is_some()),
             ("programs", self.programs.is_some()),
             ("healpixes", self.healpixes.is_some() && way != "tile"),
-            ("occupied", self.cells.is_some() && way != "cells"),
         ];
-        let demanded = demands.into_iter().filter_map(|(word, is)| is.then_some(word));
+        let demands = match way {
+            "sky" | "area" => near.as_slice(),
+            _ => demands.as_slice(),
+        };
+        let demanded = demands.iter().filter_map(|(word, is)| is.then_some(*word));
         std::iter::once(way).chain(demanded).collect()
     }
 
     fn value(&self, name: &str) -> Option<&(dyn ToSql + Sync)> {
         Some(match name {
             "product" => &self.product,
-            "cover" => &self.sky,
-            "area" => &self.area,
+            "cover" => &self.sky.as_ref()?.multirange,
+            "area" => &self.area.as_ref()?.multirange,
+            "near" => &self.cover()?.multirange,
+            "pixels_first" => &self.cover()?.pixels.0,
+            "pixels_last" => &self.cover()?.pixels.1,
             "z_first" => &self.z.0,
             "z_last" => &self.z.1,
             "deltachi2_first" => &self.deltachi2.0,
@@ -407,8 +442,14 @@ impl Resolver {
             };
             self.memory.keep_to(named.registry_id);
             let Some(rows) = self.recall(&named).await? else { continue };
-            let is_asked =
-                |file: &CandidateRow| file.product == asked.product && file.num_rows != Some(0);
+            let cells = asked.cells.as_deref().map(Occupied::of);
+            let is_occupied =
+                |held: &Occupied| cells.as_ref().is_none_or(|cells| cells.meets(held));
+            let is_asked = |file: &CandidateRow| {
+                file.product == asked.product
+                    && file.num_rows != Some(0)
+                    && file.occupied.as_ref().is_none_or(is_occupied)
+            };
             let files = rows.into_iter().zip(named.located).filter(|(file, _)| is_asked(file));
             let files = files.map(|(file, located)| Candidate { file, located, past: None });
             return Ok(Answer { commit: named.commit, files: files.collect() });

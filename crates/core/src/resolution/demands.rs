@@ -1,12 +1,12 @@
 //! What of a question the registry's indexes can be asked.
 
 use super::Query;
-use super::region::{demanded, multirange};
+use super::region::{demanded, multirange, pixels};
 use crate::occupancy::{self, Shell};
 use crate::predicate::Predicate;
 use crate::predicate::needs::{self, Interval};
 use crate::registry::resolve::Demands;
-use crate::sky::{bricks, region};
+use crate::sky::bricks;
 use std::ops::Range;
 
 /// The demands of a question whose regions have that cover; `None` if nothing can fulfil them.
@@ -28,8 +28,8 @@ pub(super) fn of(
     let located = objects.as_deref().map(bricks::locate).unwrap_or_default();
     let demands = Demands {
         product: query.product().to_owned(),
-        sky: cover.map(|cover| multirange(&region::tile_cover(cover))),
-        area: demanded(condition).map(|cover| multirange(&cover)),
+        sky: cover.map(pixels),
+        area: demanded(condition).map(|cover| pixels(&cover)),
         z: z.ends(),
         deltachi2: deltachi2.ends(),
         zwarn: zwarn.ends(),

@@ -196,15 +196,14 @@ impl Question<'_> {
         if !may_match(whole_file) {
             return None;
         }
-        let judged = whole(candidate);
         // of one row group, the bounds are the file's
-        if groups.len() != judged.row_groups_in_file {
-            return Some(judged);
+        if groups.len() != row_groups_in(file) {
+            return Some(whole(candidate));
         }
         let groups = (0..)
             .zip(groups)
             .map(|(group, entry)| (group, i64::from(entry.num_rows), move || may_match(entry)));
-        narrowed(judged, groups)
+        narrowed(candidate, groups)
     }
 
     /// What of a question is not decided quickly.
@@ -239,11 +238,18 @@ impl Question<'_> {
 /// Leaves the row groups that hold a located row, where rows were located, and may match; none: the
 /// file is out. Groups come in order: number, rows, judgement.
 fn narrowed<'c>(
-    mut judged: Judged<'c>,
+    candidate: &'c Candidate,
     groups: impl Iterator<Item = (usize, i64, impl FnOnce() -> bool)>,
 ) -> Option<Judged<'c>> {
-    let located = judged.candidate.located.as_deref();
-    (judged.row_groups, judged.rows_at_most) = (Vec::new(), 0);
+    let located = candidate.located.as_deref();
+    let several = groups.size_hint().0;
+    let mut judged = Judged {
+        candidate,
+        row_groups: Vec::with_capacity(several),
+        spans: Vec::with_capacity(several),
+        row_groups_in_file: row_groups_in(&candidate.file),
+        rows_at_most: 0,
+    };
     let mut start = 0i64;
     for (group, rows, may_match) in groups {
         let end = start.saturating_add(rows);
@@ -261,10 +267,13 @@ fn narrowed<'c>(
     (!judged.row_groups.is_empty()).then_some(judged)
 }
 
+fn row_groups_in(file: &CandidateRow) -> usize {
+    file.num_row_groups.and_then(|groups| usize::try_from(groups).ok()).unwrap_or_default()
+}
+
 /// A file of which nothing is known is kept whole.
 fn whole(candidate: &Candidate) -> Judged<'_> {
-    let groups = candidate.file.num_row_groups.unwrap_or_default();
-    let groups = usize::try_from(groups).unwrap_or_default();
+    let groups = row_groups_in(&candidate.file);
     Judged {
         candidate,
         row_groups: (0..groups).collect(),
@@ -360,7 +369,7 @@ impl Bench<'_> {
             let number = usize::try_from(group.row_group).unwrap_or_default();
             (number, group.num_rows, || self.may_match(group))
         });
-        narrowed(whole(candidate), groups)
+        narrowed(candidate, groups)
     }
 
     fn may_match(&self, row: &BoundsRow) -> bool {

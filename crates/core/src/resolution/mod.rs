@@ -283,15 +283,11 @@ async fn alone(registry: &Registry, query: &Query, detail: Detail) -> Result<Res
         Judges::new(&resolver, candidates, &condition, shell, &query.regions, cover.as_deref())
             .await?;
     check_columns(&resolver, query, &condition, &judges).await?;
-    let mut judged = judges.judge(&resolver, candidates).await?;
+    let judged = judges.judge(&resolver, candidates).await?;
+    let mut judged = by_path(judged, &places);
     if wanted.is_some() {
         judged.iter_mut().for_each(Judged::count_located);
     }
-    judged.sort_by(|a, b| {
-        let node = |judged: &Judged| places.node_of(judged.file().lake_id);
-        let path = a.file().path.cmp(&b.file().path);
-        path.then_with(|| (node(a), a.file().file_id).cmp(&(node(b), b.file().file_id)))
-    });
     if detail == Detail::Explained {
         let explained =
             explained(&resolver, query, &query.condition(), &asked, &pruned, &judged).await?;
@@ -335,6 +331,31 @@ impl Resolution {
         self.pruned.row_groups = self.files.iter().map(|file| file.row_groups.len()).sum();
         self.pruned.rows_at_most = self.files.iter().map(wanted).sum();
     }
+}
+
+/// Puts files into the order of their paths, those of several nodes in the order of these.
+///
+/// Paths begin alike and lie all over memory: what comes behind their common beginning is mostly
+/// enough to compare.
+fn by_path<'a>(judged: Vec<Judged<'a>>, places: &Places) -> Vec<Judged<'a>> {
+    let first = judged.first().map(|judged| judged.file().path.as_bytes()).unwrap_or_default();
+    let alike = |path: &[u8]| path.iter().zip(first).take_while(|(a, b)| a == b).count();
+    let common = judged.iter().map(|judged| alike(judged.file().path.as_bytes())).min();
+    let key = |judged: &Judged| {
+        let rest = judged.file().path.as_bytes().iter().skip(common.unwrap_or_default());
+        let mut key = [0; 16];
+        key.iter_mut().zip(rest).for_each(|(key, byte)| *key = *byte);
+        u128::from_be_bytes(key)
+    };
+    let rest = |judged: &Judged<'a>| {
+        let file = &judged.candidate.file;
+        (file.path.as_str(), places.node_of(file.lake_id), file.file_id)
+    };
+    let mut keyed: Vec<(u128, Judged)> = judged.into_iter().map(|j| (key(&j), j)).collect();
+    keyed.sort_unstable_by(|(a, one), (b, other)| {
+        a.cmp(b).then_with(|| rest(one).cmp(&rest(other)))
+    });
+    keyed.into_iter().map(|(_, judged)| judged).collect()
 }
 
 fn resolved(

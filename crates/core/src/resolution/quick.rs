@@ -1,6 +1,6 @@
-//! Comparisons of promoted columns with numbers, made ready to be held against thousands of bounds.
+//! Comparisons of promoted columns, made ready to be held against thousands of bounds.
 //!
-//! What most questions are made of is decided by two comparisons of machine numbers. All else is left
+//! What most questions are made of is decided by two comparisons, of numbers or of texts. All else is left
 //! to [`bounds::may`](crate::predicate::bounds::may), of which this is never narrower.
 
 use crate::footer::Kind;
@@ -9,15 +9,27 @@ use crate::registry::promoted::{self, Entry};
 
 /// The conjuncts of a condition.
 pub(super) struct Quick<'a> {
-    tests: Vec<Test>,
+    tests: Vec<Test<'a>>,
     /// Those that are not so simple.
     pub(super) others: Vec<&'a Predicate>,
 }
 
 /// A comparison of a promoted column. A literal that is no machine number lies between two.
-enum Test {
-    Int { place: usize, op: Op, floor: i64, ceil: i64 },
-    Float { place: usize, op: Op, low: f64, high: f64 },
+enum Test<'a> {
+    Int {
+        place: usize,
+        op: Op,
+        floor: i64,
+        ceil: i64,
+    },
+    Float {
+        place: usize,
+        op: Op,
+        low: f64,
+        high: f64,
+    },
+    /// The text that the column of texts equals.
+    Text(&'a str),
 }
 
 impl<'a> Quick<'a> {
@@ -42,13 +54,20 @@ impl<'a> Quick<'a> {
     }
 }
 
-impl Test {
-    fn of(predicate: &Predicate) -> Option<Self> {
-        let Predicate::Compare { column, op, literal: Literal::Number(number) } = predicate else {
+impl<'a> Test<'a> {
+    fn of(predicate: &'a Predicate) -> Option<Self> {
+        let Predicate::Compare { column, op, literal } = predicate else {
             return None;
         };
         let op = *op;
         let place = promoted::COLUMNS.iter().position(|(name, _)| name == column)?;
+        let number = match literal {
+            Literal::Number(number) => number,
+            Literal::Text(text) if promoted::COLUMNS[place].1 == Kind::Text => {
+                return (op == Op::Eq).then_some(Self::Text(text));
+            }
+            _ => return None,
+        };
         match (promoted::COLUMNS[place].1, number) {
             _ if op == Op::Ne => None,
             (Kind::Int, Number::Exact(decimal)) => {
@@ -89,6 +108,10 @@ impl Test {
                     _ => min.is_none_or(|min| min <= high) && max.is_none_or(|max| max >= low),
                 }
             }
+            Self::Text(text) => {
+                let (min, max) = entry.texts();
+                min.is_none_or(|min| min <= text) && max.is_none_or(|max| max >= text)
+            }
         }
     }
 }
@@ -105,9 +128,11 @@ mod tests {
         let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(12);
         let (mut kept, mut left_out, mut wider) = (0, 0, 0);
         for _ in 0..40_000 {
-            let column = ["z", "zwarn", "deltachi2", "target_id", "ra"][rng.random_range(0..5)];
+            let columns = ["z", "zwarn", "deltachi2", "target_id", "ra", "spectype"];
+            let column = columns[rng.random_range(0..6)];
             let op = ["<", "<=", "=", ">=", ">", "<>"][rng.random_range(0..6)];
             let number = match rng.random_range(0..4) {
+                _ if column == "spectype" => format!("'{}'", rng.random_range(-3..9i64)),
                 0 => rng.random_range(-3..9i64).to_string(),
                 1 => format!("{:.1}", rng.random_range(-3.0..9.0f64)),
                 2 => format!("{:e}", rng.random_range(-3.0..9.0f64)),

@@ -3,7 +3,8 @@
 use crate::bounds::{Bounds, Value};
 use crate::predicate::needs::Interval;
 use crate::predicate::{Literal, Number, Op, Predicate};
-use crate::sky::{Cone, Rectangle, Region, region};
+use crate::registry;
+use crate::sky::{self, Cone, Rectangle, Region, region};
 use crate::tile::Pixel;
 use std::ops::Range;
 
@@ -56,8 +57,7 @@ fn within(west: f64, east: f64) -> Predicate {
 
 /// Ranges that cover all positions that fulfil a condition; `None` where that says too little.
 pub(super) fn demanded(condition: &Predicate) -> Option<Vec<Range<i64>>> {
-    let cover = region::cover(&[Region::Box(demanded_box(condition)?)])?;
-    Some(region::tile_cover(&cover))
+    region::cover(&[Region::Box(demanded_box(condition)?)])
 }
 
 /// The box on the sky in which all positions lie that fulfil a condition; `None` where the condition
@@ -88,6 +88,16 @@ pub(super) fn may_meet(ranges: &[Range<i64>], bounds: &Bounds) -> bool {
     };
     let first = ranges.partition_point(|range| i128::from(range.end) <= *min);
     ranges.get(first).is_some_and(|range| i128::from(range.start) <= *max)
+}
+
+/// The pixels of tiles that hold sorted ranges.
+pub(super) fn pixels(cover: &[Range<i64>]) -> registry::resolve::Cover {
+    let whole = region::tile_cover(cover);
+    let pixel = |deep: i64| (deep >> (2 * (sky::ORDER - Pixel::ORDER))) as i32;
+    registry::resolve::Cover {
+        pixels: whole.iter().map(|range| (pixel(range.start), pixel(range.end - 1))).unzip(),
+        multirange: multirange(&whole),
+    }
 }
 
 /// Sorted ranges as Postgres reads an `int8multirange`.

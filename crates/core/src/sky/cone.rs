@@ -1,8 +1,8 @@
 //! Circles.
 
-use super::cover::{Circle, Lies, cover};
+use super::cover::{Circle, Lies, cover, reach};
 use super::vector::{chord2, chord2_of, vector};
-use super::{Error, numbers, separation_deg};
+use super::{Error, ORDER, numbers, separation_deg};
 use crate::tile::Pixel;
 use std::fmt;
 use std::ops::Range;
@@ -75,13 +75,19 @@ impl Cone {
     pub(super) fn lies(&self) -> impl Fn(&Circle) -> Lies {
         let centre = vector((self.ra_deg, self.dec_deg));
         let radius = self.radius_deg.to_radians();
+        // of cells of each order: what is farther is outside, what is nearer is inside
+        let ends: [(f64, f64); ORDER as usize + 1] = std::array::from_fn(|order| {
+            let reach = reach(order as u8);
+            let near = if radius > reach { chord2_of(radius - reach) } else { 0.0 };
+            (chord2_of(radius + reach), near)
+        });
         move |circle| {
             let apart = chord2(centre, circle.centre);
-            if apart > chord2_of(radius + circle.radius) {
-                return Lies::Outside;
+            match ends[usize::from(circle.order)] {
+                (far, _) if apart > far => Lies::Outside,
+                (_, near) if apart < near => Lies::Inside,
+                _ => Lies::Across,
             }
-            let is_inside = radius > circle.radius && apart < chord2_of(radius - circle.radius);
-            if is_inside { Lies::Inside } else { Lies::Across }
         }
     }
 }

@@ -2,7 +2,6 @@
 
 use super::vector::{Vector, angle, vector_of};
 use super::{ORDER, range_of};
-use cdshealpix::nested;
 use std::f64::consts::PI;
 use std::ops::Range;
 use std::sync::LazyLock;
@@ -12,12 +11,12 @@ pub(super) const HAIR: f64 = 1e-9;
 /// Every cell of order 29.
 const ALL: i64 = 12 << (2 * ORDER);
 
-/// A circle on the sky.
+/// A circle on the sky, around a cell.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Circle {
     pub(super) centre: Vector,
-    pub(super) ra_deg: f64,
-    pub(super) dec_deg: f64,
+    /// Order of the cell.
+    pub(super) order: u8,
     pub(super) radius: f64,
 }
 
@@ -42,23 +41,61 @@ pub(super) fn reach(order: u8) -> f64 {
 impl Circle {
     /// The circle around a cell, with all of its edges inside.
     pub(super) fn around_cell(order: u8, cell: u64) -> Self {
-        let (lon, lat) = nested::center(order, cell);
-        Self {
-            centre: vector_of(lon, lat),
-            ra_deg: lon.to_degrees(),
-            dec_deg: lat.to_degrees(),
-            radius: reach(order),
-        }
+        Self { centre: centre(order, cell), order, radius: reach(order) }
     }
 
-    /// Half the span of its right ascensions; 180 where a pole is inside.
-    pub(super) fn half_width_deg(&self) -> f64 {
-        if self.dec_deg.abs() + self.radius.to_degrees() >= 90.0 {
+    /// Right ascension (from 0) and declination of its centre, degrees.
+    pub(super) fn position_deg(&self) -> (f64, f64) {
+        let [x, y, z] = self.centre;
+        (y.atan2(x).to_degrees().rem_euclid(360.0), z.atan2(x.hypot(y)).to_degrees())
+    }
+
+    /// Half the span of the right ascensions of a circle around that declination; 180 where a pole
+    /// is inside.
+    pub(super) fn half_width_deg(&self, dec_deg: f64) -> f64 {
+        if dec_deg.abs() + self.radius.to_degrees() >= 90.0 {
             return 180.0;
         }
-        let sine = self.radius.sin() / self.dec_deg.to_radians().cos();
+        let sine = self.radius.sin() / dec_deg.to_radians().cos();
         sine.min(1.0).asin().to_degrees()
     }
+}
+
+/// The direction of a cell's centre (Górski et al. 2005, section 5.2), by one pair of sine and cosine.
+fn centre(order: u8, cell: u64) -> Vector {
+    let side = 1i64 << order;
+    let (face, within) = ((cell >> (2 * order)) as i64, cell & ((1 << (2 * order)) - 1));
+    let (x, y) = (every_other_bit(within), every_other_bit(within >> 1));
+    // rings count from the north pole; quarters of a turn are cut into as many steps as a ring has
+    let ring = ((face / 4 + 2) << order) - x - y - 1;
+    let steps = ring.min(4 * side - ring).min(side);
+    let first = 2 * (face % 4) + (face / 4 + 1) % 2;
+    let lon = PI / 4.0 * (first * steps + x - y) as f64 / steps as f64;
+    let (sine, cosine) = if steps < side {
+        // one minus the sine, which is accurate near the poles
+        let short = (steps * steps) as f64 / (3.0 * (side * side) as f64);
+        ((1.0 - short).copysign((2 * side - ring) as f64), (short * (2.0 - short)).sqrt())
+    } else {
+        let sine = 2.0 / 3.0 * (2 * side - ring) as f64 / side as f64;
+        (sine, (1.0 - sine * sine).sqrt())
+    };
+    let (sin_lon, cos_lon) = lon.sin_cos();
+    [cosine * cos_lon, cosine * sin_lon, sine]
+}
+
+/// Bits 0, 2, 4 and so on, pushed together.
+fn every_other_bit(bits: u64) -> i64 {
+    let mut bits = bits & 0x5555_5555_5555_5555;
+    for (shift, mask) in [
+        (1, 0x3333_3333_3333_3333),
+        (2, 0x0f0f_0f0f_0f0f_0f0f),
+        (4, 0x00ff_00ff_00ff_00ff),
+        (8, 0x0000_ffff_0000_ffff),
+        (16, 0xffff_ffff_u64),
+    ] {
+        bits = (bits | bits >> shift) & mask;
+    }
+    bits as i64
 }
 
 /// How a circle lies to a part of the sky.
@@ -142,6 +179,7 @@ pub(super) fn share(ranges: &[Range<i64>]) -> f64 {
 mod tests {
     use super::*;
     use crate::sky::separation_deg;
+    use cdshealpix::nested;
     use rand::{RngExt as _, SeedableRng as _};
 
     #[test]
@@ -151,13 +189,31 @@ mod tests {
             let order = rng.random_range(0..=18u8);
             let cell = rng.random_range(0..12u64 << (2 * order));
             let circle = Circle::around_cell(order, cell);
+            let (centre_ra, centre_dec) = circle.position_deg();
             for (ra, dec) in crate::sky::outline(order, cell, 16) {
-                let reach = separation_deg(circle.ra_deg, circle.dec_deg, ra, dec);
+                let reach = separation_deg(centre_ra, centre_dec, ra, dec);
                 assert!(reach <= circle.radius.to_degrees(), "{order}/{cell}: {reach} {circle:?}");
-                let mut width = (ra - circle.ra_deg).rem_euclid(360.0);
+                let mut width = (ra - centre_ra).rem_euclid(360.0);
                 width = width.min(360.0 - width);
-                assert!(width <= circle.half_width_deg(), "{order}/{cell}: {width} {circle:?}");
+                let half = circle.half_width_deg(centre_dec);
+                assert!(width <= half, "{order}/{cell}: {width} {circle:?}");
             }
+        }
+    }
+
+    #[test]
+    fn centres_of_cells_are_those_of_another_library() {
+        let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(2);
+        let all =
+            (0..=2u8).flat_map(|order| (0..12u64 << (2 * order)).map(move |cell| (order, cell)));
+        let some = (0..20_000).map(|_| {
+            let order = rng.random_range(3..=29u8);
+            (order, rng.random_range(0..12u64 << (2 * order)))
+        });
+        for (order, cell) in all.chain(some.collect::<Vec<_>>()) {
+            let (lon, lat) = nested::center(order, cell);
+            let apart = angle(vector_of(lon, lat), centre(order, cell));
+            assert!(apart < 1e-14, "{order}/{cell}: {apart}");
         }
     }
 

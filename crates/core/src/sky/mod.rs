@@ -27,9 +27,6 @@ use std::path::PathBuf;
 /// The deepest HEALPix order that fits an `i64`.
 pub const ORDER: u8 = 29;
 
-/// Order of cells of a quarter of a degree, fine enough to tell tiles apart.
-const TILE_ORDER: u8 = Pixel::ORDER + 2;
-
 /// What makes a position or a region impossible.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum Error {

@@ -99,17 +99,18 @@ impl Rectangle {
 
     pub(super) fn lies(&self, circle: &Circle) -> Lies {
         let radius_deg = circle.radius.to_degrees();
-        let (south, north) = (circle.dec_deg - radius_deg, circle.dec_deg + radius_deg);
+        let (ra_deg, dec_deg) = circle.position_deg();
+        let (south, north) = (dec_deg - radius_deg, dec_deg + radius_deg);
         if north < self.dec_min_deg || south > self.dec_max_deg {
             return Lies::Outside;
         }
         let is_level = south >= self.dec_min_deg && north <= self.dec_max_deg;
-        let half = circle.half_width_deg();
+        let half = circle.half_width_deg(dec_deg);
         if self.is_ring() || half >= 180.0 {
             return if is_level && self.is_ring() { Lies::Inside } else { Lies::Across };
         }
         let spans = [-360.0, 0.0, 360.0].map(|turn| {
-            let ra = circle.ra_deg + turn;
+            let ra = ra_deg + turn;
             (ra - half, ra + half)
         });
         let (west, east) = (self.ra_min_deg, self.ra_max_deg);

@@ -1,7 +1,7 @@
 //! Parts of the sky that a question is about.
 
 use super::cover::{self, Circle, Lies, coarse, meet};
-use super::{Cone, Error, Moc, Polygon, Rectangle, TILE_ORDER, order_of_cells};
+use super::{Cone, Error, Moc, Polygon, Rectangle, order_of_cells};
 use crate::tile::Pixel;
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
@@ -9,8 +9,6 @@ use std::ops::Range;
 /// Cells along the edge of a region: finer ones tell more row groups apart, and take longer.
 const CELLS_AROUND: f64 = 64.0;
 const CELLS_A_RADIUS: f64 = 10.0;
-/// Ranges by which tiles are told apart, before they are made coarser.
-const TILE_RANGES_MAX: usize = 2000;
 
 /// A part of the sky; its edges belong to it.
 #[derive(Debug, Clone, PartialEq)]
@@ -123,13 +121,10 @@ fn cover_by_cells(regions: &[Region], finer: u8) -> Option<Vec<Range<i64>>> {
 
 type Judge<'a> = Box<dyn Fn(&Circle) -> Lies + 'a>;
 
-/// A cover by fewer ranges, which tell tiles apart.
+/// A cover by whole pixels of tiles.
 #[must_use]
 pub fn tile_cover(cover: &[Range<i64>]) -> Vec<Range<i64>> {
-    match coarse(cover, TILE_ORDER) {
-        many if many.len() > TILE_RANGES_MAX => coarse(&many, Pixel::ORDER),
-        few => few,
-    }
+    coarse(cover, Pixel::ORDER)
 }
 
 /// About the share of the sky that regions have in common; 1 where there are none.
