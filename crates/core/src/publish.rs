@@ -359,10 +359,13 @@ fn recover_with(lake: &Lake, step: Step<'_>) -> Result<usize, Error> {
     }
     for path in entries(&lake.private(CLAIMS))? {
         // a claim that can be locked is nobody's
-        let lock = open_lock(&path).map_err(Error::new("open", &path))?;
-        if lock.try_lock().is_ok() {
-            forgive(fs::remove_file(&path), io::ErrorKind::NotFound)
-                .map_err(Error::new("remove", &path))?;
+        match open_lock(&path) {
+            Ok(lock) if lock.try_lock().is_ok() => {
+                forgive(fs::remove_file(&path), io::ErrorKind::NotFound)
+                    .map_err(Error::new("remove", &path))?;
+            }
+            Ok(_) => {}
+            Err(e) => tracing::warn!("left alone: {} is no claim: {e}", path.display()),
         }
     }
     Ok(finished)
