@@ -13,7 +13,7 @@ the coadd, redrock and emline files of every tile, eight at a time, into an empt
 They take turns: over TLS, as the archive is reached; without, where nginx sends pages of its cache and has
 hardly anything to do; and with so many MB/s a connection, as a network or S3 gives them. In the first two the
 processors are the limit: of both sides and of the server. Medians are shown, of MB/s and of seconds of
-processor time (of the tool and of nginx), which other work on the machine changes less. Planning is `bifrost inventory` of a CSV with a column `pixel` into an empty registry; without
+processor time (of the tool and of nginx). `chrt -r 1 python …` lets them run before other work. Planning is `bifrost inventory` of a CSV with a column `pixel` into an empty registry; without
 --list it has 12,167 pixels. `--record` appends the table to RESULTS.md.
 """
 

@@ -398,7 +398,7 @@ def check(hub, nodes, tiles):
     made = "SELECT count(*) FROM attempts WHERE ended IN ('converted', 'unchanged', 'empty')"
     assert hub.sql(made) == [(tiles,)], "each tile is made once"
     assert hub.sql("SELECT count(*) FROM attempts WHERE ended_at IS NULL") == [(0,)]
-    for left in ("campaign_intents", "campaign_set_aside", "campaign_leases WHERE token IS NOT NULL"):
+    for left in ("campaign_intents", "campaign_store_intents", "campaign_set_aside", "campaign_leases WHERE token IS NOT NULL"):
         assert hub.sql(f"SELECT count(*) FROM {left}") == [(0,)], left
     assert hub.sql("SELECT count(*) FROM file_registry WHERE fault IS NOT NULL") == [(0,)]
     assert hub.sql("SELECT count(*) FROM catalog") == [(sum(rows for _, _, rows in live),)]

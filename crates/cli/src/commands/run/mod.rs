@@ -83,6 +83,9 @@ pub fn run(ctx: &Context, args: &Args) -> anyhow::Result<Exit> {
     })?;
     screen.bar.finish_and_clear();
     let report = report?;
+    if report.tiles.done + report.tiles.failed + report.tiles.left == 0 {
+        tracing::warn!("no tile is known: bifrost inventory says what there is");
+    }
     ctx.printer.line(&report, &summary(&report))?;
     if report.end != End::Stopped {
         tell_the_lake(ctx, &registry, &lake, &stop)?;
