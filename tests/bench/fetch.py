@@ -10,9 +10,10 @@ the coadd, redrock and emline files of every tile, eight at a time, into an empt
               to know what `bifrost fetch` knows.
     bifrost   `bifrost fetch`, which also reads the sum files and hashes every byte.
 
-They take turns, first with nginx as fast as it goes (then the processors are the limit: of both sides
-and of the server), then with so many MB/s a connection, as a network or S3 gives them. Medians are
-shown. Planning is `bifrost inventory` of a CSV with a column `pixel` into an empty registry; without
+They take turns: over TLS, as the archive is reached; without, where nginx sends pages of its cache and has
+hardly anything to do; and with so many MB/s a connection, as a network or S3 gives them. In the first two the
+processors are the limit: of both sides and of the server. Medians are shown, of MB/s and of seconds of
+processor time (of the tool and of nginx). `chrt -r 1 python …` lets them run before other work. Planning is `bifrost inventory` of a CSV with a column `pixel` into an empty registry; without
 --list it has 12,167 pixels. `--record` appends the table to RESULTS.md.
 """
 
@@ -20,6 +21,7 @@ import argparse
 import contextlib
 import os
 import pathlib
+import resource
 import shutil
 import socket
 import statistics
@@ -40,25 +42,36 @@ http {{
     access_log off; sendfile on; tcp_nopush on; types {{ }}
     client_body_temp_path {folder}; proxy_temp_path {folder}; fastcgi_temp_path {folder};
     uwsgi_temp_path {folder}; scgi_temp_path {folder};
-    server {{ listen 127.0.0.1:{port}; root {archive}; limit_rate {limit}; }}
+    server {{ listen 127.0.0.1:{port} {tls}; root {archive}; limit_rate {limit}; }}
 }}
 """
+TLS = "ssl; ssl_certificate {folder}/tls.crt; ssl_certificate_key {folder}/tls.key"
 
 
-def bifrost(lake: pathlib.Path, *args) -> None:
+def bifrost(lake: pathlib.Path, *args, trust: pathlib.Path | None = None) -> None:
     env = {k: v for k, v in os.environ.items() if not k.startswith("BIFROST_")}
     env["BIFROST_LAKE"] = str(lake)
+    if trust:
+        env["SSL_CERT_FILE"] = str(trust)
     subprocess.run([BIFROST, "-q", *map(str, args)], env=env, check=True, stdout=subprocess.DEVNULL)
 
 
+def make_certificate(folder: pathlib.Path) -> None:
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost",
+                    "-addext", "subjectAltName=IP:127.0.0.1", "-addext", "basicConstraints=CA:FALSE",
+                    "-keyout", folder / "tls.key", "-out", folder / "tls.crt"],
+                   check=True, capture_output=True)
+
+
 @contextlib.contextmanager
-def nginx(folder: pathlib.Path, archive: pathlib.Path, mb_per_s: int):
-    """Serves `archive`; gives the address. 0 MB/s a connection = as fast as it goes."""
+def nginx(folder: pathlib.Path, archive: pathlib.Path, mb_per_s: int, is_tls: bool = False):
+    """Serves `archive`; gives the address and the process. 0 MB/s a connection = as fast as it goes."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     conf = folder / "nginx.conf"
-    conf.write_text(NGINX.format(folder=folder, port=port, archive=archive, limit=mb_per_s * 10**6))
+    tls = TLS.format(folder=folder) if is_tls else ""
+    conf.write_text(NGINX.format(folder=folder, port=port, archive=archive, limit=mb_per_s * 10**6, tls=tls))
     serving = subprocess.Popen(["nginx", "-p", folder, "-c", conf, "-e", folder / "error.log"])
     try:
         for _ in range(100):
@@ -68,10 +81,18 @@ def nginx(folder: pathlib.Path, archive: pathlib.Path, mb_per_s: int):
             time.sleep(0.05)
         else:
             raise SystemExit("nginx did not start")
-        yield f"http://127.0.0.1:{port}"
+        yield f"http{'s' if is_tls else ''}://127.0.0.1:{port}", serving.pid
     finally:
         serving.terminate()
         serving.wait()
+
+
+def processor_seconds(pid: int) -> float:
+    """Of a process and its children that live."""
+    children = pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    own = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return own + sum(processor_seconds(int(child)) for child in children)
 
 
 def in_parallel(words: str, lines, folder: pathlib.Path) -> None:
@@ -85,47 +106,55 @@ class Trial:
         kinds = ("coadd-", "redrock-", "emline-")
         self.files = sorted(p for p in archive.rglob("*.fits") if p.name.startswith(kinds))
         self.bytes = sum(path.stat().st_size for path in self.files)
+        largest = max(path.stat().st_size for path in self.files)
+        self.what = f"{len(self.files)} files, the largest {largest / 1e6:.0f} MB, {self.bytes / 1e6:.0f} MB"
         self.tiles = folder / "tiles"
         self.tiles.write_text("\n".join(str(p.relative_to(archive)) for p in self.files
                                         if p.name.startswith("coadd-")))
 
     def plain(self, url: str) -> None:
         keys = [str(path.relative_to(self.archive)) for path in self.files]
-        in_parallel("-L2 curl -sSf --create-dirs", [f"-o {key}\n{url}/{key}" for key in keys], self.out)
+        trust = f"--cacert {self.folder}/tls.crt"
+        in_parallel(f"-L2 curl -sSf {trust} --create-dirs", [f"-o {key}\n{url}/{key}" for key in keys], self.out)
 
     def summed(self, url: str) -> None:
         self.plain(url)
         in_parallel("-n1 sha256sum --", [str(p.relative_to(self.archive)) for p in self.files], self.out)
 
     def bifrost(self, url: str) -> None:
-        bifrost(self.folder / "lake", "fetch", "--tiles", self.tiles, "--out", self.out, "--archive", url)
+        bifrost(self.folder / "lake", "fetch", "--tiles", self.tiles, "--out", self.out, "--archive", url,
+                trust=self.folder / "tls.crt")
 
-    def rate(self, side, url: str) -> float:
-        """MB/s of one run; what came is looked at."""
+    def rate(self, side, url: str, server: int) -> tuple[float, float]:
+        """MB/s of one run, and the processor time that it and the server took; what came is looked at."""
+        def spent():
+            ours = resource.getrusage(resource.RUSAGE_CHILDREN)
+            return ours.ru_utime + ours.ru_stime + processor_seconds(server)
         self.out.mkdir()
         os.sync()
-        start = time.perf_counter()
+        before, start = spent(), time.perf_counter()
         side(url)
-        seconds = time.perf_counter() - start
+        seconds, cost = time.perf_counter() - start, spent() - before
         came = sum((self.out / p.relative_to(self.archive)).stat().st_size for p in self.files)
         assert came == self.bytes, (came, self.bytes)
         shutil.rmtree(self.out)
-        return self.bytes / 1e6 / seconds
+        return self.bytes / 1e6 / seconds, cost
 
 
-def measure_fetch(trial: Trial, limits, runs: int):
+def measure_fetch(trial: Trial, limit: int, is_tls: bool, runs: int):
     sides = [trial.plain, trial.summed, trial.bifrost]
-    for limit in limits:
-        rates = {side: [] for side in sides}
-        with nginx(trial.folder, trial.archive, limit) as url:
-            for _ in range(runs):
-                for side in sides:
-                    rates[side].append(trial.rate(side, url))
-        plain, summed, ours = (statistics.median(rates[side]) for side in sides)
-        spread = f"{min(rates[trial.bifrost]):.0f} to {max(rates[trial.bifrost]):.0f}"
-        how = f"{limit} MB/s a connection" if limit else "as fast as it goes"
-        yield (how, f"{plain:.0f}", f"{summed:.0f}", f"{ours:.0f} ({spread})",
-               f"{ours / plain:.2f}", f"{ours / summed:.2f}")
+    found = {side: [] for side in sides}
+    with nginx(trial.folder, trial.archive, limit, is_tls) as (url, server):
+        for _ in range(runs):
+            for side in sides:
+                found[side].append(trial.rate(side, url, server))
+    rates = {side: [rate for rate, _ in found[side]] for side in sides}
+    costs = {side: statistics.median(cost for _, cost in found[side]) for side in sides}
+    plain, summed, ours = (statistics.median(rates[side]) for side in sides)
+    spread = f"{min(rates[trial.bifrost]):.0f} to {max(rates[trial.bifrost]):.0f}"
+    how = f"{limit} MB/s a connection" if limit else "as fast as it goes"
+    return (trial.what, how + (", TLS" if is_tls else ""), f"{plain:.0f}", f"{summed:.0f}", f"{ours:.0f} ({spread})",
+            f"{ours / plain:.2f}", f"{ours / summed:.2f}", f"{costs[trial.plain]:.2f}", f"{costs[trial.bifrost]:.2f}")
 
 
 def measure_planning(folder: pathlib.Path, listed: pathlib.Path | None, runs: int):
@@ -147,29 +176,39 @@ def measure_planning(folder: pathlib.Path, listed: pathlib.Path | None, runs: in
     return seconds, sum(1 for _ in listed.open()) - 1
 
 
+def trial_of(folder: pathlib.Path, tiles: int, objects: int) -> Trial:
+    archive = folder / f"archive{tiles}x{objects}"
+    bifrost(folder / "lake", "mock", "--out", archive / ROOT, "--tiles", tiles, "--objects", objects)
+    return Trial(folder, archive)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--tiles", type=int, default=16)
-    parser.add_argument("--objects", type=int, default=100, help="of a tile; 0.45 MB each")
-    parser.add_argument("--limits", type=int, nargs="+", default=[0, 20], help="MB/s a connection; 0 = none")
+    parser.add_argument("--tiles", nargs="+", default=["16x100", "64x100", "8x800"],
+                        help="tiles x objects of each; an object has 0.45 MB")
+    parser.add_argument("--limits", type=int, nargs="+", default=[20], help="MB/s a connection")
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--list", type=pathlib.Path, help="a CSV to plan by")
     parser.add_argument("--record", action="store_true")
     args = parser.parse_args()
     before = os.getloadavg()[0]
+    lines = []
     with tempfile.TemporaryDirectory(prefix="bifrost-bench-") as name:
         folder = pathlib.Path(name)
         folder.chmod(0o755)
+        make_certificate(folder)
         seconds, planned = measure_planning(folder, args.list, args.runs)
-        archive = folder / "archive"
-        bifrost(folder / "lake", "mock", "--out", archive / ROOT, "--tiles", args.tiles, "--objects", args.objects)
-        trial = Trial(folder, archive)
-        lines = list(measure_fetch(trial, args.limits, args.runs))
+        for number, what in enumerate(args.tiles):
+            trial = trial_of(folder, *map(int, what.split("x")))
+            lines += [measure_fetch(trial, 0, is_tls, args.runs) for is_tls in (True, False)]
+            if number == 0:
+                lines += [measure_fetch(trial, limit, False, args.runs) for limit in args.limits]
+            shutil.rmtree(trial.archive)
     busy = f"load {before:.1f} before, {os.getloadavg()[0]:.1f} after"
-    head = "| nginx | plain MB/s | summed MB/s | bifrost MB/s | of plain | of summed |\n|---|--:|--:|--:|--:|--:|\n"
-    text = (f"{len(trial.files)} files of {args.tiles} tiles, {trial.bytes / 1e6:.0f} MB; demanded: 0.80 of plain.\n\n"
-            + head + "".join(f"| {' | '.join(line)} |\n" for line in lines)
-            + f"\nPlanning {planned:,} tiles: {statistics.median(seconds):.2f} s "
+    head = ("| files | nginx | plain MB/s | summed MB/s | bifrost MB/s | of plain | of summed "
+            "| plain CPU s | bifrost CPU s |\n|---|---|--:|--:|--:|--:|--:|--:|--:|\n")
+    text = (head + "".join(f"| {' | '.join(line)} |\n" for line in lines)
+            + f"\nDemanded: 0.80 of plain. Planning {planned:,} tiles: {statistics.median(seconds):.2f} s "
               f"({min(seconds):.2f} to {max(seconds):.2f}); demanded: 5 s.\n")
     print(text, busy, sep="\n")
     if args.record:

@@ -7,9 +7,10 @@ use bifrost_core::outcome::Outcome;
 use bifrost_core::publish::{RUN, Running, Staging};
 use bifrost_core::registry::campaign::{AttemptEnd, Disk, Ending, Lease, Member, Retry, Taker};
 use bifrost_core::registry::{ArchiveFile, Registry};
-use bifrost_core::sync::{self, Bundle, Ended, Settled, Shard, Site};
+use bifrost_core::sync::{self, Bundle, Ended, Settled, Shard, Site, StoreDraft};
 use bifrost_core::tile::{Name, Pixel, Tile};
 use std::collections::BTreeSet;
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,11 +42,12 @@ fn file(pixel: i64, etag: &str) -> ArchiveFile {
     }
 }
 
-/// A place with an inventory of some pixels, one tile each, and a real file of tile 10000.
+/// A place with an inventory of some pixels, one tile each, and real files of tile 10000 and its pixel.
 struct Campaign {
     place: Place,
     registry: Registry,
     parquet: PathBuf,
+    store: PathBuf,
 }
 
 impl Campaign {
@@ -64,16 +66,18 @@ impl Campaign {
                 "dark",
             ])
             .expect(0);
-        place.bifrost(["convert", "archive"]).expect(0);
-        let made =
-            Lake::open(&place.lake()).expect("a lake").files_of(&name("spectra"), &tile(10_000));
+        place.bifrost(["convert", "archive", "--arrays", "both"]).expect(0);
+        let lake = Lake::open(&place.lake()).expect("a lake");
+        let store = place.path("made.h5");
+        std::fs::copy(lake.store(tile(10_000).pixel), &store).expect("copied");
+        let made = lake.files_of(&name("spectra"), &tile(10_000));
         let parquet = place.path("made.parquet");
         std::fs::copy(&made.expect("listed")[0], &parquet).expect("copied");
         place.bifrost(["db", "migrate"]).expect(0);
         let registry = Registry::connect(&place.database_url()).await.expect("connected");
         let files: Vec<_> = pixels.iter().map(|p| file(*p, "1")).collect();
         registry.take_inventory(&files, "a test", None).await.expect("taken in");
-        Self { place, registry, parquet }
+        Self { place, registry, parquet, store }
     }
 
     fn node(&self, node: &str) -> Node {
@@ -96,7 +100,7 @@ impl Campaign {
             only: None,
             lease_s: LONG_S,
         };
-        Node { site, taker, parquet: self.parquet.clone() }
+        Node { site, taker, parquet: self.parquet.clone(), store: self.store.clone() }
     }
 
     fn sql(&self, query: &str) -> String {
@@ -123,6 +127,7 @@ struct Node {
     site: Site,
     taker: Taker,
     parquet: PathBuf,
+    store: PathBuf,
 }
 
 impl Node {
@@ -149,6 +154,21 @@ impl Node {
             store: None,
             failed: vec![],
         }
+    }
+
+    /// The same, and its pixel's spectra store.
+    fn make_both(&self, lease: &Lease, rows: u64) -> Bundle {
+        let staging = Staging::open(&self.site.lake).expect("staging");
+        let claim = staging.claim_store(tile(10_000).pixel).expect("a claim");
+        std::fs::copy(&self.store, claim.draft()).expect("copied");
+        let store = Some(StoreDraft::new(claim, rows).expect("a draft"));
+        Bundle { store, ..self.make(lease, rows) }
+    }
+
+    /// Inode of the spectra store of pixel 10000.
+    fn store(&self) -> Option<u64> {
+        let about = std::fs::metadata(self.site.lake.store(tile(10_000).pixel)).ok()?;
+        Some(about.ino())
     }
 
     /// The files of tile 10000 that lie in the lake.
@@ -310,6 +330,65 @@ async fn what_died_between_rename_and_commit_is_taken_back_if_the_lease_is_lost(
         assert_eq!(campaign.sql("SELECT count(*) FROM campaign_set_aside"), "0");
         let rows = campaign.sql("SELECT sum(num_rows) FROM files");
         assert_eq!(campaign.sql("SELECT count(*) FROM catalog"), rows);
+    }
+}
+
+/// Where files of a product are live, and whether intents of stores are left.
+const STORES: &str = "SELECT (SELECT string_agg(product || ' ' || node, ',' ORDER BY product) FROM file_registry \
+    WHERE state = 'live'), (SELECT count(*) FROM campaign_store_intents), (SELECT count(*) FROM campaign_set_aside)";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_spectra_store_is_adopted_with_its_tiles() {
+    let campaign = Campaign::new(&[10_000]).await;
+    let alpha = campaign.node("alpha");
+    let lease = alpha.take(LONG_S).await;
+    campaign.sql(DIE);
+    sync::publish(&alpha.site, &alpha.make_both(&lease, 5)).await.expect_err("it dies");
+    campaign.sql(LIVE);
+    // a sync beside the run leaves both alone
+    let running = Running::begin(&alpha.site.lake, RUN).expect("asked").expect("alone");
+    alpha_sync(&campaign, &alpha).await;
+    assert_eq!(campaign.sql(STORES), "|1|0");
+    drop(running);
+    campaign.sql(LAPSE);
+    alpha_sync(&campaign, &alpha).await;
+    assert_eq!(campaign.sql(STORES), "spectra alpha,spectra-h5 alpha|0|0");
+    assert_eq!(campaign.sql("SELECT count(DISTINCT added_commit) FROM file_registry"), "1");
+    assert!(alpha.store().is_some());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_spectra_store_is_taken_back_with_its_tiles() {
+    for has_earlier in [false, true] {
+        let campaign = Campaign::new(&[10_000]).await;
+        let (alpha, beta) = (campaign.node("alpha"), campaign.node("beta"));
+        if has_earlier {
+            let lease = alpha.take(LONG_S).await;
+            sync::publish(&alpha.site, &alpha.make_both(&lease, 5)).await.expect("published");
+            let changed = [file(10_000, "2")];
+            campaign.registry.take_inventory(&changed, "a test", None).await.expect("queued");
+        }
+        let (earlier, tiles) = (alpha.store(), alpha.files());
+        let lease = alpha.take(LONG_S).await;
+        campaign.sql(DIE);
+        sync::publish(&alpha.site, &alpha.make_both(&lease, 6)).await.expect_err("it dies");
+        campaign.sql(LIVE);
+        assert!(alpha.store().is_some() && alpha.store() != earlier, "it is in place");
+        campaign.sql(LAPSE);
+        // others take over: what was there before comes back, arrays and all
+        let lease = beta.take(LONG_S).await;
+        let settled = sync::settle(&alpha.site).await.expect("settled");
+        assert_eq!(settled, Settled { withdrawn: 1, ..Settled::default() });
+        assert_eq!((alpha.store(), alpha.files()), (earlier, tiles));
+        alpha_sync(&campaign, &alpha).await;
+        let live = if has_earlier { "spectra alpha,spectra-h5 alpha" } else { "" };
+        assert_eq!(campaign.sql(STORES), format!("{live}|0|0"));
+        // and goes, once they have made the tile
+        sync::publish(&beta.site, &beta.make_both(&lease, 6)).await.expect("published");
+        alpha_sync(&campaign, &alpha).await;
+        assert_eq!(campaign.sql(STORES), "spectra beta,spectra-h5 beta|0|0");
+        assert_eq!((alpha.store(), alpha.files().len()), (None, 0));
+        assert!(beta.store().is_some() && beta.files().len() == 1);
     }
 }
 

@@ -81,6 +81,32 @@ def test_spectra_stores_are_published_with_their_tiles(place, archive, arrays):
     assert not list((place.lake / ".bifrost/intents").glob("*"))
 
 
+@pytest.mark.parametrize("obstacle", [".bifrost/claims/spectra-h5-10001/x", "spectra-h5"])
+def test_tiles_whose_spectra_store_cannot_be_made_are_set_aside_as_any_other(place, archive, obstacle):
+    obstacle = place.lake / obstacle
+    obstacle.parent.mkdir(parents=True, exist_ok=True)
+    obstacle.write_text("in the way")
+    tries = ["run", "--archive", archive.url, "--arrays", "hdf5", "--tries", 1, "--no-wait", "--json"]
+    end = lines(place.run(*tries, code=3))[-1]
+    tiles = place.sql("SELECT tile, error FROM failures ORDER BY tile")
+    assert end["failed"] == len(tiles) > 0
+    records = {}
+    for path in (place.lake / ".bifrost/quarantine").iterdir():
+        records[path.stem] = "; ".join(json.loads(path.read_text())["reasons"])
+    assert records == dict(tiles)
+    datasheet = (place.lake / "DATA_README.md").read_text()
+    assert all(tile in datasheet for tile in records)
+    obstacle.unlink()
+    if obstacle.name == "x":
+        obstacle.parent.rmdir()
+    place.run("failures", "--requeue")
+    end = lines(place.run(*tries))[-1]
+    assert end["end"] == "complete" and end["made"] == len(tiles)
+    assert not list((place.lake / ".bifrost/quarantine").iterdir())
+    assert {state for (state,) in place.sql("SELECT state FROM store_tiles(1)")} == {"made"}
+    assert place.json("verify", "--deep")["findings"] == []
+
+
 def test_a_campaign_fetches_makes_and_publishes_and_a_second_finds_nothing(place, archive):
     planned = place.json("run", "--archive", archive.url, "--dry-run")
     assert (planned["tiles"], planned["pixels"], planned["batches"]) == (6, 3, 1)
@@ -372,7 +398,7 @@ def check(hub, nodes, tiles):
     made = "SELECT count(*) FROM attempts WHERE ended IN ('converted', 'unchanged', 'empty')"
     assert hub.sql(made) == [(tiles,)], "each tile is made once"
     assert hub.sql("SELECT count(*) FROM attempts WHERE ended_at IS NULL") == [(0,)]
-    for left in ("campaign_intents", "campaign_set_aside", "campaign_leases WHERE token IS NOT NULL"):
+    for left in ("campaign_intents", "campaign_store_intents", "campaign_set_aside", "campaign_leases WHERE token IS NOT NULL"):
         assert hub.sql(f"SELECT count(*) FROM {left}") == [(0,)], left
     assert hub.sql("SELECT count(*) FROM file_registry WHERE fault IS NOT NULL") == [(0,)]
     assert hub.sql("SELECT count(*) FROM catalog") == [(sum(rows for _, _, rows in live),)]

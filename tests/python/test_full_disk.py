@@ -102,7 +102,7 @@ def check(node, archive):
     for path, rows in live:
         assert pq.read_table(path).num_rows == rows
     assert sorted(p for p, _ in live) == sorted(map(str, node.lake.rglob("spectra/**/*.parquet")))
-    for left in ("campaign_intents", "campaign_leases WHERE token IS NOT NULL"):
+    for left in ("campaign_intents", "campaign_store_intents", "campaign_leases WHERE token IS NOT NULL"):
         assert node.sql(f"SELECT count(*) FROM {left}") == [(0,)], left
     assert not list(node.folder.rglob("*.part")) and not list(node.disk.rglob("coadd-*.fits"))
     assert not list((node.lake / ".bifrost" / "staging").rglob("*.parquet"))

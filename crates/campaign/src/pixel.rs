@@ -68,7 +68,14 @@ struct TileEnd {
     result: Result<Shard, Failure>,
 }
 
-#[derive(Debug)]
+/// What is said of a tile once it has ended.
+struct Told {
+    tile: Tile,
+    sources: Vec<PathBuf>,
+    measured: Measured,
+}
+
+#[derive(Debug, Clone)]
 struct Failure {
     outcome: Outcome,
     reasons: Vec<String>,
@@ -313,16 +320,16 @@ impl Shop {
             store: None,
             failed: Vec::new(),
         };
-        let mut told = Vec::new();
+        let (mut told, mut failures) = (Vec::new(), Vec::new());
         for tile in tiles {
             end.files_in += tile.files_in;
             end.bytes_in += tile.measured.bytes_in.cast_unsigned();
             end.bytes_fetched += tile.measured.bytes_fetched.cast_unsigned();
             end.bytes_out += tile.measured.bytes_out.unwrap_or(0).cast_unsigned();
-            told.push((tile.tile, tile.sources, tile.measured));
+            told.push(Told { tile: tile.tile, sources: tile.sources, measured: tile.measured });
             match tile.result {
                 Ok(shard) => bundle.shards.push(shard),
-                Err(failure) => bundle.failed.push(self.set_aside(&told, failure)),
+                Err(failure) => failures.push((told.len() - 1, failure)),
             }
         }
         if let Some(claim) = store.filter(|_| !bundle.shards.is_empty()) {
@@ -334,13 +341,16 @@ impl Shop {
                         store.as_ref().map_or(0, StoreDraft::size_bytes).cast_unsigned();
                     (bundle.store, bundle.shards) = (store, shards);
                 }
-                Err((failure, _)) => bundle.failed.extend(attempts.into_iter().map(|attempt_id| {
-                    let Failure { outcome, reasons, .. } = &failure;
-                    AttemptEnd { attempt_id, outcome: *outcome, error: Some(reasons.join("; ")) }
-                })),
+                Err((failure, _)) => {
+                    let is_it = |m: &Measured| attempts.contains(&m.attempt_id);
+                    let these = (0..told.len()).filter(|at| is_it(&told[*at].measured));
+                    failures.extend(these.map(|at| (at, failure.clone())));
+                }
             }
         }
-        let measured: Vec<Measured> = told.iter().map(|(_, _, measured)| *measured).collect();
+        bundle.failed =
+            failures.into_iter().map(|(at, failure)| self.set_aside(&told[at], failure)).collect();
+        let measured: Vec<Measured> = told.iter().map(|told| told.measured).collect();
         let registry = &self.site.registry;
         patiently(self.settings.patience, || registry.measure_attempts(&measured)).await?;
         let ended = {
@@ -353,17 +363,26 @@ impl Shop {
         };
         end.failed = ends.iter().filter(|e| e.outcome.is_quarantined()).count();
         end.made = ends.len() - end.failed;
-        for (tile, sources, measured) in &told {
-            let outcome =
-                ends.iter().find(|e| e.attempt_id == measured.attempt_id).map(|e| e.outcome);
-            if outcome.is_some_and(|outcome| !outcome.is_quarantined())
-                && let Err(e) = quarantine::clear(&self.site.lake, &bundle.product, tile, sources)
-            {
-                tracing::warn!("{e}");
+        for one in &told {
+            let ended = ends.iter().find(|e| e.attempt_id == one.measured.attempt_id);
+            let outcome = ended.map(|e| e.outcome);
+            match ended {
+                Some(e) if !e.outcome.is_quarantined() => {
+                    let Told { tile, sources, .. } = one;
+                    let cleared =
+                        quarantine::clear(&self.site.lake, &bundle.product, tile, sources);
+                    cleared.unwrap_or_else(|e| tracing::warn!("{e}"));
+                }
+                // it was made, and could not be published
+                Some(e) if !bundle.failed.contains(e) => {
+                    let why = e.error.clone().unwrap_or_default();
+                    self.set_aside(one, Failure::of(e.outcome, why));
+                }
+                _ => {}
             }
             // a download that the archive broke off is continued by the next try
             if !self.settings.keep_fits && outcome != Some(Outcome::ArchiveError) {
-                let folder = self.fetcher.folder_of(tile);
+                let folder = self.fetcher.folder_of(&one.tile);
                 // it takes a while, and others wait for their turn
                 drop(tokio::task::spawn_blocking(move || scratch::remove(&folder)).await);
             }
@@ -372,14 +391,10 @@ impl Shop {
     }
 
     /// Records why a tile cannot be made.
-    fn set_aside(&self, told: &[(Tile, Vec<PathBuf>, Measured)], failure: Failure) -> AttemptEnd {
+    fn set_aside(&self, told: &Told, failure: Failure) -> AttemptEnd {
         let Failure { outcome, reasons, advice } = failure;
-        let (tile, sources, attempt_id) = match told.last() {
-            Some((tile, sources, measured)) => {
-                (Some(tile.clone()), sources.clone(), measured.attempt_id)
-            }
-            None => (None, Vec::new(), 0),
-        };
+        let (tile, sources) = (Some(told.tile.clone()), told.sources.clone());
+        let attempt_id = told.measured.attempt_id;
         let error = Some(reasons.join("; "));
         let product = self.settings.taker.product.clone();
         let record =

@@ -358,8 +358,8 @@ fn recover_with(lake: &Lake, step: Step<'_>) -> Result<usize, Error> {
         }
     }
     for path in entries(&lake.private(CLAIMS))? {
-        // a claim that can be locked is nobody's
-        let lock = open_lock(&path).map_err(Error::new("open", &path))?;
+        // a claim that can be locked is nobody's; what cannot be opened is none
+        let Ok(lock) = open_lock(&path) else { continue };
         if lock.try_lock().is_ok() {
             forgive(fs::remove_file(&path), io::ErrorKind::NotFound)
                 .map_err(Error::new("remove", &path))?;

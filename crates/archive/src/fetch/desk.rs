@@ -1,9 +1,10 @@
-//! The desk where all transfers' digests are computed: side by side, since eight take hardly longer
-//! than two (see [`bifrost_sha256`]).
+//! The desk where all transfers' blocks are hashed and written: those of several side by side, since two
+//! take hardly longer than one (see [`bifrost_sha256`]), and each written while it is in the processor's cache.
 //!
-//! Whoever has blocks to be hashed leaves them and is called when they are done. Work begins as soon
-//! as enough visitors have left theirs, or the first has waited for [`PATIENCE`].
+//! Whoever has blocks leaves them and is called when they are done. Work begins as soon as enough
+//! visitors have left theirs, or the first has waited for [`PATIENCE`].
 
+use super::partial::Partial;
 use bifrost_sha256::{Sha256, update_all};
 use std::collections::VecDeque;
 use std::fs::File;
@@ -46,12 +47,30 @@ struct Queue {
 
 #[derive(Debug)]
 struct Job {
-    digest: Sha256,
+    stream: Stream,
     blocks: Blocks,
-    /// Blocks that are in the digest.
-    hashed: usize,
+    /// Blocks that are done.
+    done: usize,
     since: Instant,
-    done: oneshot::Sender<(Sha256, Blocks)>,
+    end: oneshot::Sender<io::Result<(Stream, Blocks)>>,
+}
+
+/// Where blocks go.
+#[derive(Debug)]
+enum Stream {
+    /// Into a digest alone.
+    Digest(Sha256),
+    /// Into a file and its digest.
+    File(Box<Partial>),
+}
+
+impl Stream {
+    fn digest(&mut self) -> &mut Sha256 {
+        match self {
+            Self::Digest(digest) => digest,
+            Self::File(partial) => partial.digest(),
+        }
+    }
 }
 
 impl Desk {
@@ -117,11 +136,37 @@ impl Visit {
         digest: Sha256,
         blocks: Blocks,
     ) -> io::Result<(Sha256, Blocks)> {
-        let (done, called) = oneshot::channel();
-        let job = Job { digest, blocks, hashed: 0, since: Instant::now(), done };
+        match self.leave(Stream::Digest(digest), blocks).await? {
+            (Stream::Digest(digest), blocks) => Ok((digest, blocks)),
+            (Stream::File(_), _) => {
+                Err(io::Error::other("a digest was left, and a file came back"))
+            }
+        }
+    }
+
+    /// Adds blocks to a file and its digest. They come back, to be used again.
+    ///
+    /// # Errors
+    /// What the file system refuses; the desk is closed.
+    pub(super) async fn append(
+        &self,
+        partial: Box<Partial>,
+        blocks: Blocks,
+    ) -> io::Result<(Box<Partial>, Blocks)> {
+        match self.leave(Stream::File(partial), blocks).await? {
+            (Stream::File(partial), blocks) => Ok((partial, blocks)),
+            (Stream::Digest(_), _) => {
+                Err(io::Error::other("a file was left, and a digest came back"))
+            }
+        }
+    }
+
+    async fn leave(&self, stream: Stream, blocks: Blocks) -> io::Result<(Stream, Blocks)> {
+        let (end, called) = oneshot::channel();
+        let job = Job { stream, blocks, done: 0, since: Instant::now(), end };
         self.0.lock().jobs.push_back(job);
         self.0.called.notify_one();
-        called.await.map_err(|_| io::Error::other("no digests are computed any more"))
+        called.await.map_err(|_| io::Error::other("nothing is hashed any more"))?
     }
 }
 
@@ -140,7 +185,7 @@ impl Shared {
             let jobs = queue.take(bifrost_sha256::lanes());
             if !jobs.is_empty() {
                 drop(queue);
-                let unfinished = hash(jobs);
+                let unfinished = a_block_of_each(jobs);
                 queue = self.lock();
                 // first in turn, and perhaps together with others
                 unfinished.into_iter().rev().for_each(|job| queue.jobs.push_front(job));
@@ -175,24 +220,31 @@ impl Queue {
     }
 }
 
-/// Takes a block of each; gives back those that have more.
-fn hash(mut jobs: Vec<Job>) -> Vec<Job> {
+/// Hashes and writes a block of each; gives back those that have more.
+fn a_block_of_each(mut jobs: Vec<Job>) -> Vec<Job> {
     let mut streams: Vec<(&mut Sha256, &[u8])> = jobs
         .iter_mut()
-        .filter_map(|job| Some((&mut job.digest, job.blocks.get(job.hashed)?.as_slice())))
+        .filter_map(|job| Some((job.stream.digest(), job.blocks.get(job.done)?.as_slice())))
         .collect();
     update_all(&mut streams);
-    let mut unfinished = Vec::new();
-    for mut job in jobs {
-        job.hashed += 1;
-        if job.hashed < job.blocks.len() {
-            unfinished.push(job);
-        } else {
-            // whoever has gone does not want it
-            drop(job.done.send((job.digest, job.blocks)));
-        }
+    jobs.into_iter().filter_map(written).collect()
+}
+
+/// Writes the block that was hashed; gives the job back if it has more.
+fn written(mut job: Job) -> Option<Job> {
+    if let (Stream::File(partial), Some(block)) = (&mut job.stream, job.blocks.get(job.done))
+        && let Err(e) = partial.append(block)
+    {
+        // whoever has gone does not want it
+        drop(job.end.send(Err(e)));
+        return None;
     }
-    unfinished
+    job.done += 1;
+    if job.done < job.blocks.len() {
+        return Some(job);
+    }
+    drop(job.end.send(Ok((job.stream, job.blocks))));
+    None
 }
 
 #[cfg(test)]

@@ -15,8 +15,8 @@ use std::sync::atomic::Ordering;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-/// Bytes that are hashed and written at a time.
-const BLOCK: usize = 1 << 20;
+/// Bytes that are hashed and written at a time: few enough to be in the processor's cache meanwhile.
+const BLOCK: usize = 1 << 18;
 /// Blocks of a file that may wait to be hashed and written.
 const BLOCKS_AHEAD: usize = 3;
 
@@ -346,18 +346,24 @@ impl Sink {
         let (blocks, waiting) = mpsc::channel(BLOCKS_AHEAD);
         // all that there are: those that wait, those that are being written
         let (used, spare) = mpsc::channel(BLOCKS_AHEAD * 2);
-        let writing = tokio::spawn(write_all(partial, waiting, used, visit));
+        let writing = tokio::spawn(write_all(Box::new(partial), waiting, used, visit));
         Self { buffer: Vec::new(), blocks: Some(blocks), spare, writing: Some(writing) }
     }
 
-    async fn put(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.buffer.extend_from_slice(bytes);
-        if self.buffer.len() < BLOCK { Ok(()) } else { self.send().await }
+    async fn put(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+        while !bytes.is_empty() {
+            let (now, later) = bytes.split_at(bytes.len().min(BLOCK - self.buffer.len()));
+            self.buffer.extend_from_slice(now);
+            if self.buffer.len() == BLOCK {
+                self.send().await?;
+            }
+            bytes = later;
+        }
+        Ok(())
     }
 
     async fn send(&mut self) -> io::Result<()> {
-        let empty =
-            self.spare.try_recv().unwrap_or_else(|_| Vec::with_capacity(BLOCK + (BLOCK >> 2)));
+        let empty = self.spare.try_recv().unwrap_or_else(|_| Vec::with_capacity(BLOCK));
         let block = std::mem::replace(&mut self.buffer, empty);
         let sent = match &self.blocks {
             Some(blocks) => blocks.send(block).await.is_ok(),
@@ -384,27 +390,21 @@ impl Sink {
 
 /// Writes and hashes blocks as they come, until no more do; empties them and gives them back.
 async fn write_all(
-    mut partial: Partial,
+    mut partial: Box<Partial>,
     mut waiting: mpsc::Receiver<Vec<u8>>,
     used: mpsc::Sender<Vec<u8>>,
     visit: Visit,
 ) -> io::Result<Partial> {
     let mut blocks = Blocks::new();
     while waiting.recv_many(&mut blocks, BLOCKS_AHEAD).await > 0 {
-        let write = move || {
-            blocks.iter().try_for_each(|block| partial.append(block))?;
-            Ok((partial, blocks))
-        };
-        (partial, blocks) = off_the_runtime(write).await?;
-        let digest = std::mem::take(partial.digest());
-        (*partial.digest(), blocks) = visit.update(digest, blocks).await?;
+        (partial, blocks) = visit.append(partial, blocks).await?;
         for mut block in blocks.drain(..) {
             block.clear();
             // whoever fills them may have no more to fill
             drop(used.try_send(block));
         }
     }
-    Ok(partial)
+    Ok(*partial)
 }
 
 /// Work that blocks, beside the runtime.

@@ -119,7 +119,7 @@ impl Partial {
         Ok(())
     }
 
-    /// Adds bytes, which are still to go into the digest. After an error it must be opened anew.
+    /// Adds bytes, which go into the digest too, before or after. After an error it must be opened anew.
     ///
     /// # Errors
     /// What the file system refuses.

@@ -72,6 +72,11 @@ pub struct Options {
 }
 
 impl Options {
+    /// What is not about a folder.
+    pub fn limits(max_rate: Option<String>, keep_free: Option<String>) -> Self {
+        Self { out: None, max_rate, keep_free }
+    }
+
     /// These, and where they are silent, those.
     pub fn or(self, those: &Self) -> Self {
         let those = those.clone();
@@ -129,6 +134,7 @@ pub fn run(ctx: &Context, args: &Args) -> anyhow::Result<Exit> {
     let caller = archive.caller(watch.tell())?;
     let fetcher = Fetcher::new(caller, production, &folder, config)
         .with_context(|| format!("failed to make the folder {}", folder.display()))?;
+    let fetcher = Arc::new(fetcher);
     let endings = ctx.block_on(all(&fetcher, &jobs, archive.requests(), registry, &watch))?;
     watch.bar.finish_and_clear();
     let report = Report::new(endings, &fetcher, &watch);
@@ -138,7 +144,7 @@ pub fn run(ctx: &Context, args: &Args) -> anyhow::Result<Exit> {
 
 /// Fetches tiles, a few more at a time than the pace allows transfers, so that none waits idle.
 async fn all(
-    fetcher: &Fetcher,
+    fetcher: &Arc<Fetcher>,
     jobs: &[Job],
     requests: usize,
     registry: Option<Registry>,
@@ -146,9 +152,14 @@ async fn all(
 ) -> anyhow::Result<Vec<Ending>> {
     let mut endings = Vec::with_capacity(jobs.len());
     let mut learnt = Vec::new();
-    let mut under_way =
-        stream::iter(jobs).map(|job| fetcher.tile(job)).buffer_unordered(requests + 2);
+    // tasks of their own, on all cores: those of one task would take turns on one
+    let tile = |job: &Job| {
+        let (fetcher, job) = (fetcher.clone(), job.clone());
+        tokio::spawn(async move { fetcher.tile(&job).await })
+    };
+    let mut under_way = stream::iter(jobs).map(tile).buffer_unordered(requests + 2);
     while let Some(ending) = under_way.next().await {
+        let ending = ending?;
         watch.bar.inc(1);
         learnt.extend(learnt_of(&ending));
         endings.push(ending);

@@ -132,8 +132,9 @@ pub async fn run(
         Consent::Nothing => None,
         _ => Some(publish::recover(lake)?),
     };
-    let kept: Vec<String> =
-        session.intents().await?.iter().map(|intent| intent.publish_id.to_string()).collect();
+    let tiles = session.intents().await?.into_iter().map(|intent| intent.publish_id);
+    let stores = session.store_intents().await?.into_iter().map(|intent| intent.publish_id);
+    let kept: Vec<String> = tiles.chain(stores).map(|id| id.to_string()).collect();
     let (here, there) = (scan::candidates(lake, &kept)?, scan::moved(lake)?);
     let marks = session.gc_marks(grace.as_secs_f64()).await?;
     let mut items = plan(lake, &session, here, there, marks).await?;

@@ -12,7 +12,7 @@ use super::{Digests, Error, Options, Progress, Report, Update, run_blocking, wal
 use crate::layout::{Lake, SPECTRA};
 use crate::outcome::Outcome;
 use crate::publish::{self, Claim, Draft};
-use crate::registry::campaign::{AttemptEnd, Intent, Retry};
+use crate::registry::campaign::{AttemptEnd, Intent, Retry, StoreIntent, Superseded};
 use crate::registry::{Changes, Commit, LakeSession, Registry};
 use crate::tile::{FileName, Name, Tile};
 use crate::withdraw::Version;
@@ -163,6 +163,17 @@ impl StoreDraft {
     pub fn size_bytes(&self) -> i64 {
         self.version.map_or(0, |version| version.size_bytes)
     }
+
+    fn intent(&self, token: i64) -> Option<StoreIntent> {
+        let path = self.claim.target(self.rows).to_string_lossy().into_owned();
+        Some(StoreIntent {
+            token,
+            publish_id: self.id,
+            path,
+            version: self.version?,
+            is_held: true,
+        })
+    }
 }
 
 /// What came of the tiles of a leased pixel.
@@ -220,6 +231,10 @@ pub async fn publish(site: &Site, bundle: &Bundle) -> Result<Ended, Error> {
     session.see_node(&site.node, None).await?;
     let intents: Vec<Intent> =
         bundle.shards.iter().filter_map(|shard| shard.intent(bundle.token)).collect();
+    // before the tiles': a store that stands alone is taken back, a tile without its arrays would not be
+    if let Some(intent) = bundle.store.as_ref().and_then(|store| store.intent(bundle.token)) {
+        session.put_store_intent(&intent).await?;
+    }
     session.put_intents(bundle.token, &intents).await?;
     let stored = bundle.store.iter().filter_map(|store| {
         Some((store.claim.clone(), store.rows, store.id, store.claim.target(0), store.version?))
@@ -287,6 +302,7 @@ pub(super) async fn register(
     commit.end_attempts(&ends, Some(began.elapsed().as_secs_f64()), site.retry).await?;
     let ids: Vec<i64> = ends.iter().map(|end| end.attempt_id).collect();
     commit.delete_intents(&ids).await?;
+    commit.delete_store_intent(lease.token).await?;
     commit.free_lease(lease.token).await?;
     if is_changed {
         update.finish(commit, changes, false).await?;
@@ -356,27 +372,37 @@ impl<'a> Update<'a> {
         let mut found = Difference::find(&listing, rows, self.options.catalog.as_deref()).await?;
         found.leave_out(&commit.set_aside().await?);
         let tiles: Vec<Tile> = placed.iter().map(|(_, tile)| (*tile).clone()).collect();
-        let overtaken = commit.supersede(product, &tiles).await?;
+        let mut overtaken = commit.supersede(product, &tiles).await?;
         if found.is_empty() && overtaken.is_empty() {
             return Ok((Changes::default(), false));
         }
-        let mut removed = 0;
-        let ids: Vec<i64> = overtaken.iter().map(|file| file.file_id).collect();
-        if !ids.is_empty() {
-            commit.remove_files(&ids, &vec!["superseded"; ids.len()]).await?;
-            commit.delete_bounds(&ids).await?;
-            let cataloged: Vec<i64> =
-                overtaken.iter().filter(|f| f.in_catalog).map(|f| f.file_id).collect();
-            commit.delete_facts(&cataloged).await?;
-            removed = commit.uncatalog(&cataloged).await?;
+        let mut removed = take_out(commit, &overtaken).await?;
+        if let Some(pixel) = pixel.filter(|_| product.as_str() == SPECTRA) {
+            let stores = commit.supersede_stores(pixel).await?;
+            removed += take_out(commit, &stores).await?;
+            overtaken.extend(stores);
         }
         let (mut changes, _) = self.apply(commit, found, report).await?;
-        changes.files_replaced += ids.len() as i64;
+        changes.files_replaced += overtaken.len() as i64;
         changes.rows_removed += overtaken.iter().map(|file| file.num_rows).sum::<i64>();
         changes.bytes_removed += overtaken.iter().map(|file| file.size_bytes).sum::<i64>();
         changes.catalog_removed += removed;
         Ok((changes, true))
     }
+}
+
+/// Takes other lakes' files out; says how many rows of theirs the catalog loses.
+async fn take_out(commit: &Commit<'_>, overtaken: &[Superseded]) -> Result<i64, Error> {
+    let ids: Vec<i64> = overtaken.iter().map(|file| file.file_id).collect();
+    if ids.is_empty() {
+        return Ok(0);
+    }
+    commit.remove_files(&ids, &vec!["superseded"; ids.len()]).await?;
+    commit.delete_bounds(&ids).await?;
+    let cataloged: Vec<i64> =
+        overtaken.iter().filter(|f| f.in_catalog).map(|f| f.file_id).collect();
+    commit.delete_facts(&cataloged).await?;
+    Ok(commit.uncatalog(&cataloged).await?)
 }
 
 /// A file that cannot be registered is no file that was made.

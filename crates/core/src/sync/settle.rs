@@ -8,7 +8,7 @@ use super::{Error, Options, run_blocking, walk};
 use crate::VERSION;
 use crate::layout::Lake;
 use crate::publish::{self, RUN, Running};
-use crate::registry::campaign::{Ending, Intent, Retry};
+use crate::registry::campaign::{Ending, Intent, Retry, StoreIntent};
 use crate::registry::{self, End, LakeSession, Registry};
 use crate::tile::{FileName, Name};
 use crate::withdraw::{Version, set_aside, withdraw};
@@ -56,11 +56,12 @@ pub(super) async fn settle_idle(
     settle_in(&site, session).await.map(drop)
 }
 
-/// Folders of pixels in which a publication is not settled.
+/// Folders of pixels in which a publication is not settled, and the spectra stores beside them.
 pub(super) async fn folders_under_way(session: &LakeSession) -> Result<Vec<String>, Error> {
     let intents = session.intents().await?;
+    let stores = session.store_intents().await?;
     let folders: BTreeSet<String> = intents.iter().filter_map(|i| folder_of(&i.path)).collect();
-    Ok(folders.into_iter().collect())
+    Ok(folders.into_iter().chain(stores.into_iter().map(|store| store.path)).collect())
 }
 
 async fn settle_in(site: &Site, session: &mut LakeSession) -> Result<Settled, Error> {
@@ -69,7 +70,9 @@ async fn settle_in(site: &Site, session: &mut LakeSession) -> Result<Settled, Er
     for intent in session.intents().await? {
         by_token.entry(intent.token).or_default().push(intent);
     }
-    if !by_token.is_empty() {
+    let mut stores: BTreeMap<i64, StoreIntent> =
+        session.store_intents().await?.into_iter().map(|store| (store.token, store)).collect();
+    if !by_token.is_empty() || !stores.is_empty() {
         let lake = site.lake.clone();
         run_blocking(move || publish::recover(&lake).map(drop)).await?;
         session.see_node(&site.node, None).await?;
@@ -81,6 +84,11 @@ async fn settle_in(site: &Site, session: &mut LakeSession) -> Result<Settled, Er
         session.delete_intents(&ids).await?;
         let adopted = adopt(site, session, token, &intents).await?;
         settled.adopted += adopted.len();
+        if !ids.is_empty() || !adopted.is_empty() {
+            // the store came with them
+            session.delete_store_intent(token).await?;
+            stores.remove(&token);
+        }
         let rest: Vec<Intent> =
             intents.into_iter().filter(|i| !adopted.contains(&i.attempt_id)).collect();
         if rest.is_empty() {
@@ -95,10 +103,32 @@ async fn settle_in(site: &Site, session: &mut LakeSession) -> Result<Settled, Er
         .await?;
         session.delete_intents(&ids).await?;
         let why = "its file was not registered when the process died";
+        if let Some(store) = stores.remove(&token) {
+            withdraw_store(site, session, store).await?;
+        }
         site.registry.give_leases_back(&[token], Ending::Abandoned, why).await?;
+    }
+    for store in stores.into_values() {
+        match store.is_held {
+            // made of files that were there before: the next sync registers it
+            true => session.delete_store_intent(store.token).await?,
+            false => withdraw_store(site, session, store).await?,
+        }
     }
     settled.set_aside = take_away(site, session).await?;
     Ok(settled)
+}
+
+/// The arrays of tiles that are taken back go with them, and those of their predecessors come back.
+async fn withdraw_store(
+    site: &Site,
+    session: &LakeSession,
+    store: StoreIntent,
+) -> Result<(), Error> {
+    let (lake, token) = (site.lake.clone(), store.token);
+    run_blocking(move || withdraw(&lake, store.path.as_ref(), store.version, store.publish_id))
+        .await?;
+    Ok(session.delete_store_intent(token).await?)
 }
 
 /// Registers what is in place, if nobody has taken the lease over; gives the tries that ended.

@@ -108,12 +108,13 @@ impl Listing {
         (self.unread.is_empty() && self.under_way.is_empty()).then(|| *hasher.finalize().as_bytes())
     }
 
-    /// Leaves folders as they are: a publication is under way there, and settles what they hold.
+    /// Leaves folders and files as they are: a publication is under way there, and settles what they hold.
     pub(super) fn leave(&mut self, folders: Vec<String>) {
         let is_in = |path: &str| {
             folders
                 .iter()
-                .any(|f| path.strip_prefix(f.as_str()).is_some_and(|r| r.starts_with('/')))
+                .filter_map(|f| path.strip_prefix(f.as_str()))
+                .any(|rest| rest.is_empty() || rest.starts_with('/'))
         };
         self.files.retain(|seen| !is_in(&seen.path));
         self.under_way.extend(folders);

@@ -3,6 +3,7 @@
 mod options;
 mod screen;
 
+use crate::commands::fetch;
 use crate::context::Context;
 use crate::exit::{Exit, TryAgain, Usage};
 use crate::{archive, datasheet};
@@ -40,6 +41,12 @@ pub struct Args {
     /// Only the tiles of a list: names, keys or URLs, one a line
     #[arg(long, value_name = "FILE")]
     tiles: Option<PathBuf>,
+    /// Bytes a second, at most, over all transfers: 100MB [default: as for fetch]
+    #[arg(long, value_name = "SIZE")]
+    max_rate: Option<String>,
+    /// Space on the disks that is left to others; the run pauses at it [default: as for fetch]
+    #[arg(long, value_name = "SIZE")]
+    keep_free: Option<String>,
     #[command(flatten)]
     options: Options,
     #[command(flatten)]
@@ -49,6 +56,8 @@ pub struct Args {
 pub fn run(ctx: &Context, args: &Args) -> anyhow::Result<Exit> {
     let archive = args.archive.clone().or(&ctx.settings.archive);
     let options = args.options.clone().or(&ctx.settings.run);
+    let limits = fetch::Options::limits(args.max_rate.clone(), args.keep_free.clone());
+    let fetching = limits.or(&ctx.settings.fetch).config()?;
     let production = archive.production()?;
     let lake = if args.dry_run { ctx.lake()? } else { ctx.lake_or_new()? };
     let registry = ctx.registry()?;
@@ -62,7 +71,7 @@ pub fn run(ctx: &Context, args: &Args) -> anyhow::Result<Exit> {
     let screen = Screen::new(ctx.printer);
     let caller = archive.caller(screen.fetching())?;
     let folder = settings.scratch_folder.clone();
-    let fetcher = Fetcher::new(caller, production, &folder, ctx.settings.fetch.config()?)
+    let fetcher = Fetcher::new(caller, production, &folder, fetching)
         .with_context(|| format!("failed to make the folder {}", folder.display()))?;
     let grace = settings.grace;
     let (report, stop) = ctx.block_on(async {
@@ -74,6 +83,9 @@ pub fn run(ctx: &Context, args: &Args) -> anyhow::Result<Exit> {
     })?;
     screen.bar.finish_and_clear();
     let report = report?;
+    if report.tiles.done + report.tiles.failed + report.tiles.left == 0 {
+        tracing::warn!("no tile is known: bifrost inventory says what there is");
+    }
     ctx.printer.line(&report, &summary(&report))?;
     if report.end != End::Stopped {
         tell_the_lake(ctx, &registry, &lake, &stop)?;

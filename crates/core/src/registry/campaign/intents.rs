@@ -5,7 +5,7 @@ use crate::registry::archive::Keys;
 use crate::registry::commits::Commit;
 use crate::registry::lakes::{CurrentRow, LakeSession};
 use crate::registry::{Error, Registry, doing};
-use crate::tile::{Name, Tile};
+use crate::tile::{Name, Pixel, Tile};
 use crate::withdraw::Version;
 use postgres_types::ToSql;
 use std::time::Duration;
@@ -31,6 +31,21 @@ pub struct Intent {
     pub is_held: bool,
     /// Whether the registry knows the file.
     pub is_registered: bool,
+}
+
+/// A pixel's spectra store that is about to appear in a lake with its tiles' files, or has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoreIntent {
+    /// The lease under which it was made.
+    pub token: i64,
+    /// What its predecessor is moved away under.
+    pub publish_id: Uuid,
+    /// Its final path, relative to the lake.
+    pub path: String,
+    /// What tells it from other files of that name.
+    pub version: Version,
+    /// Whether nobody has taken that lease over.
+    pub is_held: bool,
 }
 
 /// A file that a lake must take away.
@@ -64,6 +79,32 @@ impl LakeSession {
             [&ids, &publish_ids, &paths, &sizes, &times, &inodes, &outcomes, &self.lake_id, &token];
         let done = self.client.execute(sql, &values).await;
         done.map(drop).map_err(doing("note what is about to be published"))
+    }
+
+    /// Notes a spectra store that is about to appear.
+    pub(crate) async fn put_store_intent(&self, intent: &StoreIntent) -> Result<(), Error> {
+        let sql = include_str!("../../../../../sql/campaign_put_store_intent.sql");
+        let StoreIntent { token, publish_id, path, version, .. } = intent;
+        let Version { size_bytes, mtime_ns, inode } = version;
+        let values: [&(dyn ToSql + Sync); 7] =
+            [token, publish_id, &self.lake_id, path, size_bytes, mtime_ns, inode];
+        let done = self.client.execute(sql, &values).await;
+        done.map(drop).map_err(doing("note what is about to be published"))
+    }
+
+    /// The spectra stores that the lake was about to publish, by lease.
+    pub(crate) async fn store_intents(&self) -> Result<Vec<StoreIntent>, Error> {
+        let sql = include_str!("../../../../../sql/campaign_store_intents_of.sql");
+        let rows = self.client.query(sql, &[&self.lake_id]).await;
+        rows.and_then(|rows| rows.iter().map(store_intent).collect())
+            .map_err(doing("list what was about to be published"))
+    }
+
+    /// Strikes a store's intent off.
+    pub(crate) async fn delete_store_intent(&self, token: i64) -> Result<(), Error> {
+        let sql = include_str!("../../../../../sql/campaign_delete_store_intent.sql");
+        let done = self.client.execute(sql, &[&token]).await;
+        done.map(drop).map_err(doing("strike intents off"))
     }
 
     /// What the lake was about to publish, by lease.
@@ -129,6 +170,13 @@ impl Commit<'_> {
         done.map(drop).map_err(doing("strike intents off"))
     }
 
+    /// Strikes a store's intent off, as of this commit.
+    pub(crate) async fn delete_store_intent(&self, token: i64) -> Result<(), Error> {
+        let sql = include_str!("../../../../../sql/campaign_delete_store_intent.sql");
+        let done = self.transaction.execute(sql, &[&token]).await;
+        done.map(drop).map_err(doing("strike intents off"))
+    }
+
     /// Files that the registry believes to be in a folder of the lake, by path. It ends with `/`.
     pub(crate) async fn files_in(&self, folder: &str) -> Result<Vec<CurrentRow>, Error> {
         let sql = include_str!("../../../../../sql/campaign_folder_files.sql");
@@ -147,17 +195,14 @@ impl Commit<'_> {
         let Keys { releases, surveys, programs, pixels } = Keys::of(tiles.iter());
         let values: [&(dyn ToSql + Sync); 6] =
             [&self.lake_id, &product.as_str(), &releases, &surveys, &programs, &pixels];
-        let rows = self.transaction.query(sql, &values).await;
-        let file = |row: &Row| {
-            Ok(Superseded {
-                file_id: row.try_get(0)?,
-                num_rows: row.try_get(1)?,
-                size_bytes: row.try_get(2)?,
-                in_catalog: row.try_get(3)?,
-            })
-        };
-        rows.and_then(|rows| rows.iter().map(file).collect())
-            .map_err(doing("take other lakes' files out"))
+        superseded(self.transaction.query(sql, &values).await)
+    }
+
+    /// Tells lakes that have no tile of a pixel any more to take its spectra store away, and gives those
+    /// that are live.
+    pub(crate) async fn supersede_stores(&self, pixel: Pixel) -> Result<Vec<Superseded>, Error> {
+        let sql = include_str!("../../../../../sql/campaign_supersede_stores.sql");
+        superseded(self.transaction.query(sql, &[&self.lake_id, &(pixel.get() as i32)]).await)
     }
 
     /// Queues the tiles of which this lake alone holds the file; says how many.
@@ -192,6 +237,19 @@ fn set_aside(rows: Result<Vec<Row>, tokio_postgres::Error>) -> Result<Vec<SetAsi
     rows.and_then(|rows| rows.iter().map(one).collect()).map_err(doing("list what is to go"))
 }
 
+fn superseded(rows: Result<Vec<Row>, tokio_postgres::Error>) -> Result<Vec<Superseded>, Error> {
+    let file = |row: &Row| {
+        Ok(Superseded {
+            file_id: row.try_get(0)?,
+            num_rows: row.try_get(1)?,
+            size_bytes: row.try_get(2)?,
+            in_catalog: row.try_get(3)?,
+        })
+    };
+    rows.and_then(|rows| rows.iter().map(file).collect())
+        .map_err(doing("take other lakes' files out"))
+}
+
 fn version(row: &Row, first: usize) -> Result<Version, tokio_postgres::Error> {
     Ok(Version {
         size_bytes: row.try_get(first)?,
@@ -210,5 +268,15 @@ fn intent(row: &Row) -> Result<Intent, tokio_postgres::Error> {
         outcome: Outcome::from_word(row.try_get(7)?).unwrap_or(Outcome::Internal),
         is_held: row.try_get(8)?,
         is_registered: row.try_get(9)?,
+    })
+}
+
+fn store_intent(row: &Row) -> Result<StoreIntent, tokio_postgres::Error> {
+    Ok(StoreIntent {
+        token: row.try_get(0)?,
+        publish_id: row.try_get(1)?,
+        path: row.try_get(2)?,
+        version: version(row, 3)?,
+        is_held: row.try_get(6)?,
     })
 }

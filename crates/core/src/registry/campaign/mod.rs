@@ -8,8 +8,8 @@ mod ledger;
 mod nodes;
 mod status;
 
-pub use intents::Intent;
-pub(crate) use intents::SetAside;
+pub use intents::{Intent, StoreIntent};
+pub(crate) use intents::{SetAside, Superseded};
 pub use leases::{Lease, LeasedTile, PendingPixel, Taker};
 pub use ledger::{AttemptEnd, Ending, Measured, Retry};
 pub use nodes::{Disk, Member, NodeRow, Peer};

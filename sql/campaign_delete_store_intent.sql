@@ -1,0 +1,1 @@
+DELETE FROM campaign_store_intents WHERE token = $1
