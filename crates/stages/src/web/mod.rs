@@ -21,11 +21,12 @@ mod figure;
 pub use columns::{about, stage};
 pub use figure::wedge;
 
-use crate::groups::{self, Found};
+use crate::groups;
 use crate::survey::randoms::{self, Pool};
 use crate::survey::{Mask, Population, Randoms, Sample};
 use bifrost_science::astra::Web as Class;
 use bifrost_science::cosmology::{Cosmology, direction};
+use bifrost_science::fof::Components;
 use bifrost_science::groups::compress;
 use bifrost_science::neighbours::{self, Edge, Galaxies, Recipe, Sigma, dist_5nn, sigma_5};
 use bifrost_science::skeleton::{Options, Skeleton, Threshold};
@@ -126,6 +127,8 @@ pub struct Survey<'a> {
     pub mask: &'a Mask,
     /// Random points that follow the survey; without them, some are thrown into the mask.
     pub randoms: Option<&'a Randoms>,
+    /// Its groups, where they are known: those that [`groups::components`] finds.
+    pub groups: Option<&'a Components>,
 }
 
 /// In how many blocks the web is made, and who keeps them: neither shows in the web.
@@ -148,10 +151,15 @@ pub fn find(
     blocks: Blocks<'_>,
     told: &dyn Fn(&'static str),
 ) -> Result<Web, Error> {
-    let Survey { sample, mask, randoms } = survey;
-    told("groups");
-    let found = groups::find(sample, mask, cosmology, &settings.groups)?;
-    let positions = positions(sample, cosmology, &found, settings.compressed_from)?;
+    let Survey { sample, mask, randoms, groups } = survey;
+    let positions = match groups {
+        Some(known) => positions(sample, cosmology, Some(known), settings.compressed_from)?,
+        None => {
+            told("groups");
+            let found = groups::components(sample, mask, cosmology, &settings.groups)?;
+            positions(sample, cosmology, found.as_ref(), settings.compressed_from)?
+        }
+    };
     let count = sample.len();
     let mut web = Web {
         density: vec![f64::NAN; count],
@@ -217,7 +225,7 @@ fn surface_density(
         dec_deg: &sample.dec,
         z: &sample.z,
         is_tracer: &is_tracer,
-        completeness: &[settings.groups.completeness],
+        completeness: sample.parts(),
     };
     Ok(sigma_5(cosmology, galaxies, Edge::Usable(&usable), recipe)?)
 }
@@ -225,11 +233,11 @@ fn surface_density(
 fn positions(
     sample: &Sample,
     cosmology: &Cosmology,
-    found: &Found,
+    groups: Option<&Components>,
     least: u32,
 ) -> Result<Vec<[f64; 3]>, Error> {
     let distance = cosmology.distances(&sample.z);
-    let distance = match &found.components {
+    let distance = match groups {
         Some(groups) => {
             let (id, ra_deg, dec_deg) = (&sample.target_id[..], &sample.ra[..], &sample.dec[..]);
             let galaxies = bifrost_science::groups::Galaxies { id, ra_deg, dec_deg };
