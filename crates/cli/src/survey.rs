@@ -11,6 +11,7 @@ use bifrost_core::session::Session;
 use bifrost_science::cosmology::Cosmology;
 use bifrost_science::fof::Components;
 use bifrost_stages::groups;
+use bifrost_stages::heap;
 use bifrost_stages::survey::shared::digest;
 use bifrost_stages::survey::{Cap, Completeness, Mask, Sample, Tracer};
 use serde::Serialize;
@@ -108,7 +109,7 @@ pub fn pieces(
     let whole_mask = mask.map(Mask::read).transpose().map_err(usage)?;
     let masks = whole_mask.as_ref().map(|mask| Cap::ALL.map(|cap| mask.cap(cap)));
     let session = Session::from(registry.clone());
-    let mut whole: Vec<Sample> = Vec::new();
+    let mut whole: Vec<Vec<i64>> = Vec::new();
     let mut pieces = Vec::new();
     for tracer in tracers {
         let read = ctx.block_on(Sample::read(&session, tracer, completeness));
@@ -116,7 +117,7 @@ pub fn pieces(
             true => usage(error).into(),
             false => anyhow::Error::from(error),
         })?;
-        let sample = sample.without(&whole);
+        let sample = if whole.is_empty() { sample } else { sample.without(&whole) };
         for (number, cap) in Cap::ALL.into_iter().enumerate() {
             let (tracer, sample) = (tracer.name.clone(), sample.cap(cap));
             let (sample, mask) = match masks.as_ref().and_then(|masks| masks.get(number)) {
@@ -131,8 +132,9 @@ pub fn pieces(
                 pieces.push(Piece { tracer, cap, sample, mask });
             }
         }
-        whole.push(sample);
+        whole.push(sample.target_id);
     }
+    heap::give_back();
     Ok(pieces)
 }
 

@@ -176,11 +176,10 @@ impl Sample {
         })
     }
 
-    /// Those that are in none of these samples.
+    /// Those that are in none of other samples, by these samples' TARGETIDs.
     #[must_use]
-    pub fn without(&self, others: &[Self]) -> Self {
-        let is_new =
-            |id: &i64| others.iter().all(|other| other.target_id.binary_search(id).is_err());
+    pub fn without(&self, others: &[Vec<i64>]) -> Self {
+        let is_new = |id: &i64| others.iter().all(|other| other.binary_search(id).is_err());
         self.only(|row| self.target_id.get(row).is_some_and(is_new))
     }
 

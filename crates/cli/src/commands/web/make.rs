@@ -25,7 +25,7 @@ use std::time::Duration;
 /// Bytes of memory that do not depend on galaxies, and those of each galaxy of all samples: what is read and
 /// what is found of it.
 const OF_THE_PROCESS: u64 = 64 << 20;
-const OF_A_GALAXY: u64 = 140;
+const OF_A_GALAXY: u64 = 100;
 /// How often a process looks whether another has ended.
 const LOOK: Duration = Duration::from_millis(100);
 
