@@ -207,7 +207,7 @@ impl Known {
             whole(columns.integers("UNIQ")?).into_iter().map(of_uniq).collect::<Result<_, _>>()?
         } else {
             let order = order_of(header.integer("NSIDE"))?;
-            let is_ring = header.text("ORDERING").is_some_and(|o| o.to_ascii_uppercase() == "RING");
+            let is_ring = header.text("ORDERING").is_some_and(|o| o.eq_ignore_ascii_case("RING"));
             let cells = match columns.has("PIXEL") {
                 true => whole(columns.integers("PIXEL")?),
                 false => (0..numbers.len() as u64).collect(),
@@ -265,8 +265,9 @@ impl Known {
 fn part(value: f64, of: impl Fn() -> String) -> Result<f64, Error> {
     match value {
         0.0 => Ok(f64::NAN),
-        value if value < 0.0 || value > 1.0 + ROUNDING => Err(Error::Value { value, of: of() }),
-        value => Ok(if value > 1.0 { 1.0 } else { value }),
+        value if value.is_nan() => Ok(value),
+        value if (0.0..=1.0 + ROUNDING).contains(&value) => Ok(value.min(1.0)),
+        value => Err(Error::Value { value, of: of() }),
     }
 }
 
