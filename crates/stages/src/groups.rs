@@ -283,7 +283,7 @@ mod tests {
         // a pair too wide to be linked, until most of the galaxies around the one or the other are missing
         let wide = |completeness: Vec<f64>| {
             let mut sample = Sample { completeness, ..sample() };
-            (sample.ra[3], sample.ra[4]) = (151.16, 159.0);
+            (sample.ra[3], sample.ra[4]) = (151.14, 159.0);
             grouped(&sample).expect("groups")
         };
         let ids = |found: &Found| found.group_id.clone();
