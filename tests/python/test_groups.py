@@ -5,6 +5,8 @@ BIFROST_BIN names the program.
 
 import json
 
+import fitsio
+import healpy
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -104,7 +106,10 @@ def test_what_cannot_be_meant_is_said(place):
     for arguments, words in (
         (("--b0=-1",), "--b0 -1: it must be above 0"),
         (("--b0=nan",), "--b0 NaN"),
-        (("--completeness", "2"), "--completeness is a part"),
+        (("--completeness", "2"), "--completeness 2: it must be above 0 and up to 1"),
+        (("--completeness", "no/such.fits"), "no/such.fits: there is no such file"),
+        (("--completeness", "fraczz"), "no column 'fraczz'"),
+        (("--completeness", "spectype"), "column spectype holds no numbers"),
         (("--tracer", "lrg"), "a tracer is NAME=CONDITION"),
         (("--tracer", "lrg=zz > 1"), "no column 'zz': did you mean 'z'?"),
     ):
@@ -112,3 +117,89 @@ def test_what_cannot_be_meant_is_said(place):
     assert "no galaxy of any tracer" in place.run("groups", "--tracer", "none=z > 90", code=4).stderr
     assert "see bifrost groups" in place.run("stage", "run", "groups", code=2).stderr
     assert "see bifrost web" in place.run("stage", "run", "environment", code=2).stderr
+
+
+def columns(place):
+    """Objects that are looked at, and a completeness for each: it falls from one end of the sky to the other."""
+    spectra = rows(place, "spectra")
+    looked_at = spectra[(spectra.spectype == "GALAXY") & (spectra.zwarn == 0) & (spectra.z > 0.01)]
+    looked_at = looked_at.drop_duplicates("target_id")
+    part = np.interp(looked_at.ra, [looked_at.ra.min(), looked_at.ra.max()], [1, 0.01])
+    return looked_at.assign(completeness=part)
+
+
+def grouped(place, completeness, *more):
+    place.run("groups", *LOOSE, "--completeness", completeness, *more)
+    file = next((place.lake / "groups").rglob("*.parquet"))
+    return rows(place, "groups"), json.loads(pq.read_metadata(file).metadata[b"bifrost.configuration"])
+
+
+def test_completeness_is_of_each_galaxy(place):
+    """A column, a catalogue, its weights, a table of places and a map say the same, and link more where it is less."""
+    known = columns(place)
+    whole, _ = grouped(place, 1)
+    # the catalogue of a survey, by TARGETID, as FITS and as Parquet with weights
+    catalogue = place.folder / "full.fits"
+    table = {"TARGETID": known.target_id.to_numpy(), "FRACZ_TILELOCID": known.completeness.to_numpy()}
+    fitsio.write(catalogue, np.rec.fromarrays(list(table.values()), names=list(table)), clobber=True)
+    by_object, said = grouped(place, catalogue)
+    assert said["completeness"] == {"objects": "fracz_tilelocid"}
+    clustering = place.folder / "clustering.parquet"
+    pq.write_table(pa.table({"TARGETID": known.target_id, "WEIGHT_COMP": 1 / known.completeness}), clustering)
+    by_weight, said = grouped(place, clustering)
+    assert said["completeness"] == {"objects": "weight_comp"}
+    places = place.folder / "places.csv"
+    known[["ra", "dec", "completeness"]].to_csv(places, index=False, float_format="%.17g")
+    by_place, said = grouped(place, places, "--completeness-column", "completeness")
+    assert said["completeness"] == {"places": "completeness"}
+    for other in (by_weight, by_place):
+        assert (other.group_id.fillna(0) == by_object.group_id.fillna(0)).mean() > 0.999
+    # links grow by (1/c)^(1/3): who was together stays together, others join
+    more = by_object.group_id.notna().sum() - whole.group_id.notna().sum()
+    assert more > 10
+    for _, members in whole.dropna(subset="group_id").groupby("group_id"):
+        assert by_object.group_id[members.index].nunique() == 1
+    assert "places.csv has no column 'nothing', but ra, dec, completeness" in place.run(
+        "groups", "--completeness", places, "--completeness-column", "nothing", code=2).stderr
+    places.write_text("target_id,completeness\n5,1.5\n")
+    assert "completeness 1.5 in row 0: it must be above 0" in place.run("groups", "--completeness", places, code=2).stderr
+
+
+@pytest.mark.parametrize("kind", ["nested", "ring", "partial", "uniq"])
+def test_completeness_of_a_map(place, kind):
+    known = columns(place)
+    nside, cells = 256, None
+    nested = healpy.ang2pix(nside, known.ra.to_numpy(), known.dec.to_numpy(), nest=True, lonlat=True)
+    values = np.full(12 * nside**2, healpy.UNSEEN)
+    values[np.unique(nested)] = np.linspace(0.02, 1, np.unique(nested).size).astype(np.float32)
+    unknown = nested[0]
+    values[unknown] = healpy.UNSEEN
+    file = place.folder / f"{kind}.fits"
+    if kind == "uniq":
+        cells = np.flatnonzero(values > 0)
+        fitsio.write(file, np.rec.fromarrays([cells + 4 * nside**2, values[cells]], names=["UNIQ", "PART"]), clobber=True)
+    else:
+        map_ = values if kind != "ring" else healpy.reorder(values, n2r=True)
+        healpy.write_map(file, map_, nest=kind != "ring", partial=kind == "partial", dtype=np.float32, overwrite=True)
+    found, said = grouped(place, file)
+    assert list(said["completeness"]) == ["cells"]
+    # the same of each object
+    table = place.folder / "objects.parquet"
+    part = np.where(values[nested] > 0, values[nested], 0)
+    pq.write_table(pa.table({"target_id": known.target_id, "completeness": part}), table)
+    expected, _ = grouped(place, table)
+    assert found.equals(expected)
+    lost = known.target_id[nested == unknown]
+    assert found[found.target_id.isin(lost)].group_size.isna().all() and found.group_id.notna().sum() > 10
+    asked = ("groups", *LOOSE, "--completeness", table)
+    assert f"the completeness around {len(lost)} of" in place.run(*asked).stderr
+
+
+def test_completeness_may_be_a_column(place):
+    known = columns(place)
+    assert known.ebv.between(0, 1).all() and known.target_id.is_unique
+    found, said = grouped(place, "ebv")
+    assert said["completeness"] == "ebv"
+    table = place.folder / "ebv.parquet"
+    pq.write_table(pa.table({"target_id": known.target_id, "completeness": known.ebv.astype(float)}), table)
+    assert grouped(place, table)[0].equals(found)

@@ -198,3 +198,44 @@ def test_neighbours_may_be_of_a_population(place):
         assert 0.49 < part < 1 + 1e-9 and z[row] + window <= z[seen].max() + 0.05
         compared += part > 1 - 1e-9
     assert found.sigma_5[~seen].isna().all() and (~seen).any() and found.sigma_5.notna().any() and compared >= 0
+
+
+def test_groups_that_are_there_are_read(place):
+    """The product `groups` of the same galaxies and settings gives the same web; of others it is not asked."""
+    assert place.json("web", *ASKED)["groups_read"] is False
+    whole = rows(place)
+    loose = ("--b0", "0.3", "--r0", "30", "--largest-halo", "1e18")
+    place.run("web", *ASKED, *loose)
+    expected = rows(place)
+    assert not expected.dist_5nn.equals(whole.dist_5nn), "fingers of God do not matter"
+    place.run("groups", "--tracer", ALL, *loose)
+    assert place.json("web", *ASKED, *loose, "--force")["groups_read"] is True
+    assert rows(place).equals(expected)
+    # other settings than those that the product was made with
+    assert place.json("web", *ASKED, "--force")["groups_read"] is False
+    assert rows(place).equals(whole)
+    # a tile whose groups are gone
+    file = next((place.lake / "groups" / "dataset").rglob("*.parquet"))
+    file.unlink()
+    assert place.json("web", *ASKED, *loose, "--force")["groups_read"] is False
+    assert rows(place).equals(expected)
+    # and one whose groups are of other settings
+    tile = file.name.rsplit("_", 1)[0]
+    place.run("groups", "--tracer", ALL, tile)
+    assert place.json("web", *ASKED, *loose, "--force")["groups_read"] is False
+
+
+def test_completeness_counts_in_surface_densities(place):
+    place.run("web", *ASKED)
+    whole = rows(place)
+    spectra = rows(place, "spectra")
+    part = np.where(np.arange(len(spectra)) % 5 > 0, 0.5, 0)
+    table = place.folder / "parts.parquet"
+    pq.write_table(pa.table({"target_id": spectra.target_id, "completeness": part}), table)
+    place.run("web", *ASKED, "--completeness", table)
+    found = rows(place)
+    known = part > 0
+    assert found.sigma_5[~known].isna().all() and whole.sigma_5[~known].notna().any()
+    twice = found.sigma_5[known] / whole.sigma_5[known]
+    assert np.allclose(twice.dropna(), 2, rtol=1e-12) and twice.notna().sum() > 100
+    assert configuration(place)["completeness"] == {"objects": "completeness"}

@@ -7,6 +7,7 @@
 mod archive;
 mod args;
 mod commands;
+mod completeness;
 mod context;
 mod datasheet;
 mod exit;

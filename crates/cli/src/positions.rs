@@ -2,14 +2,17 @@
 
 use crate::exit::{Usage, usage};
 use anyhow::Context as _;
-use arrow::array::{ArrayRef, AsArray, RecordBatch};
-use arrow::compute::cast;
+use arrow::array::{
+    Array, ArrayRef, AsArray, Float64Array, Int64Array, RecordBatch, RecordBatchReader,
+};
+use arrow::compute::{cast, concat_batches};
 use arrow::csv::ReaderBuilder;
 use arrow::csv::reader::Format;
-use arrow::datatypes::{DataType, Float64Type};
+use arrow::datatypes::{DataType, Float64Type, Int64Type, SchemaRef};
 use bifrost_core::predicate::column;
 use bifrost_stages::fits::Fits;
 use bifrost_stages::survey::Randoms;
+use bifrost_stages::survey::completeness::Known;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use std::fs::File;
 use std::io::{Read as _, Seek as _};
@@ -21,6 +24,9 @@ const ROWS_LOOKED_AT: usize = 1000;
 /// What right ascension and declination are called, likeliest first.
 const RA: [&str; 6] = ["ra", "target_ra", "ra_deg", "raj2000", "_ra", "alpha"];
 const DEC: [&str; 6] = ["dec", "target_dec", "dec_deg", "dej2000", "_de", "delta"];
+
+/// A column of weights that are one by the completeness, as DESI's clustering catalogues have.
+const INVERSE: &str = "weight_comp";
 
 /// Names of the columns of right ascension and declination, where they are not the usual ones.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -38,7 +44,7 @@ type Chosen<'a> = &'a dyn Fn(&[&str]) -> anyhow::Result<Vec<usize>>;
 
 /// The positions of a file's rows, degrees; NaN where a row has none.
 pub fn read(path: &Path, names: &Names) -> anyhow::Result<Vec<(f64, f64)>> {
-    let columns = columns(path, &|known| Ok(names.find(path, known)?.to_vec()))?;
+    let columns = numbers(path, &|known| Ok(names.find(path, known)?.to_vec()))?;
     let [ra, dec] = <[Vec<f64>; 2]>::try_from(columns).unwrap_or_default();
     Ok(ra.into_iter().zip(dec).collect())
 }
@@ -51,7 +57,7 @@ pub fn read_randoms(path: &Path, randoms: &mut Randoms) -> anyhow::Result<()> {
         chosen.extend(column::find(known.iter().copied(), "z"));
         Ok(chosen)
     };
-    let mut columns = columns(path, &choose)?.into_iter();
+    let mut columns = numbers(path, &choose)?.into_iter();
     let (ra, dec) = (columns.next().unwrap_or_default(), columns.next().unwrap_or_default());
     randoms
         .add(ra, dec, columns.next())
@@ -59,7 +65,54 @@ pub fn read_randoms(path: &Path, randoms: &mut Randoms) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn columns(path: &Path, chosen: Chosen) -> anyhow::Result<Vec<Vec<f64>>> {
+/// What a file tells of the completeness around objects or places.
+pub fn read_completeness(path: &Path, named: Option<&str>) -> anyhow::Result<Known> {
+    let find = |known: &[&str], name: &str| column::find(known.iter().copied(), name);
+    let choose = |known: &[&str]| {
+        let usual = ["completeness", "fracz_tilelocid", "comp_tile", INVERSE];
+        let mut wanted = named.into_iter().chain(usual.into_iter().filter(|_| named.is_none()));
+        let value = wanted.find_map(|name| find(known, name)).ok_or_else(|| {
+            Usage(format!(
+                "{} has no column '{}', but {}: name it with --completeness-column",
+                path.display(),
+                named.unwrap_or("completeness"),
+                known.join(", ")
+            ))
+        })?;
+        Ok(match find(known, "target_id") {
+            Some(id) => vec![value, id],
+            None => {
+                let [ra, dec] = Names::default().find(path, known)?;
+                vec![value, ra, dec]
+            }
+        })
+    };
+    let columns = columns(path, &choose)?;
+    let name = columns.first().map(|(name, _)| name.to_lowercase()).unwrap_or_default();
+    let mut reals = columns.iter().map(|(name, column)| reals(path, name, column));
+    let mut values = reals.next().transpose()?.unwrap_or_default();
+    if name == INVERSE {
+        values.iter_mut().for_each(|weight| *weight = weight.recip());
+    }
+    let known = match &columns[..] {
+        [_, (id, ids)] => {
+            let has_all = ids.data_type().is_integer() && ids.null_count() == 0;
+            let ids = Some(ids).filter(|_| has_all).ok_or_else(|| {
+                Usage(format!("column '{id}' of {} holds no numbers of objects", path.display()))
+            })?;
+            let ids = cast(ids, &DataType::Int64)?.as_primitive::<Int64Type>().values().to_vec();
+            Known::of_objects(&name, ids, values)
+        }
+        _ => {
+            let (ra, dec) = (reals.next().transpose()?, reals.next().transpose()?);
+            Known::of_places(&name, &ra.unwrap_or_default(), &dec.unwrap_or_default(), values)
+        }
+    };
+    Ok(known.map_err(|wrong| usage(format!("{}: {wrong}", path.display())))?)
+}
+
+/// Columns of a file, with their names.
+fn columns(path: &Path, chosen: Chosen) -> anyhow::Result<Vec<(String, ArrayRef)>> {
     let mut file =
         File::open(path).with_context(|| format!("failed to open {}", path.display()))?;
     let mut magic = Vec::new();
@@ -70,6 +123,20 @@ fn columns(path: &Path, chosen: Chosen) -> anyhow::Result<Vec<Vec<f64>>> {
         [b'P', b'A', b'R', b'1', ..] => of_parquet(file, path, chosen),
         _ => of_csv(file, path, chosen),
     }
+}
+
+fn numbers(path: &Path, chosen: Chosen) -> anyhow::Result<Vec<Vec<f64>>> {
+    columns(path, chosen)?.iter().map(|(name, column)| reals(path, name, column)).collect()
+}
+
+/// A column as numbers, NaN where it has none.
+fn reals(path: &Path, name: &str, column: &ArrayRef) -> anyhow::Result<Vec<f64>> {
+    if !column.data_type().is_numeric() {
+        return Err(Usage(format!("column '{name}' of {} holds no numbers", path.display())).into());
+    }
+    let column = cast(column, &DataType::Float64)?;
+    let numbers = column.as_primitive::<Float64Type>().iter();
+    Ok(numbers.map(|value| value.unwrap_or(f64::NAN)).collect())
 }
 
 impl Names {
@@ -94,7 +161,7 @@ impl Names {
     }
 }
 
-fn of_fits(path: &Path, chosen: Chosen) -> anyhow::Result<Vec<Vec<f64>>> {
+fn of_fits(path: &Path, chosen: Chosen) -> anyhow::Result<Vec<(String, ArrayRef)>> {
     let failed = || format!("failed to read {}", path.display());
     let table = Fits::open(path).with_context(failed)?.first_table().with_context(failed)?;
     let table = table.ok_or_else(|| Usage(format!("{} has no table", path.display())))?;
@@ -103,21 +170,30 @@ fn of_fits(path: &Path, chosen: Chosen) -> anyhow::Result<Vec<Vec<f64>>> {
     let names: Vec<&str> =
         chosen(&known)?.iter().filter_map(|at| known.get(*at).copied()).collect();
     let columns = table.read(&names).with_context(failed)?;
-    Ok(names.iter().map(|name| columns.reals(name)).collect::<Result<_, _>>()?)
+    let column = |name: &&str| -> anyhow::Result<(String, ArrayRef)> {
+        // numbers of objects are more than f64 can tell apart
+        let column: ArrayRef = match columns.integers(name) {
+            Ok(whole) => Arc::new(Int64Array::from(whole)),
+            Err(_) => Arc::new(Float64Array::from(columns.reals(name)?)),
+        };
+        Ok(((*name).to_owned(), column))
+    };
+    names.iter().map(column).collect()
 }
 
-fn of_parquet(file: File, path: &Path, chosen: Chosen) -> anyhow::Result<Vec<Vec<f64>>> {
+fn of_parquet(file: File, path: &Path, chosen: Chosen) -> anyhow::Result<Vec<(String, ArrayRef)>> {
     let builder = ParquetRecordBatchReaderBuilder::try_new(file)
         .with_context(|| format!("failed to read {}", path.display()))?;
     let schema = builder.schema().clone();
     let known: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
     let chosen = chosen(&known)?;
     let mask = parquet::arrow::ProjectionMask::roots(builder.parquet_schema(), chosen.clone());
-    let batches = builder.with_projection(mask).build()?.collect::<Result<Vec<_>, _>>()?;
-    numbers(path, &batches, chosen.iter().filter_map(|at| known.get(*at).copied()))
+    let reader = builder.with_projection(mask).build()?;
+    let names = chosen.iter().filter_map(|at| known.get(*at).copied());
+    whole(&reader.schema(), reader.collect::<Result<Vec<_>, _>>()?, names)
 }
 
-fn of_csv(mut file: File, path: &Path, chosen: Chosen) -> anyhow::Result<Vec<Vec<f64>>> {
+fn of_csv(mut file: File, path: &Path, chosen: Chosen) -> anyhow::Result<Vec<(String, ArrayRef)>> {
     let failed = || format!("failed to read {} as CSV with a head line", path.display());
     let format = Format::default().with_header(true);
     let (schema, _) = format.infer_schema(&mut file, Some(ROWS_LOOKED_AT)).with_context(failed)?;
@@ -126,29 +202,20 @@ fn of_csv(mut file: File, path: &Path, chosen: Chosen) -> anyhow::Result<Vec<Vec
     let chosen = chosen(&known)?;
     let of = Arc::new(schema.clone());
     let reader = ReaderBuilder::new(of).with_format(format).with_projection(chosen.clone());
-    let batches = reader.build(file)?.collect::<Result<Vec<_>, _>>().with_context(failed)?;
-    numbers(path, &batches, chosen.iter().filter_map(|at| known.get(*at).copied()))
+    let reader = reader.build(file)?;
+    let schema = reader.schema();
+    let batches = reader.collect::<Result<Vec<_>, _>>().with_context(failed)?;
+    whole(&schema, batches, chosen.iter().filter_map(|at| known.get(*at).copied()))
 }
 
-fn numbers<'a>(
-    path: &Path,
-    batches: &[RecordBatch],
+/// Columns of all batches together, in the order of their names.
+fn whole<'a>(
+    schema: &SchemaRef,
+    batches: Vec<RecordBatch>,
     names: impl Iterator<Item = &'a str>,
-) -> anyhow::Result<Vec<Vec<f64>>> {
-    let mut all = Vec::new();
-    for name in names {
-        let mut values = Vec::new();
-        for batch in batches {
-            let column: Option<&ArrayRef> = batch.column_by_name(name);
-            let column = column.filter(|column| column.data_type().is_numeric());
-            let column = column.ok_or_else(|| {
-                Usage(format!("column '{name}' of {} holds no numbers", path.display()))
-            })?;
-            let column = cast(column, &DataType::Float64)?;
-            let numbers = column.as_primitive::<Float64Type>().iter();
-            values.extend(numbers.map(|value| value.unwrap_or(f64::NAN)));
-        }
-        all.push(values);
-    }
-    Ok(all)
+) -> anyhow::Result<Vec<(String, ArrayRef)>> {
+    let all = concat_batches(schema, &batches)?;
+    drop(batches);
+    let column = |name: &'a str| Some((name.to_owned(), all.column_by_name(name)?.clone()));
+    Ok(names.filter_map(column).collect())
 }

@@ -2,10 +2,18 @@
 
 use crate::context::Context;
 use crate::exit::usage;
+use arrow::array::{AsArray, Int64Array};
+use bifrost_core::predicate::Predicate;
+use bifrost_core::read;
 use bifrost_core::registry::Registry;
+use bifrost_core::resolution::{Detail, Query};
 use bifrost_core::session::Session;
 use bifrost_science::cosmology::Cosmology;
-use bifrost_stages::survey::{Cap, Mask, Sample, Tracer};
+use bifrost_science::fof::Components;
+use bifrost_stages::groups;
+use bifrost_stages::heap;
+use bifrost_stages::survey::shared::digest;
+use bifrost_stages::survey::{Cap, Completeness, Mask, Sample, Tracer};
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::path::Path;
@@ -54,19 +62,28 @@ impl Piece {
     }
 }
 
-/// What shaped a product, for its files' footers.
-pub fn configuration(
-    settings: &impl Serialize,
-    tracers: &[Tracer],
-    cosmology: &Cosmology,
-    samples: &[Value],
-) -> Value {
-    json!({
-        "settings": settings,
-        "tracers": tracers,
-        "cosmology": {"h": cosmology.h(), "omega_m": cosmology.omega_m(), "flat": true},
-        "samples": samples,
-    })
+/// What samples are made with.
+pub struct Whole<'a> {
+    /// Kinds of galaxies.
+    pub tracers: &'a [Tracer],
+    /// The cosmology.
+    pub cosmology: &'a Cosmology,
+    /// Part of the targets that have a redshift.
+    pub completeness: &'a Completeness,
+}
+
+impl Whole<'_> {
+    /// What shaped a product, for its files' footers.
+    pub fn configuration(&self, settings: &impl Serialize, pieces: &[Piece]) -> Value {
+        let cosmology = self.cosmology;
+        json!({
+            "settings": settings,
+            "tracers": self.tracers,
+            "cosmology": {"h": cosmology.h(), "omega_m": cosmology.omega_m(), "flat": true},
+            "completeness": self.completeness.about(),
+            "samples": pieces.iter().map(Piece::about).collect::<Vec<_>>(),
+        })
+    }
 }
 
 /// `NAME=CONDITION`.
@@ -87,19 +104,20 @@ pub fn pieces(
     registry: &Registry,
     tracers: &[Tracer],
     mask: Option<&Path>,
+    completeness: &Completeness,
 ) -> anyhow::Result<Vec<Piece>> {
     let whole_mask = mask.map(Mask::read).transpose().map_err(usage)?;
     let masks = whole_mask.as_ref().map(|mask| Cap::ALL.map(|cap| mask.cap(cap)));
     let session = Session::from(registry.clone());
-    let mut whole: Vec<Sample> = Vec::new();
+    let mut whole: Vec<Vec<i64>> = Vec::new();
     let mut pieces = Vec::new();
     for tracer in tracers {
-        let read = ctx.block_on(Sample::read(&session, tracer));
+        let read = ctx.block_on(Sample::read(&session, tracer, completeness));
         let sample = read.map_err(|error| match error.is_usage() {
             true => usage(error).into(),
             false => anyhow::Error::from(error),
         })?;
-        let sample = sample.without(&whole);
+        let sample = if whole.is_empty() { sample } else { sample.without(&whole) };
         for (number, cap) in Cap::ALL.into_iter().enumerate() {
             let (tracer, sample) = (tracer.name.clone(), sample.cap(cap));
             let (sample, mask) = match masks.as_ref().and_then(|masks| masks.get(number)) {
@@ -110,12 +128,82 @@ pub fn pieces(
                 }
             };
             if !sample.is_empty() {
+                tell_unknown(ctx, &tracer, cap, &sample);
                 pieces.push(Piece { tracer, cap, sample, mask });
             }
         }
-        whole.push(sample);
+        whole.push(sample.target_id);
     }
+    heap::give_back();
     Ok(pieces)
+}
+
+fn tell_unknown(ctx: &Context, tracer: &str, cap: Cap, sample: &Sample) {
+    let unknown = sample.completeness.iter().filter(|part| part.is_nan()).count();
+    if unknown > 0 {
+        ctx.printer.note(&format!(
+            "{tracer} {cap}: the completeness around {unknown} of {} galaxies is not known: they are in no \
+             group, and have no sigma_5",
+            sample.len()
+        ));
+    }
+}
+
+/// The groups of each sample by the product `groups`, where all of its files were made of these samples with
+/// this configuration.
+pub fn known_groups(
+    ctx: &Context,
+    registry: &Registry,
+    pieces: &[Piece],
+    configuration: &Value,
+) -> anyhow::Result<Option<Vec<Components>>> {
+    let about = groups::about();
+    let config = digest(configuration);
+    let are_alike = registry.are_made_alike(about.product, about.version, &config);
+    if !ctx.block_on(are_alike)? {
+        return Ok(None);
+    }
+    let session = Session::from(registry.clone());
+    let mut group: Vec<Vec<Option<Option<i64>>>> =
+        pieces.iter().map(|piece| vec![None; piece.sample.len()]).collect();
+    ctx.block_on(async {
+        let query = Query {
+            product: Some(about.product.to_owned()),
+            predicate: Some(Predicate::parse("group_size IS NOT NULL")?),
+            ..Query::default()
+        };
+        let answer = session.resolve(&query, Detail::Files).await?;
+        let columns = Some(["target_id", "group_id"].map(String::from).to_vec());
+        let options = read::Options { columns, ..read::Options::default() };
+        for batch in session.read(&answer, &query, &options).await? {
+            let batch = batch?;
+            let of = |name: &str| batch.column_by_name(name).and_then(|c| c.as_primitive_opt());
+            let (Some(ids), Some(groups)) = (of("target_id"), of("group_id")) else { continue };
+            let groups: &Int64Array = groups;
+            for (id, found) in Iterator::zip(Int64Array::values(ids).iter(), groups) {
+                for (piece, group) in pieces.iter().zip(&mut group) {
+                    let row = piece.sample.target_id.binary_search(id).ok();
+                    row.and_then(|row| group.get_mut(row))
+                        .into_iter()
+                        .for_each(|g| *g = Some(found));
+                }
+            }
+        }
+        anyhow::Ok(())
+    })?;
+    let mut known = Vec::new();
+    for (piece, group) in pieces.iter().zip(&group) {
+        let parts = piece.sample.parts();
+        let is_usable =
+            |row: usize| parts.get(row.min(parts.len() - 1)).is_some_and(|p| !p.is_nan());
+        // a tile whose groups could not be made is missing
+        if group.iter().enumerate().any(|(row, group)| group.is_none() && is_usable(row)) {
+            return Ok(None);
+        }
+        let group: Vec<Option<i64>> = group.iter().map(|group| group.flatten()).collect();
+        known.push(Components::of_groups(&group)?);
+    }
+    Ok(Some(known))
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! The cosmic web of clustered points: how long each step takes, and how much memory all of it.
 //!
-//! `web COUNT [--sigmas N] [--memory BYTES | --blocks N] [--folder DIR] [--classes N]`: how many points are
-//! drawn, half of them in haloes of a hierarchy of clusters, half anywhere in a cube, from one seed; in how
-//! many blocks the web is made, or within how much memory; where the outputs of parts are kept (without it, in
+//! `web COUNT|FILE [--sigmas N] [--memory BYTES | --blocks N] [--folder DIR] [--classes N]`: how many points
+//! are drawn, half of them in haloes of a hierarchy of clusters, half anywhere in a cube, from one seed, or a
+//! file of points (x, y, z of each, f64 of this machine's byte order); in how many blocks the web is made, or within how much memory; where the outputs of parts are kept (without it, in
 //! memory), from which a run that was ended goes on; and how many sets of random points classes are made with.
 //!
 //! Prints a line a step with its seconds, then the numbers of cells, filaments and segments, a digest of all
@@ -30,7 +30,12 @@ fn main() -> Result<(), Box<dyn Error>> {
         let place = words.iter().position(|word| word == name);
         place.and_then(|at| words.get(at + 1)).map(String::as_str)
     };
-    let count: usize = words.first().ok_or("web COUNT …")?.parse()?;
+    let first = words.first().ok_or("web COUNT|FILE …")?;
+    let points = match first.parse() {
+        Ok(count) => drawn(count),
+        Err(_) => read(first)?,
+    };
+    let count = points.len();
     let blocks = match (of("--memory"), of("--blocks")) {
         (Some(bytes), _) => blocks(count, bytes.parse()?).ok_or("that is too little memory")?,
         (None, blocks) => blocks.map_or(Ok(1), str::parse)?,
@@ -40,7 +45,6 @@ fn main() -> Result<(), Box<dyn Error>> {
         Some(folder) => Box::new(Folder::new(folder.into())?),
         None => Box::<Memory>::default(),
     };
-    let points = drawn(count);
     let clock = Clock(Cell::new((Instant::now(), "")));
     let options = Options { threshold, ..Options::default() };
     let settings = Settings { blocks, options, ..Settings::default() };
@@ -49,8 +53,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut digest = DefaultHasher::new();
     digest_of(&web, &mut digest);
     if let Some(count) = of("--classes") {
-        let side = side(points.len());
-        let volume = Uniform { low: [0.0; 3], high: [side; 3], seed: 1 };
+        let ends = |pick: fn(f64, f64) -> f64| {
+            points.iter().copied().reduce(|a, b| [0, 1, 2].map(|k| pick(a[k], b[k])))
+        };
+        let (low, high) = (ends(f64::min).unwrap_or_default(), ends(f64::max).unwrap_or_default());
+        let volume = Uniform { low, high, seed: 1 };
         let realisations = Realisations { count: count.parse()?, blocks };
         let draw = |realisation, count| volume.points(realisation, count);
         for web in classify(&points, realisations, &*work, &draw)? {
@@ -128,6 +135,24 @@ fn digest_of(web: &Web, digest: &mut DefaultHasher) {
     skeleton.points.iter().flatten().for_each(|x| digest.write_u64(x.to_bits()));
     skeleton.vertices.iter().for_each(|vertex| digest.write_u32(*vertex));
     digest.write(format!("{:?}{:?}", skeleton.nodes, skeleton.filaments).as_bytes());
+}
+
+/// Points of a file, one by one: its bytes would add to the peak memory.
+fn read(path: &str) -> Result<Vec<[f64; 3]>, Box<dyn Error>> {
+    let file = std::fs::File::open(path)?;
+    let count = file.metadata()?.len() as usize / 24;
+    let mut file = std::io::BufReader::new(file);
+    let mut points = Vec::with_capacity(count);
+    let mut bytes = [0; 8];
+    for _ in 0..count {
+        let mut point = [0.0; 3];
+        for x in &mut point {
+            std::io::Read::read_exact(&mut file, &mut bytes)?;
+            *x = f64::from_ne_bytes(bytes);
+        }
+        points.push(point);
+    }
+    Ok(points)
 }
 
 /// 20 points a cubic unit of 10 Mpc, whatever their number.

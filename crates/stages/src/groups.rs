@@ -30,8 +30,6 @@ pub struct Settings {
     pub r0: f64,
     /// No link reaches beyond a halo of this mass, solar masses.
     pub largest_halo: f64,
-    /// Part of the targets that have a redshift.
-    pub completeness: f64,
     /// Smoothing of the number density over comoving distance, Mpc.
     pub smoothing: f64,
     /// Error of the galaxies' velocities, km/s.
@@ -41,7 +39,7 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         let Recipe { b0, r0, largest_halo } = Recipe::default();
-        Self { b0, r0, largest_halo, completeness: 1.0, smoothing: 50.0, velocity_error: 10.0 }
+        Self { b0, r0, largest_halo, smoothing: 50.0, velocity_error: 10.0 }
     }
 }
 
@@ -71,6 +69,37 @@ pub struct Found {
     pub area_sr: f64,
 }
 
+/// Which galaxies of one tracer in one cap belong together, that were looked for in all of the mask; none
+/// of no galaxies. Galaxies around which the completeness is not known belong to no group.
+///
+/// # Errors
+/// [`Error`].
+pub fn components(
+    sample: &Sample,
+    mask: &Mask,
+    cosmology: &Cosmology,
+    settings: &Settings,
+) -> Result<Option<Components>, Error> {
+    if sample.is_empty() {
+        return Ok(None);
+    }
+    let ends = sample.z.iter().fold([f64::MAX, 0.0], |[low, high], z| [z.min(low), z.max(high)]);
+    let area_sr = mask.area_sr();
+    let survey = Survey { area_sr, z: widened(ends), width: settings.smoothing };
+    let density = Density::new(cosmology, survey, &sample.z, None)?;
+    let distance = cosmology.distances(&sample.z);
+    let density: Vec<f64> = distance.iter().map(|d| density.at(*d)).collect();
+    let recipe = Recipe { b0: settings.b0, r0: settings.r0, largest_halo: settings.largest_halo };
+    let lengths = recipe.lengths(cosmology, &sample.z, &density, sample.parts())?;
+    Ok(Some(fof::link(Galaxies {
+        ra_deg: &sample.ra,
+        dec_deg: &sample.dec,
+        distance: &distance,
+        across: &lengths.across,
+        along: &lengths.along,
+    })?))
+}
+
 /// Groups the galaxies of one tracer in one cap, which were looked for in all of the mask.
 ///
 /// # Errors
@@ -81,31 +110,16 @@ pub fn find(
     cosmology: &Cosmology,
     settings: &Settings,
 ) -> Result<Found, Error> {
-    let area_sr = mask.area_sr();
-    if sample.is_empty() {
-        let (group_id, groups) = (Vec::new(), Catalogue::default());
-        return Ok(Found { group_id, components: None, groups, area_sr });
+    let components = components(sample, mask, cosmology, settings)?;
+    let (mut group_id, mut groups) = (Vec::new(), Catalogue::default());
+    if let Some(components) = &components {
+        let (id, ra_deg, dec_deg) = (&sample.target_id[..], &sample.ra[..], &sample.dec[..]);
+        let galaxies = groups::Galaxies { id, ra_deg, dec_deg };
+        let errors = [settings.velocity_error];
+        groups = catalogue(cosmology, galaxies, &sample.z, &errors, components, LEAST)?;
+        group_id = components.group_ids(&sample.target_id)?;
     }
-    let ends = sample.z.iter().fold([f64::MAX, 0.0], |[low, high], z| [z.min(low), z.max(high)]);
-    let survey = Survey { area_sr, z: widened(ends), width: settings.smoothing };
-    let density = Density::new(cosmology, survey, &sample.z, None)?;
-    let distance = cosmology.distances(&sample.z);
-    let density: Vec<f64> = distance.iter().map(|d| density.at(*d)).collect();
-    let recipe = Recipe { b0: settings.b0, r0: settings.r0, largest_halo: settings.largest_halo };
-    let lengths = recipe.lengths(cosmology, &sample.z, &density, &[settings.completeness])?;
-    let (ra_deg, dec_deg) = (&sample.ra[..], &sample.dec[..]);
-    let components = fof::link(Galaxies {
-        ra_deg,
-        dec_deg,
-        distance: &distance,
-        across: &lengths.across,
-        along: &lengths.along,
-    })?;
-    let galaxies = groups::Galaxies { id: &sample.target_id, ra_deg, dec_deg };
-    let errors = [settings.velocity_error];
-    let groups = catalogue(cosmology, galaxies, &sample.z, &errors, &components, LEAST)?;
-    let group_id = components.group_ids(&sample.target_id)?;
-    Ok(Found { group_id, components: Some(components), groups, area_sr })
+    Ok(Found { group_id, components, groups, area_sr: mask.area_sr() })
 }
 
 /// A survey of one redshift has no depth: it gets some.
@@ -123,14 +137,12 @@ impl Found {
             let value = |row: &Option<usize>| values.get((*row)?).copied();
             Arc::new(rows.iter().map(value).collect::<Float64Array>())
         };
-        let size = |row: &Option<usize>| match row {
-            Some(row) => self.groups.size.get(*row).map(|size| *size as i32),
-            None => Some(1),
-        };
+        let sizes = self.components.as_ref().map(Components::sizes).unwrap_or_default();
+        let size = |size: &u32| (*size > 0).then_some(*size as i32);
         let groups = &self.groups;
         vec![
             Arc::new(Int64Array::from(self.group_id.clone())),
-            Arc::new(rows.iter().map(size).collect::<Int32Array>()),
+            Arc::new(sizes.iter().map(size).collect::<Int32Array>()),
             floats(&groups.ra_deg),
             floats(&groups.dec_deg),
             floats(&groups.z),
@@ -183,7 +195,7 @@ pub fn about() -> About {
             Int32,
             "",
             "meta.number",
-            "Galaxies in its group, 1 where it is alone; NULL where it was not looked at",
+            "Galaxies in its group, 1 where it is alone; NULL where it was not looked at, or the completeness around it is not known",
         ),
         column("group_ra", Float64, "deg", "pos.eq.ra", format!("Right ascension (ICRS) {centre}")),
         column("group_dec", Float64, "deg", "pos.eq.dec", format!("Declination (ICRS) {centre}")),
@@ -242,6 +254,7 @@ mod tests {
             dec: vec![2.0; 5],
             z: vec![0.1, 0.1001, 0.2, 0.2001, 0.15],
             r_mag: vec![18.0; 5],
+            completeness: Vec::new(),
             tile: vec![0; 5],
             tiles: vec!["iron-main-bright-27245".parse().expect("a tile")],
         }
@@ -263,6 +276,26 @@ mod tests {
         assert!((z.value(0) - 0.10005).abs() < 1e-12 && z.is_null(4));
         let catalog = found.catalog("bright", "ngc", &Value::Null);
         assert_eq!((catalog.galaxies, catalog.groups.len()), (5, 2));
+    }
+
+    #[test]
+    fn fewer_redshifts_make_longer_links_where_they_are_fewer() {
+        // a pair too wide to be linked, until most of the galaxies around the one or the other are missing
+        let wide = |completeness: Vec<f64>| {
+            let mut sample = Sample { completeness, ..sample() };
+            (sample.ra[3], sample.ra[4]) = (151.14, 159.0);
+            grouped(&sample).expect("groups")
+        };
+        let ids = |found: &Found| found.group_id.clone();
+        assert_eq!(ids(&wide(vec![])), ids(&wide(vec![1.0; 5])));
+        assert_eq!(ids(&wide(vec![1.0])), [Some(5), Some(5), None, None, None]);
+        let grown = wide(vec![1.0, 1.0, 0.01, 0.01, 1.0]);
+        assert_eq!(ids(&grown), [Some(5), Some(5), Some(7), Some(7), None]);
+        // where it is not known, nothing is
+        let unknown = wide(vec![1.0, f64::NAN, 0.01, 0.01, 1.0]);
+        assert_eq!(ids(&unknown), [None, None, Some(7), Some(7), None]);
+        let sizes = unknown.columns()[1].as_primitive::<Int32Type>().iter().collect::<Vec<_>>();
+        assert_eq!(sizes, [Some(1), None, Some(2), Some(2), Some(1)]);
     }
 
     #[test]

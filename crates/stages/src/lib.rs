@@ -8,6 +8,7 @@ pub mod fits;
 pub mod fuse;
 pub mod groups;
 mod hashed;
+pub mod heap;
 pub mod mock;
 pub mod picture;
 pub mod rrdetails;

@@ -1,15 +1,15 @@
 //! `bifrost groups`: groups of galaxies of the whole survey, as a product and a catalog.
 
 use super::stage;
+use crate::completeness;
 use crate::context::Context;
 use crate::exit::{Exit, Usage, usage};
 use crate::printer::table;
-use crate::survey::{self, Piece};
+use crate::survey::{self, Piece, Whole};
 use bifrost_science::cosmology::Cosmology;
 use bifrost_stages::groups::{self, Found, Settings};
-use bifrost_stages::survey::{Cap, Tracer};
+use bifrost_stages::survey::{Cap, Completeness, Tracer};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use std::path::{Path, PathBuf};
 
 /// Arguments of `bifrost groups`.
@@ -44,9 +44,14 @@ pub struct Options {
     /// No link reaches beyond a halo of this mass, solar masses [default: 1e15]
     #[arg(long, value_name = "MASS")]
     largest_halo: Option<f64>,
-    /// Part of the targets that have a redshift, above 0 and up to 1 [default: 1]
-    #[arg(long, value_name = "PART")]
-    completeness: Option<f64>,
+    /// Part of the targets that have a redshift, above 0 and up to 1: a number, a column of a product, or a
+    /// file: a HEALPix map (FITS), or a table (FITS, Parquet, CSV) of objects by target_id, or of places by ra
+    /// and dec [default: 1]
+    #[arg(long, value_name = "PART|COLUMN|FILE")]
+    completeness: Option<completeness::Asked>,
+    /// Its column in that file [default: completeness, fracz_tilelocid, comp_tile, or 1/weight_comp]
+    #[arg(long, value_name = "NAME")]
+    completeness_column: Option<String>,
     /// Smoothing of the number density along the line of sight, comoving Mpc [default: 50]
     #[arg(long, value_name = "MPC")]
     smoothing: Option<f64>,
@@ -63,7 +68,11 @@ impl Options {
             b0: self.b0.or(those.b0),
             r0: self.r0.or(those.r0),
             largest_halo: self.largest_halo.or(those.largest_halo),
-            completeness: self.completeness.or(those.completeness),
+            completeness: self.completeness.clone().or_else(|| those.completeness.clone()),
+            completeness_column: self
+                .completeness_column
+                .clone()
+                .or_else(|| those.completeness_column.clone()),
             smoothing: self.smoothing.or(those.smoothing),
             velocity_error: self.velocity_error.or(those.velocity_error),
         }
@@ -72,6 +81,12 @@ impl Options {
     /// Where the survey looked.
     pub(super) fn mask(&self) -> Option<&Path> {
         self.mask.as_deref()
+    }
+
+    /// What part of the targets has a redshift.
+    pub(super) fn completeness(&self) -> anyhow::Result<Completeness> {
+        let Some(asked) = &self.completeness else { return Ok(Completeness::default()) };
+        asked.read(self.completeness_column.as_deref())
     }
 
     /// With what is the default of the rest.
@@ -85,12 +100,11 @@ impl Options {
             b0: positive(self.b0, usual.b0, "b0")?,
             r0: positive(self.r0, usual.r0, "r0")?,
             largest_halo: positive(self.largest_halo, usual.largest_halo, "largest-halo")?,
-            completeness: positive(self.completeness, usual.completeness, "completeness")?,
             smoothing: positive(self.smoothing, usual.smoothing, "smoothing")?,
             velocity_error: self.velocity_error.unwrap_or(usual.velocity_error),
         };
-        if settings.completeness > 1.0 || !settings.velocity_error.is_finite() {
-            return Err(usage("--completeness is a part, up to 1, --velocity-error a number"));
+        if !settings.velocity_error.is_finite() {
+            return Err(usage("--velocity-error is a number"));
         }
         Ok((self.tracers.clone().unwrap_or_else(Tracer::of_main), settings))
     }
@@ -117,16 +131,17 @@ struct Catalog {
 pub fn run(ctx: &Context, args: &Args) -> anyhow::Result<Exit> {
     let options = args.options.or(&ctx.settings.groups);
     let (tracers, settings) = options.settings()?;
+    let completeness = options.completeness()?;
     let cosmology = Cosmology::desi();
     let (lake, registry) = (ctx.lake()?, ctx.registry()?);
     ctx.block_on(super::run::sync_lake(ctx, &registry, &lake))?;
-    let pieces = survey::pieces(ctx, &registry, &tracers, options.mask())?;
+    let pieces = survey::pieces(ctx, &registry, &tracers, options.mask(), &completeness)?;
     if pieces.is_empty() {
         ctx.printer.note("no galaxy of any tracer is there to be grouped");
         return Ok(Exit::NothingMatched);
     }
-    let samples: Vec<Value> = pieces.iter().map(Piece::about).collect();
-    let configuration = survey::configuration(&settings, &tracers, &cosmology, &samples);
+    let about = Whole { tracers: &tracers, cosmology: &cosmology, completeness: &completeness };
+    let configuration = about.configuration(&settings, &pieces);
     let mut found = Vec::new();
     for piece in &pieces {
         let groups = groups::find(&piece.sample, &piece.mask, &cosmology, &settings)?;

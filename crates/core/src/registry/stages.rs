@@ -72,6 +72,24 @@ pub struct StageAttempt {
 }
 
 impl Registry {
+    /// Whether a product has files, all of which one version of a stage made with one configuration (BLAKE3
+    /// of its text, hex).
+    ///
+    /// # Errors
+    /// [`Error::Unreachable`], [`Error::Statement`].
+    pub async fn are_made_alike(
+        &self,
+        product: &str,
+        version: u32,
+        config: &str,
+    ) -> Result<bool, Error> {
+        let sql = include_str!("../../../../sql/stage_made_alike.sql");
+        let version = i32::try_from(version).unwrap_or(i32::MAX);
+        let client = self.client().await?;
+        let row = client.query_one(sql, &[&product, &version, &config]).await;
+        row.and_then(|row| row.try_get(0)).map_err(doing("look how a product was made"))
+    }
+
     /// How far a stage is.
     ///
     /// # Errors

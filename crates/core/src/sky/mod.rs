@@ -76,6 +76,15 @@ pub fn range_of(order: u8, cell: u64) -> Range<i64> {
     ((cell << shift) as i64)..(((cell + 1) << shift) as i64)
 }
 
+/// The number, along the curve, of a cell that is numbered along rings.
+///
+/// # Panics
+/// For a number that is no cell of the order.
+#[must_use]
+pub fn nested_of_ring(order: u8, cell: u64) -> u64 {
+    nested::get(order).from_ring(cell)
+}
+
 /// The corners and edge points of a cell (degrees), in order around it, `segments` a side.
 #[must_use]
 pub fn outline(order: u8, cell: u64, segments: u32) -> Vec<(f64, f64)> {

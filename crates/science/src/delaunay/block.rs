@@ -5,7 +5,7 @@
 use super::ball::Want;
 use super::build::Build;
 use super::insert::Region;
-use super::predicates::Point;
+use super::predicates::{self, Cell, Point};
 use super::store::INFINITE;
 use super::{Error, check, order};
 use crate::boxes::Boxes;
@@ -36,8 +36,9 @@ pub struct Block {
     build: Option<Build>,
     /// Points beyond what was known.
     seen: HashSet<u32>,
-    /// Cells whose wants are satisfied.
+    /// Cells whose wants are satisfied, their vertices in order.
     answered: HashSet<[u32; 4]>,
+    /// The cells of the wants that were told last.
     wants: Vec<[u32; 4]>,
 }
 
@@ -89,12 +90,21 @@ impl Block {
     ///
     /// As [`super::Delaunay::new`].
     pub(crate) fn cells(boxes: &Boxes<'_>, ids: &[u32], place: Place) -> Result<Part, Error> {
+        Self::certain(boxes, ids, place)?.map_or_else(|| Ok(Part::default()), Self::finish)
+    }
+
+    /// The block once all of its cells are certain; none, if it has no points of its own.
+    pub(crate) fn certain(
+        boxes: &Boxes<'_>,
+        ids: &[u32],
+        place: Place,
+    ) -> Result<Option<Self>, Error> {
         let at = |places: &[u32]| -> (Vec<Point>, Vec<u32>) {
             places.iter().map(|at| (boxes.points()[*at as usize], ids[*at as usize])).unzip()
         };
         let (points, numbers) = at(&boxes.within(&place.known));
         if !points.iter().any(|point| place.own.has(point)) {
-            return Ok(Part::default());
+            return Ok(None);
         }
         let mut block = Self::new(&points, &numbers, place)?;
         drop((points, numbers));
@@ -102,14 +112,18 @@ impl Block {
         loop {
             let wants = block.wants();
             if wants.is_empty() {
-                return block.finish();
+                return Ok(Some(block));
             }
             let is_fresh = |at: u32| {
                 let is_known = block.place.known.has(&boxes.points()[at as usize]);
                 !is_known && !block.seen.contains(&ids[at as usize])
             };
-            let found: Vec<(Vec<u32>, bool)> =
-                wants.par_iter().map(|want| boxes.wanted(want, most, is_fresh)).collect();
+            let wanted = |(want, ball)| {
+                let counts =
+                    |at: u32| is_fresh(at) && block.minds(want, &boxes.points()[at as usize]);
+                boxes.wanted(ball, most, counts)
+            };
+            let found: Vec<(Vec<u32>, bool)> = wants.par_iter().enumerate().map(wanted).collect();
             let mut places: Vec<u32> = found.iter().flat_map(|found| &found.0).copied().collect();
             places.par_sort_unstable();
             places.dedup();
@@ -132,13 +146,34 @@ impl Block {
                 return None;
             }
             let want = want(build, cell);
-            let key = sorted(cell);
-            let is_open = self.place.touches_unknown(&want) && !self.answered.contains(&key);
-            is_open.then_some((want, key))
+            let is_open =
+                self.place.touches_unknown(&want) && !self.answered.contains(&sorted(cell));
+            is_open.then_some((want, cell))
         };
-        let (wants, keys) = build.ids().into_par_iter().filter_map(wanted).unzip();
-        self.wants = keys;
+        let (wants, cells) = build.ids().into_par_iter().filter_map(wanted).unzip();
+        self.wants = cells;
         wants
+    }
+
+    /// Whether a point would do away with the cell that a want of the last call is of, or is in the place of
+    /// one of its vertices: the ball of a cell that is nearly flat has many more in it.
+    fn minds(&self, want: usize, point: &Point) -> bool {
+        match (self.wants.get(want), &self.build) {
+            (Some(cell), Some(build)) if cell[3] != INFINITE => {
+                let corners = cell.map(|vertex| &build.points[vertex as usize]);
+                let inside = Cell::seen(corners, point).insphere();
+                inside > 0.0
+                    || (inside == 0.0
+                        && (corners.contains(&point) || predicates::is_inside(corners, point)))
+            }
+            _ => true,
+        }
+    }
+
+    /// How many points it was given.
+    #[cfg(test)]
+    pub(crate) fn given(&self) -> usize {
+        self.ids.len()
     }
 
     /// Whether a cell has a vertex in the block's own part of space.
@@ -177,7 +212,7 @@ impl Block {
             self.build.as_mut().map_or(&mut self.points, |build| &mut build.points).push(point);
         }
         let answered = self.wants.drain(..).enumerate().filter(|(want, _)| are_all(*want));
-        self.answered.extend(answered.map(|(_, key)| key));
+        self.answered.extend(answered.map(|(_, cell)| sorted(cell)));
         match &mut self.build {
             Some(build) => build.insert(&vertices),
             None => {

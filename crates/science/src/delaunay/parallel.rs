@@ -16,14 +16,15 @@ const MOST_REGIONS: usize = 64;
 const PASSES: usize = 4;
 
 /// What a thread is to insert, and what it did.
-struct Share {
+struct Share<'v> {
     region: Region,
-    vertices: Vec<u32>,
+    /// At the end the first `waiting` of them are those that wait.
+    vertices: &'v mut [u32],
     fresh: std::ops::Range<u32>,
     free: Vec<u32>,
     last: u32,
     duplicates: Vec<[u32; 2]>,
-    waiting: Vec<u32>,
+    waiting: usize,
 }
 
 impl Build {
@@ -52,9 +53,9 @@ impl Build {
     }
 
     /// Inserts what is within one of some regions, and returns the rest.
-    fn pass(&mut self, vertices: Vec<u32>, regions: usize) -> Vec<u32> {
+    fn pass(&mut self, mut vertices: Vec<u32>, regions: usize) -> Vec<u32> {
         let mut shares = Vec::new();
-        self.share(Region::ALL, vertices, regions, &mut shares);
+        self.share(Region::ALL, &mut vertices, regions, &mut shares);
         for share in &mut shares {
             share.last = self.near(share.vertices.first().copied());
             let need = cells_of(share.vertices.len());
@@ -66,11 +67,15 @@ impl Build {
             let mut inserter = Inserter::new(points, view, share.region, share.last);
             inserter.fresh = share.fresh.clone();
             inserter.free = std::mem::take(&mut share.free);
-            for vertex in &share.vertices {
-                match inserter.insert(*vertex) {
+            for at in 0..share.vertices.len() {
+                let vertex = share.vertices[at];
+                match inserter.insert(vertex) {
                     Outcome::Inserted => {}
-                    Outcome::Duplicate(of) => share.duplicates.push([*vertex, of]),
-                    Outcome::Beyond | Outcome::Full => share.waiting.push(*vertex),
+                    Outcome::Duplicate(of) => share.duplicates.push([vertex, of]),
+                    Outcome::Beyond | Outcome::Full => {
+                        share.vertices[share.waiting] = vertex;
+                        share.waiting += 1;
+                    }
                 }
             }
             share.last = inserter.last;
@@ -81,9 +86,16 @@ impl Build {
             self.last = share.last;
             self.free.extend(share.free);
             self.duplicates.extend(share.duplicates);
-            waiting.extend(share.waiting);
+            waiting.push((share.vertices.len(), share.waiting));
         }
-        waiting
+        let (mut begin, mut end) = (0, 0);
+        for (all, waiting) in waiting {
+            vertices.copy_within(begin..begin + waiting, end);
+            begin += all;
+            end += waiting;
+        }
+        vertices.truncate(end);
+        vertices
     }
 
     /// A cell near a vertex.
@@ -94,10 +106,16 @@ impl Build {
 
     /// Halves a region along its longest side, between as many vertices on either side, until there
     /// are as many regions as asked for.
-    fn share(&self, region: Region, vertices: Vec<u32>, regions: usize, shares: &mut Vec<Share>) {
-        let cut = (regions > 1).then(|| self.cut(&vertices, regions)).flatten();
+    fn share<'v>(
+        &self,
+        region: Region,
+        vertices: &'v mut [u32],
+        regions: usize,
+        shares: &mut Vec<Share<'v>>,
+    ) {
+        let cut = (regions > 1).then(|| self.cut(vertices, regions)).flatten();
         let Some((axis, value)) = cut else {
-            let (free, duplicates, waiting) = (Vec::new(), Vec::new(), Vec::new());
+            let (free, duplicates) = (Vec::new(), Vec::new());
             shares.push(Share {
                 region,
                 vertices,
@@ -105,18 +123,25 @@ impl Build {
                 free,
                 last: 0,
                 duplicates,
-                waiting,
+                waiting: 0,
             });
             return;
         };
-        let is_low = |vertex: &u32| self.points[*vertex as usize][axis] < value;
-        let (mut low, mut high) = (Vec::new(), Vec::new());
-        // vectors that grow would leave holes in memory
-        low.reserve_exact(vertices.iter().filter(|vertex| is_low(vertex)).count());
-        high.reserve_exact(vertices.len() - low.capacity());
-        for vertex in vertices {
-            if is_low(&vertex) { &mut low } else { &mut high }.push(vertex);
+        let is_low = |vertex: u32| self.points[vertex as usize][axis] < value;
+        let mut low = 0;
+        let mut high = Vec::with_capacity(vertices.iter().filter(|v| !is_low(**v)).count());
+        for at in 0..vertices.len() {
+            let vertex = vertices[at];
+            if is_low(vertex) {
+                vertices[low] = vertex;
+                low += 1;
+            } else {
+                high.push(vertex);
+            }
         }
+        vertices[low..].copy_from_slice(&high);
+        drop(high);
+        let (low, high) = vertices.split_at_mut(low);
         let (mut low_region, mut high_region) = (region, region);
         low_region.high[axis] = value;
         high_region.low[axis] = value;

@@ -2,6 +2,7 @@
 
 use super::{Error, forest::Forest};
 use rayon::prelude::*;
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 /// The mark of a row that belongs to no group, since it has no place.
@@ -27,6 +28,23 @@ impl Components {
             first[row(member) as usize].store(of, Relaxed);
         });
         Self { first: first.into_iter().map(AtomicU32::into_inner).collect() }
+    }
+
+    /// The components of rows whose groups are known: of `group` for each row, none where it is alone.
+    ///
+    /// # Errors
+    /// If there are more rows than 32 bits can number.
+    pub fn of_groups(group: &[Option<i64>]) -> Result<Self, Error> {
+        let rows = u32::try_from(group.len()).ok().filter(|rows| *rows < NONE);
+        let rows = rows.ok_or(Error::TooMany(group.len()))?;
+        let mut first: Vec<u32> = (0..rows).collect();
+        let mut known = HashMap::new();
+        for (row, group) in (0..rows).zip(group) {
+            if let Some(group) = group {
+                first[row as usize] = *known.entry(*group).or_insert(row);
+            }
+        }
+        Ok(Self { first })
     }
 
     /// Takes its component from each row that has no place.

@@ -314,6 +314,38 @@ fn a_groups_identifier_is_the_smallest_of_its_members() {
     assert_eq!(groups.members(3).len(), 1);
     assert_eq!(groups.members(1).len(), 3);
     assert!(groups.group_ids(&[1]).is_err());
+    assert_eq!(Components::of_groups(&ids), Ok(groups));
+}
+
+#[test]
+fn links_are_those_of_nessie_whatever_the_completeness() {
+    let cosmology = Cosmology::flat(0.7, 0.3).expect("a cosmology");
+    let mut dice = ChaCha8Rng::seed_from_u64(11);
+    let mut sky = clumps(20_000, 3);
+    let z: Vec<f64> = sky.distance.iter().map(|far| cosmology.redshift(*far)).collect();
+    // a survey with holes: the completeness falls from pass to pass, and is another for each galaxy
+    let completeness: Vec<f64> = (0..z.len())
+        .map(|row| (0.2 + 0.8 * (sky.ra[row] + 11.0) / 22.0) * dice.random_range(0.7..1.0))
+        .collect();
+    let density = vec![4e-3; z.len()];
+    let mut counts = Vec::new();
+    for parts in [&[1.0][..], &completeness] {
+        let lengths = Recipe::default().lengths(&cosmology, &z, &density, parts).expect("lengths");
+        (sky.across, sky.along) = (lengths.across, lengths.along);
+        let theirs = fof::link_finder::find_links(
+            sky.ra.clone(),
+            sky.dec.clone(),
+            sky.distance.clone(),
+            sky.across.clone(),
+            sky.along.clone(),
+        );
+        let mut theirs: Vec<[u32; 2]> =
+            theirs.into_iter().map(|(a, b)| [a.min(b) as u32, a.max(b) as u32]).collect();
+        theirs.sort_unstable();
+        assert!(links(sky.galaxies()).expect("links") == theirs, "{} links", theirs.len());
+        counts.push(theirs.len());
+    }
+    assert!(counts[0] > 1000 && counts[1] > counts[0] * 5 / 4, "{counts:?}");
 }
 
 #[test]

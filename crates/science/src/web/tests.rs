@@ -26,6 +26,19 @@ fn clustered(count: usize, seed: u64) -> Vec<Point> {
     points
 }
 
+/// Points of a cone between two spheres, with sharp ends: most cells at its ends are nearly flat, and large.
+fn survey(count: usize, seed: u64) -> Vec<Point> {
+    let mut dice = dice(seed);
+    let mut one = || {
+        let far = dice.random_range(0.004f64..1.0).cbrt();
+        let [ra, dec] = [0, 1].map(|_| dice.random_range(0.05f64..0.5));
+        [ra.cos() * dec.cos(), ra.sin() * dec.cos(), dec.sin()].map(|x| 2800.0 * far * x)
+    };
+    let mut points: Vec<Point> = (0..count).map(|_| one()).collect();
+    points.extend_from_within(..count / 20);
+    points
+}
+
 fn sets() -> Vec<(&'static str, Vec<Point>)> {
     let grid: Vec<Point> =
         (0..729_u32).map(|k| [k % 9, k / 9 % 9, k / 81].map(f64::from)).collect();
@@ -40,6 +53,7 @@ fn sets() -> Vec<(&'static str, Vec<Point>)> {
     vec![
         ("random", random(3000, 1)),
         ("clustered", clustered(3000, 2)),
+        ("survey", survey(3000, 4)),
         ("grid", grid),
         ("twice", twice),
         ("plane and two", plane.clone()),
@@ -78,6 +92,20 @@ fn blocks_make_the_same_web() {
             let made = made(&points, blocks, &Memory::default());
             assert!(made == whole, "{name}: {blocks} blocks");
         }
+    }
+}
+
+#[test]
+fn blocks_at_the_end_of_a_survey_want_few_points() {
+    let points = survey(60_000, 7);
+    let sorted: Vec<Point> = morton(&points).iter().map(|row| points[*row as usize]).collect();
+    let tiles = Tiles::new(&sorted, 12);
+    let boxes = crate::boxes::Boxes::new(&sorted);
+    let ids: Vec<u32> = (0..sorted.len() as u32).collect();
+    for block in 0..12 {
+        let made = delaunay::Block::certain(&boxes, &ids, tiles.place(block, &boxes));
+        let given = made.expect("cells").expect("points").given();
+        assert!(given < points.len() / 3, "block {block} of 12 was given {given} points");
     }
 }
 

@@ -190,6 +190,12 @@ impl Fits {
         first.map(|hdu| Table::new(Arc::clone(&self.file), hdu)).transpose()
     }
 
+    /// The header of the first binary table.
+    #[must_use]
+    pub fn first_table_header(&self) -> Option<&Header> {
+        self.hdus.iter().find(|hdu| hdu.is_table()).map(|hdu| &hdu.header)
+    }
+
     /// A binary table by name.
     ///
     /// # Errors

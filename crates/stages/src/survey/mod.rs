@@ -5,6 +5,7 @@
 //! tracer      which objects make a sample: a condition, and the sky's two caps
 //! sample      their positions, read through the resolver, each object once
 //! mask        where on the sky it was looked for
+//! completeness  what part of the targets has a redshift
 //! randoms     catalogues of random points that a survey publishes
 //! population  galaxies that are seen wherever they are
 //! shared      a folder in which processes compute together
@@ -15,6 +16,7 @@
 //! sample's digest and the settings are written into every file: a file is made again when its tile,
 //! any object of the sample, or a setting has changed, and only then.
 
+pub mod completeness;
 mod given;
 mod mask;
 mod population;
@@ -23,6 +25,7 @@ mod sample;
 pub mod shared;
 pub mod tracer;
 
+pub use completeness::Completeness;
 pub use given::Given;
 pub(crate) use given::READS;
 pub use mask::{Edges, Mask};

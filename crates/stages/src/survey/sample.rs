@@ -1,5 +1,6 @@
 //! The objects that are looked at: positions and redshifts, each object once.
 
+use super::completeness::{self, Completeness};
 use super::{Cap, Mask, Tracer};
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::compute::cast;
@@ -45,6 +46,14 @@ pub enum Error {
     /// The lake cannot be asked or read.
     #[error(transparent)]
     Session(#[from] session::Error),
+    /// The completeness around its galaxies is none.
+    #[error("tracer {tracer}: {source}")]
+    Completeness {
+        /// The tracer.
+        tracer: String,
+        /// What is wrong.
+        source: completeness::Error,
+    },
     /// A row that cannot be.
     #[error(
         "the rows of tracer {tracer} have {what}: repair the file, or leave it out by its condition"
@@ -62,7 +71,7 @@ impl Error {
     #[must_use]
     pub fn is_usage(&self) -> bool {
         match self {
-            Self::Condition { .. } => true,
+            Self::Condition { .. } | Self::Completeness { .. } => true,
             Self::Session(error) => error.is_usage(),
             Self::Rows { .. } => false,
         }
@@ -82,6 +91,9 @@ pub struct Sample {
     pub z: Vec<f64>,
     /// Magnitudes in the r band (AB) without the Galaxy's dust; NaN where there is no flux.
     pub r_mag: Vec<f32>,
+    /// Part of the targets around that have a redshift, NaN where it is not known: of each,
+    /// one for all, or none for 1.
+    pub completeness: Vec<f64>,
     /// Which of [`Sample::tiles`] holds the row that the object was taken from.
     pub tile: Vec<u32>,
     /// The tiles.
@@ -98,16 +110,22 @@ struct Row {
     tile: u32,
     position: [f64; 3],
     r_mag: f32,
+    completeness: f64,
 }
 
 impl Sample {
     /// The objects that meet a tracer's condition, read wherever the resolver finds them. Of several
     /// rows of an object, one counts: `zwarn` 0 before others, then the larger `tsnr2_lrg`, then the
-    /// tile that comes first. Rows without a position or a redshift above 0 count for nothing.
+    /// tile that comes first. Rows without a position or a redshift above 0 count for nothing. The
+    /// completeness around them is taken from where it is told.
     ///
     /// # Errors
     /// [`Error`] where the condition cannot be meant so, or rows cannot be read.
-    pub async fn read(session: &Session, tracer: &Tracer) -> Result<Self, Error> {
+    pub async fn read(
+        session: &Session,
+        tracer: &Tracer,
+        completeness: &Completeness,
+    ) -> Result<Self, Error> {
         let wrong = |source| Error::Condition { tracer: tracer.name.clone(), source };
         let predicate = Some(Predicate::parse(&tracer.condition).map_err(wrong)?);
         let query = Query { predicate, ..Query::default() };
@@ -115,14 +133,26 @@ impl Sample {
         if answer.files.is_empty() {
             return Ok(Self::default());
         }
-        let columns = Some(COLUMNS.map(String::from).to_vec());
-        let options = Options { columns, ..Options::default() };
-        let mut rows = Rows::default();
+        let mut columns = COLUMNS.map(String::from).to_vec();
+        columns.extend(completeness.column().map(String::from));
+        let options = Options { columns: Some(columns), ..Options::default() };
+        let wrong = |source| Error::Completeness { tracer: tracer.name.clone(), source };
+        let mut rows =
+            Rows { completeness: completeness.column().map(String::from), ..Rows::default() };
         for batch in session.read(&answer, &query, &options).await? {
             let batch = batch.map_err(session::Error::from)?;
+            completeness.check(&batch).map_err(wrong)?;
             rows.add(&batch).map_err(|what| Error::Rows { tracer: tracer.name.clone(), what })?;
         }
-        Ok(rows.best())
+        let (mut sample, own) = rows.best();
+        sample.completeness = completeness.of(&sample, own).map_err(wrong)?;
+        Ok(sample)
+    }
+
+    /// The completeness around each galaxy, or all of them.
+    #[must_use]
+    pub fn parts(&self) -> &[f64] {
+        if self.completeness.is_empty() { &[1.0] } else { &self.completeness }
     }
 
     /// How many there are.
@@ -146,11 +176,10 @@ impl Sample {
         })
     }
 
-    /// Those that are in none of these samples.
+    /// Those that are in none of other samples, by these samples' TARGETIDs.
     #[must_use]
-    pub fn without(&self, others: &[Self]) -> Self {
-        let is_new =
-            |id: &i64| others.iter().all(|other| other.target_id.binary_search(id).is_err());
+    pub fn without(&self, others: &[Vec<i64>]) -> Self {
+        let is_new = |id: &i64| others.iter().all(|other| other.binary_search(id).is_err());
         self.only(|row| self.target_id.get(row).is_some_and(is_new))
     }
 
@@ -174,12 +203,17 @@ impl Sample {
             dec: of(&rows, &self.dec),
             z: of(&rows, &self.z),
             r_mag: of(&rows, &self.r_mag),
+            completeness: match self.completeness.len() {
+                0 | 1 => self.completeness.clone(),
+                _ => of(&rows, &self.completeness),
+            },
             tile: of(&rows, &self.tile),
             tiles: self.tiles.clone(),
         }
     }
 
-    /// BLAKE3 of all objects, their positions, magnitudes and tiles (hex).
+    /// BLAKE3 of all objects, their positions, magnitudes and tiles, and the completeness around each
+    /// (hex).
     #[must_use]
     pub fn digest(&self) -> String {
         let mut hasher = blake3::Hasher::new();
@@ -197,6 +231,11 @@ impl Sample {
                 hasher.update(tile.as_bytes());
             }
         }
+        if self.completeness.len() == self.len() {
+            self.completeness.iter().for_each(|part| {
+                hasher.update(&part.to_le_bytes());
+            });
+        }
         hasher.finalize().to_hex().to_string()
     }
 }
@@ -204,6 +243,8 @@ impl Sample {
 /// Rows as they come.
 #[derive(Default)]
 struct Rows {
+    /// The column of it.
+    completeness: Option<String>,
     rows: Vec<Row>,
     tiles: Vec<Tile>,
     known: HashMap<(String, String, String, i64), u32>,
@@ -227,6 +268,9 @@ impl Rows {
         let (ra, dec, z) = (float("ra")?, float("dec")?, float("z")?);
         let (zwarn, quality) = (column("zwarn", whole)?, float("tsnr2_lrg")?);
         let (flux, ebv) = (float("flux_r")?, float("ebv")?);
+        let completeness = self.completeness.as_deref().map(float);
+        let completeness = completeness.transpose()?;
+        let completeness = completeness.as_ref().map(|c| c.as_primitive::<Float64Type>());
         let [ra, dec, z, quality, flux, ebv] =
             [&ra, &dec, &z, &quality, &flux, &ebv].map(|c| c.as_primitive::<Float64Type>());
         let [ids, healpix, zwarn] = [&ids, &healpix, &zwarn].map(|c| c.as_primitive::<Int64Type>());
@@ -259,7 +303,10 @@ impl Rows {
                 true => 22.5 - 2.5 * flux.value(row).log10() - EXTINCTION_R * ebv.value(row),
                 false => f64::NAN,
             } as f32;
-            self.rows.push(Row { target_id: ids.value(row), rank, tile, position, r_mag });
+            let completeness = completeness.filter(|c| !c.is_null(row));
+            let completeness = completeness.map_or(f64::NAN, |column| column.value(row));
+            let target_id = ids.value(row);
+            self.rows.push(Row { target_id, rank, tile, position, r_mag, completeness });
         }
         Ok(())
     }
@@ -285,8 +332,8 @@ impl Rows {
         Ok(number)
     }
 
-    /// The best row of each object.
-    fn best(self) -> Sample {
+    /// The best row of each object, and what its column of completeness holds.
+    fn best(self) -> (Sample, Vec<f64>) {
         let Self { mut rows, tiles, .. } = self;
         let mut places: Vec<usize> = (0..tiles.len()).collect();
         places.sort_by_key(|&place| tiles.get(place));
@@ -299,7 +346,7 @@ impl Rows {
         }
         rows.sort_unstable_by_key(|row| (row.target_id, row.rank, row.tile));
         rows.dedup_by_key(|row| row.target_id);
-        Sample {
+        let sample = Sample {
             target_id: rows.iter().map(|row| row.target_id).collect(),
             ra: rows.iter().map(|row| row.position[0]).collect(),
             dec: rows.iter().map(|row| row.position[1]).collect(),
@@ -307,6 +354,8 @@ impl Rows {
             r_mag: rows.iter().map(|row| row.r_mag).collect(),
             tile: rows.iter().map(|row| row.tile).collect(),
             tiles: places.iter().filter_map(|&place| tiles.get(place).cloned()).collect(),
-        }
+            completeness: Vec::new(),
+        };
+        (sample, rows.iter().map(|row| row.completeness).collect())
     }
 }

@@ -8,6 +8,7 @@
 //! An output is put there by renaming, whole, and is the same whoever made it. So nothing depends on
 //! [`Claims`] but how much is made twice.
 
+use crate::heap;
 use bifrost_science::work::{Failure, Make, Work};
 use serde_json::Value;
 use std::fs::{self, File};
@@ -168,6 +169,7 @@ impl Work for Shared<'_> {
                 true => Ok(()),
                 false => make(part).and_then(|bytes| Ok(write(&path, &bytes)?)),
             };
+            heap::give_back();
             self.claims.release(step, part)?;
             made?;
         }

@@ -21,11 +21,13 @@ mod figure;
 pub use columns::{about, stage};
 pub use figure::wedge;
 
-use crate::groups::{self, Found};
+use crate::groups;
+use crate::heap;
 use crate::survey::randoms::{self, Pool};
 use crate::survey::{Mask, Population, Randoms, Sample};
 use bifrost_science::astra::Web as Class;
 use bifrost_science::cosmology::{Cosmology, direction};
+use bifrost_science::fof::Components;
 use bifrost_science::groups::compress;
 use bifrost_science::neighbours::{self, Edge, Galaxies, Recipe, Sigma, dist_5nn, sigma_5};
 use bifrost_science::skeleton::{Options, Skeleton, Threshold};
@@ -126,6 +128,8 @@ pub struct Survey<'a> {
     pub mask: &'a Mask,
     /// Random points that follow the survey; without them, some are thrown into the mask.
     pub randoms: Option<&'a Randoms>,
+    /// Its groups, where they are known: those that [`groups::components`] finds.
+    pub groups: Option<&'a Components>,
 }
 
 /// In how many blocks the web is made, and who keeps them: neither shows in the web.
@@ -148,46 +152,66 @@ pub fn find(
     blocks: Blocks<'_>,
     told: &dyn Fn(&'static str),
 ) -> Result<Web, Error> {
-    let Survey { sample, mask, randoms } = survey;
-    told("groups");
-    let found = groups::find(sample, mask, cosmology, &settings.groups)?;
-    let positions = positions(sample, cosmology, &found, settings.compressed_from)?;
-    let count = sample.len();
-    let mut web = Web {
-        density: vec![f64::NAN; count],
-        dist_filament: vec![f64::NAN; count],
-        dist_node: vec![f64::NAN; count],
-        class: vec![Class::default(); count],
-        is_boundary: vec![true; count],
-        ..Web::default()
+    let Survey { sample, mask, groups, .. } = survey;
+    let positions = match groups {
+        Some(known) => positions(sample, cosmology, Some(known), settings.compressed_from)?,
+        None => {
+            told("groups");
+            let found = groups::components(sample, mask, cosmology, &settings.groups)?;
+            positions(sample, cosmology, found.as_ref(), settings.compressed_from)?
+        }
     };
+    let count = sample.len();
+    let mut web = Web::default();
     told("neighbours");
+    heap::give_back();
     web.dist_5nn = dist_5nn(&positions)?;
     let edges = mask.edges();
     let places = sample.ra.par_iter().zip(&sample.dec);
     let angle: Vec<f64> = places.map(|(ra, dec)| edges.angle(*ra, *dec)).collect();
+    drop(edges);
     let sigma = surface_density(sample, mask, &angle, cosmology, settings)?;
     (web.sigma_5, web.sigma_5_error) = (sigma.sigma_5, sigma.error);
-    if count >= LEAST {
-        web.tessellate(&positions, settings, blocks, told)?;
-        let distance = cosmology.distances(&sample.z);
-        let far = distance
-            .iter()
-            .zip(&angle)
-            .zip(&web.dist_5nn)
-            .map(|((d, angle), near)| d * angle >= *near);
-        web.is_boundary.iter_mut().zip(far).for_each(|(is, far)| *is |= !far);
-        told("classes");
-        let pool = randoms.map(|randoms| randoms.pool(mask, ends(&sample.z), count, cosmology));
-        let pool = pool.transpose()?;
-        let smoothing = settings.groups.smoothing;
-        let cast = Cast { mask, pool: pool.as_ref(), distance: &distance, smoothing };
-        let randoms = |realisation, count| cast.points(settings.seed, realisation, count);
-        let realisations = Realisations { count: settings.realisations, blocks: blocks.count };
-        web.class = web::classify(&positions, realisations, blocks.work, &randoms)?;
+    // the rest of it is not needed: no more than the blocks need stays in memory
+    drop((sigma.radius, sigma.flag));
+    let far = |row: usize| {
+        let near = web.dist_5nn.get(row).copied().unwrap_or(f64::NAN);
+        let z = sample.z.get(row).copied().unwrap_or(f64::NAN);
+        angle.get(row).is_some_and(|angle| cosmology.distance(z) * angle >= near)
+    };
+    let is_far: Vec<bool> = (0..count).into_par_iter().map(far).collect();
+    drop(angle);
+    heap::give_back();
+    match count >= LEAST {
+        true => {
+            web.tessellate(&positions, settings, blocks, told)?;
+            web.is_boundary.iter_mut().zip(is_far).for_each(|(is, far)| *is |= !far);
+            told("classes");
+            web.class = classes(survey, &positions, cosmology, settings, blocks)?;
+        }
+        false => web.know_nothing(count),
     }
     web.positions = positions;
     Ok(web)
+}
+
+fn classes(
+    survey: Survey<'_>,
+    positions: &[[f64; 3]],
+    cosmology: &Cosmology,
+    settings: &Settings,
+    blocks: Blocks<'_>,
+) -> Result<Vec<Class>, Error> {
+    let Survey { sample, mask, randoms, .. } = survey;
+    let count = sample.len();
+    let pool = randoms.map(|randoms| randoms.pool(mask, ends(&sample.z), count, cosmology));
+    let pool = pool.transpose()?;
+    let distance = cosmology.distances(&sample.z);
+    let smoothing = settings.groups.smoothing;
+    let cast = Cast { mask, pool: pool.as_ref(), distance: &distance, smoothing };
+    let randoms = |realisation, count| cast.points(settings.seed, realisation, count);
+    let realisations = Realisations { count: settings.realisations, blocks: blocks.count };
+    Ok(web::classify(positions, realisations, blocks.work, &randoms)?)
 }
 
 /// Surface densities, of the part of each circle that lies in the mask.
@@ -217,7 +241,7 @@ fn surface_density(
         dec_deg: &sample.dec,
         z: &sample.z,
         is_tracer: &is_tracer,
-        completeness: &[settings.groups.completeness],
+        completeness: sample.parts(),
     };
     Ok(sigma_5(cosmology, galaxies, Edge::Usable(&usable), recipe)?)
 }
@@ -225,11 +249,11 @@ fn surface_density(
 fn positions(
     sample: &Sample,
     cosmology: &Cosmology,
-    found: &Found,
+    groups: Option<&Components>,
     least: u32,
 ) -> Result<Vec<[f64; 3]>, Error> {
     let distance = cosmology.distances(&sample.z);
-    let distance = match &found.components {
+    let distance = match groups {
         Some(groups) => {
             let (id, ra_deg, dec_deg) = (&sample.target_id[..], &sample.ra[..], &sample.dec[..]);
             let galaxies = bifrost_science::groups::Galaxies { id, ra_deg, dec_deg };
@@ -242,6 +266,15 @@ fn positions(
 }
 
 impl Web {
+    /// Of galaxies too few for a mesh.
+    fn know_nothing(&mut self, count: usize) {
+        for values in [&mut self.density, &mut self.dist_filament, &mut self.dist_node] {
+            *values = vec![f64::NAN; count];
+        }
+        self.class = vec![Class::default(); count];
+        self.is_boundary = vec![true; count];
+    }
+
     /// Density and skeleton, and what follows of them for each galaxy.
     fn tessellate(
         &mut self,

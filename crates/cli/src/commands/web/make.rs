@@ -13,11 +13,11 @@ use bifrost_core::layout::Lake;
 use bifrost_core::publish::Running;
 use bifrost_core::registry::Registry;
 use bifrost_science::cosmology::Cosmology;
+use bifrost_science::fof::Components;
 use bifrost_science::work::Memory;
 use bifrost_stages::survey::Randoms;
 use bifrost_stages::survey::shared::{Kept, Shared, digest};
 use bifrost_stages::web::{self, Blocks, Settings, Survey, Web};
-use indicatif::ProgressBar;
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -25,7 +25,7 @@ use std::time::Duration;
 /// Bytes of memory that do not depend on galaxies, and those of each galaxy of all samples: what is read and
 /// what is found of it.
 const OF_THE_PROCESS: u64 = 64 << 20;
-const OF_A_GALAXY: u64 = 140;
+const OF_A_GALAXY: u64 = 100;
 /// How often a process looks whether another has ended.
 const LOOK: Duration = Duration::from_millis(100);
 
@@ -38,6 +38,8 @@ pub(super) struct Maker<'a> {
     pub(super) cosmology: &'a Cosmology,
     pub(super) settings: &'a Settings,
     pub(super) randoms: Option<&'a Randoms>,
+    /// Of each sample, where the product has them.
+    pub(super) groups: Option<&'a [Components]>,
 }
 
 impl Maker<'_> {
@@ -50,13 +52,23 @@ impl Maker<'_> {
         let all = pieces.iter().map(|piece| piece.sample.len()).sum();
         let bar = progress::bar(&self.ctx.printer, pieces.len() as u64, "samples");
         let (mut webs, mut kept) = (Vec::new(), Vec::new());
-        for piece in pieces {
+        for (number, piece) in pieces.iter().enumerate() {
+            let known = self.groups.and_then(|known| known.get(number));
+            let survey = Survey {
+                sample: &piece.sample,
+                mask: &piece.mask,
+                randoms: self.randoms,
+                groups: known,
+            };
+            let told = |words: &str| {
+                bar.set_message(format!("{} {}: {words}", piece.tracer, piece.cap));
+            };
             webs.push(match self.blocks(piece.sample.len(), all)? {
-                None => self.find(piece, Blocks { count: 1, work: &Memory::default() }, &bar)?,
+                None => self.find(survey, Blocks { count: 1, work: &Memory::default() }, &told)?,
                 Some(count) => {
                     let version = env!("CARGO_PKG_VERSION");
                     let shaped = json!([version, configuration, piece.tracer, piece.cap, count]);
-                    let (web, own) = self.share(piece, &digest(&shaped), count, &bar)?;
+                    let (web, own) = self.share(survey, &digest(&shaped), count, &told)?;
                     kept.push(own);
                     web
                 }
@@ -69,34 +81,33 @@ impl Maker<'_> {
 
     fn share(
         &self,
-        piece: &Piece,
+        survey: Survey<'_>,
         digest: &str,
         count: usize,
-        bar: &ProgressBar,
+        told: &(dyn Fn(&str) + Sync),
     ) -> anyhow::Result<(Web, Kept)> {
-        let told = |step: &str, done: usize, parts: usize| {
+        let of_parts = |step: &str, done: usize, parts: usize| {
             if parts > 1 {
-                bar.set_message(format!(
-                    "{} {}: {step}, {done} of {parts}",
-                    piece.tracer, piece.cap
-                ));
+                told(&format!("{step}, {done} of {parts}"));
             }
         };
         let node = self.ctx.node(self.lake);
-        let leases = Leases::new(self.ctx, self.registry, node, digest.to_owned(), &told)?;
+        let leases = Leases::new(self.ctx, self.registry, node, digest.to_owned(), &of_parts)?;
         let own = || self.lake.root().join(".bifrost").join("web");
         let folder: PathBuf = self.options.work.clone().unwrap_or_else(own);
         let work = Shared::open(&folder, digest, &leases)?;
-        let web = self.find(piece, Blocks { count, work: &work }, bar)?;
+        let web = self.find(survey, Blocks { count, work: &work }, told)?;
         Ok((web, work.kept()))
     }
 
-    fn find(&self, piece: &Piece, blocks: Blocks<'_>, bar: &ProgressBar) -> anyhow::Result<Web> {
-        let told = |step: &'static str| {
-            bar.set_message(format!("{} {}: {step}", piece.tracer, piece.cap));
-        };
-        let survey = Survey { sample: &piece.sample, mask: &piece.mask, randoms: self.randoms };
-        web::find(survey, self.cosmology, self.settings, blocks, &told).map_err(refused)
+    fn find(
+        &self,
+        survey: Survey<'_>,
+        blocks: Blocks<'_>,
+        told: &(dyn Fn(&str) + Sync),
+    ) -> anyhow::Result<Web> {
+        web::find(survey, self.cosmology, self.settings, blocks, &|step| told(step))
+            .map_err(refused)
     }
 
     /// In how many blocks a sample is made, of several that have so many galaxies in all; none, if it is

@@ -9,7 +9,7 @@ use crate::exit::{Exit, Usage, usage};
 use crate::positions;
 use crate::printer::table;
 use crate::rows::Output;
-use crate::survey::{self, Piece};
+use crate::survey::{self, Piece, Whole};
 use anyhow::Context as _;
 use bifrost_science::cosmology::Cosmology;
 use bifrost_science::skeleton::Kind;
@@ -20,7 +20,7 @@ use bifrost_stages::survey::{Cap, Population, Randoms};
 use bifrost_stages::web::{self, Settings, Web, export};
 use make::Maker;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::json;
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
 
@@ -145,6 +145,8 @@ impl Options {
 #[derive(Debug, Serialize)]
 struct Report {
     version: u32,
+    /// Whether groups were those of the product `groups`.
+    groups_read: bool,
     webs: Vec<Told>,
     stage: Option<stage::report::Report>,
 }
@@ -168,16 +170,19 @@ pub fn run(ctx: &Context, args: &Args) -> anyhow::Result<Exit> {
     let (tracers, groups) = galaxies.settings()?;
     let options = args.options.or(&ctx.settings.web);
     let (settings, randoms) = (options.settings(groups)?, options.randoms()?);
+    let completeness = galaxies.completeness()?;
     let cosmology = Cosmology::desi();
     let (lake, registry) = (ctx.lake()?, ctx.registry()?);
     ctx.block_on(super::run::sync_lake(ctx, &registry, &lake))?;
-    let pieces = survey::pieces(ctx, &registry, &tracers, galaxies.mask())?;
+    let pieces = survey::pieces(ctx, &registry, &tracers, galaxies.mask(), &completeness)?;
     if pieces.is_empty() {
         ctx.printer.note("no galaxy of any tracer is there");
         return Ok(Exit::NothingMatched);
     }
-    let samples: Vec<Value> = pieces.iter().map(Piece::about).collect();
-    let mut configuration = survey::configuration(&settings, &tracers, &cosmology, &samples);
+    let about = Whole { tracers: &tracers, cosmology: &cosmology, completeness: &completeness };
+    let of_groups = about.configuration(&settings.groups, &pieces);
+    let known = survey::known_groups(ctx, &registry, &pieces, &of_groups)?;
+    let mut configuration = about.configuration(&settings, &pieces);
     if let (Some(said), Some(randoms)) = (configuration.as_object_mut(), &randoms) {
         let about = json!({"count": randoms.len(), "digest": randoms.digest()});
         said.insert("randoms".to_owned(), about);
@@ -190,6 +195,7 @@ pub fn run(ctx: &Context, args: &Args) -> anyhow::Result<Exit> {
         cosmology: &cosmology,
         settings: &settings,
         randoms: randoms.as_ref(),
+        groups: known.as_deref(),
     };
     let (webs, kept) = maker.make(&pieces, &configuration)?;
     // one of several processes that end together writes, and the others find it written
@@ -204,7 +210,9 @@ pub fn run(ctx: &Context, args: &Args) -> anyhow::Result<Exit> {
         }
         told.push(Told::of(piece, web, files));
     }
-    ctx.printer.data(&Report { version: 1, webs: told, stage: made.report }, Report::show)?;
+    let report =
+        Report { version: 1, groups_read: known.is_some(), webs: told, stage: made.report };
+    ctx.printer.data(&report, Report::show)?;
     let exit = made.exit?;
     kept.into_iter().try_for_each(Kept::finish)?;
     Ok(exit)
