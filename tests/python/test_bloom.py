@@ -51,7 +51,7 @@ def damage(path, keep):
 
 @pytest.mark.parametrize("write", [by_pyarrow, by_duckdb])
 def test_what_a_filter_rules_out_is_not_read(place, write):
-    path = place.lake / "others/dataset/a.parquet"
+    path = place.lake / "others/a.parquet"
     path.parent.mkdir(parents=True)
     write(path)
     rows, groups = pq.read_table(path).to_pylist(), pq.read_metadata(path).num_row_groups
@@ -64,7 +64,7 @@ def test_what_a_filter_rules_out_is_not_read(place, write):
 
     def found(question):
         text = place.run("read", question, "--product", "others", "--columns", "number,z", "--format", "csv")
-        return text.splitlines()[1:]
+        return text.stdout.splitlines()[1:]
 
     place.run("sync", "--no-datasheet")
     expected = [f"{row['number']},{row['z']}"]

@@ -1,6 +1,7 @@
 """`Resolution.ray_dataset` on a real Ray: every row once, arrays as tensors, tasks on the node of their bytes.
 
-BIFROST_BIN names the program; the package `bifrost` is installed, or in PYTHONPATH.
+BIFROST_BIN names the program; the package `bifrost` is installed, or in PYTHONPATH. Where torch is installed beside
+Ray, batches are taken as its tensors, too.
 """
 
 import os
