@@ -36,7 +36,8 @@ def candidates():
         for level in (1, 4, 9) if rows == 1 else (1,):
             yield f"{row}, shuffle + gzip {level}", {"rows": rows, "shuffle": True, "compression": "gzip", "compression_opts": level}
     gzip = {"rows": 1, "shuffle": True, "compression": "gzip", "compression_opts": 1}
-    yield "chunks of 1 row, shuffle + gzip 1, noise as it is (Bifrost's)", {**gzip, "noise_as_it_is": True}
+    for level, whose in {1: "", 4: " (Bifrost's)", 9: ""}.items():
+        yield f"chunks of 1 row, shuffle + gzip {level}, noise as it is{whose}", {**gzip, "noise_as_it_is": level}
     yield "chunks of 1 row, gzip 1", {"rows": 1, "compression": "gzip", "compression_opts": 1}
     yield "chunks of 1 row, shuffle + lzf (h5py alone)", {"rows": 1, "shuffle": True, "compression": "lzf"}
     try:
@@ -56,20 +57,26 @@ def arrays(folder, objects, precision):
     return {name: np.stack(table[column].to_numpy()) for name, column in ARRAYS.items()}, path.stat().st_size
 
 
-def chunk(row):
-    """A shuffled row as a zlib stream in which bytes that do not shrink by a quarter are not compressed."""
+def deflated(plane, level):
+    packer = zlib.compressobj(level, zlib.DEFLATED, -15)
+    return packer.compress(plane) + packer.flush(zlib.Z_SYNC_FLUSH)
+
+
+def chunk(row, level):
+    """A shuffled row as a zlib stream in which bytes that do not shrink by a quarter are not compressed, and planes
+    of nearly nothing share a block."""
     planes = row.view("u1").reshape(-1, 4).T.tobytes()
-    stream = b"\x78\x01"
-    for start in range(0, len(planes), len(row)):
-        plane = planes[start : start + len(row)]
-        packer = zlib.compressobj(1, zlib.DEFLATED, -15)
-        packed = packer.compress(plane) + packer.flush(zlib.Z_SYNC_FLUSH)
-        plain = b"\0" + struct.pack("<HH", len(plane), len(plane) ^ 0xFFFF) + plane
-        stream += packed if len(packed) < 0.75 * len(plane) else plain
-    return stream + b"\x01\0\0\xff\xff" + struct.pack(">I", zlib.adler32(planes))
+    starts = range(0, len(planes), len(row))
+    blocks = [(plane, deflated(plane, level)) for plane in (planes[start : start + len(row)] for start in starts)]
+    if all(len(block) * 16 < len(plane) for plane, block in blocks):
+        stream = deflated(planes, level)
+    else:
+        plain = lambda plane: b"\0" + struct.pack("<HH", len(plane), len(plane) ^ 0xFFFF) + plane
+        stream = b"".join(block if len(block) < 0.75 * len(plane) else plain(plane) for plane, block in blocks)
+    return b"\x78\x01" + stream + b"\x01\0\0\xff\xff" + struct.pack(">I", zlib.adler32(planes))
 
 
-def write(path, held, rows=None, noise_as_it_is=False, **options):
+def write(path, held, rows=None, noise_as_it_is=0, **options):
     began = time.perf_counter()
     with h5py.File(path, "w", libver=("v110", "v110")) as file:
         for name, values in held.items():
@@ -77,7 +84,7 @@ def write(path, held, rows=None, noise_as_it_is=False, **options):
             if noise_as_it_is:
                 made = file.create_dataset(name, values.shape, values.dtype, chunks=chunks, **options)
                 for at, row in enumerate(values):
-                    made.id.write_direct_chunk((at, 0), chunk(row))
+                    made.id.write_direct_chunk((at, 0), chunk(row, noise_as_it_is))
             else:
                 file.create_dataset(name, data=values, chunks=chunks, **options)
     return time.perf_counter() - began

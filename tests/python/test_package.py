@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import duckdb
 import numpy as np
@@ -194,11 +195,25 @@ def test_an_answer_is_saved_and_replayed(lake, tmp_path):
 def test_many_things_are_waited_for_at_once(lake):
     async def both():
         one, other = await asyncio.gather(lake.resolve_async("z > 1"), lake.resolve_async("z > 2"))
-        rows = [batch.num_rows async for batch in one.read(["z"]).batches_async()]
+        rows = [batch.num_rows async for batch in one.read(["z"])]
+        async for _ in one.read(["z"], batch_bytes=1).batches_async():
+            break
         return len(one), len(other), sum(rows)
 
     files, fewer, rows = asyncio.run(both())
     assert files >= fewer and rows == lake.read("z > 1", columns=["z"]).count()
+    with pytest.raises(bifrost.Error, match="gone"):
+        asyncio.run(_of_what_is_gone(lake.resolve("z > 1")))
+
+
+async def _of_what_is_gone(answer):
+    path = Path(answer.paths()[0])
+    rows, away = answer.read(["z"]), path.with_suffix(".away")
+    path.rename(away)
+    try:
+        return [batch async for batch in rows]
+    finally:
+        away.rename(path)
 
 
 @pytest.mark.parametrize(

@@ -119,6 +119,12 @@ def test_tokens_are_those_of_numpy(lake, rows, patch, threads):
     # arrays of another kind or order are taken, too
     again = bifrost.science.tokens(np.asfortranarray(flux, np.float64), ivar.astype(">f4"), patch)
     assert np.array_equal(again.tokens, made.tokens)
+    into = bifrost.science.Tokens(*(np.full_like(part, 7) for part in made))
+    again = bifrost.science.tokens(flux, ivar, patch, threads=threads, out=into)
+    assert all(one is other for one, other in zip(again, into, strict=True))
+    assert all(np.array_equal(one, other, equal_nan=True) for one, other in zip(into, made, strict=True))
+    with pytest.raises(bifrost.UsageError, match="buffer for tokens"):
+        bifrost.science.tokens(flux[1:], ivar[1:], patch, out=into)
     batch = bifrost.science.tokenise({"flux": flux, "ivar": ivar, "z": np.arange(len(flux))}, patch)
     assert np.array_equal(batch["tokens"], made.tokens) and "flux" not in batch and len(batch["z"]) == len(flux)
 

@@ -1,6 +1,7 @@
 """`Resolution.ray_dataset` on a real Ray: every row once, arrays as tensors, tasks on the node of their bytes.
 
-BIFROST_BIN names the program; the package `bifrost` is installed, or in PYTHONPATH.
+BIFROST_BIN names the program; the package `bifrost` is installed, or in PYTHONPATH. Where torch is installed beside
+Ray, batches are taken as its tensors, too.
 """
 
 import os
@@ -63,6 +64,24 @@ def test_a_dataset_has_the_rows(place, cluster):
     assert dataset.count() == len(expected)
     assert dataset.map_batches(lambda batch: {"mean": batch["flux"].mean(axis=1)}).count() == len(expected)
     assert answer.ray_dataset(["z"]).limit(5).count() == 5
+
+
+def test_batches_are_tensors_of_torch(place, cluster):
+    torch = pytest.importorskip("torch", reason="torch is not in Ray's environment")
+    answer = bifrost.open(place.lake, place.database_url).resolve("zwarn >= 0")
+    expected = {row["target_id"]: row["flux"] for row in answer.read(["target_id", "flux"]).to_arrow().to_pylist()}
+    dataset = answer.ray_dataset(["target_id", "flux", "ivar"], rows_a_task=16)
+    seen = []
+    for batch in dataset.iter_torch_batches(batch_size=20, prefetch_batches=10):
+        assert batch["flux"].dtype == torch.float32 and batch["flux"].shape == batch["ivar"].shape
+        for target, flux in zip(batch["target_id"].tolist(), batch["flux"], strict=True):
+            assert flux.tolist() == expected[target]
+            seen.append(target)
+    assert sorted(seen) == sorted(expected)
+    tokens = dataset.map_batches(bifrost.science.tokenise, batch_size=20)
+    for batch in tokens.iter_torch_batches(batch_size=20, prefetch_batches=10):
+        assert batch["tokens"].dtype == torch.float32 and batch["tokens"].shape[2] == 64
+        assert batch["tokens_masked"].dtype == torch.bool and torch.isfinite(batch["tokens"]).all()
 
 
 def test_making_a_dataset_opens_no_file_but_one_of_each_schema(place, cluster):

@@ -10,9 +10,11 @@
 //! line of JSON: spectra a second, and what the ways of one take, in µs: look-up, reading, both.
 
 use bifrost_core::registry::Registry;
-use bifrost_core::spectrum::{Error, Spectra, Which};
+use bifrost_core::spectrum::{Error, Observed, Spectra, Which};
 use serde_json::{Value, json};
 use std::io::{self, Read, Write};
+use std::pin::Pin;
+use std::sync::Barrier;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Instant;
@@ -39,22 +41,39 @@ fn main() -> Result<(), Failure> {
     let shared = Runtime::new()?;
     let spectra = Spectra::new(shared.block_on(Registry::connect(url))?);
     let next = AtomicUsize::new(0);
-    let began = Instant::now();
+    let threads = threads.max(1);
+    let first = ids.first().copied().unwrap_or_default();
+    let warm = |spectra: &Spectra, wait: &dyn Fn(Finding<'_>) -> Found| {
+        let found = wait(Box::pin(spectra.find(&[first], &ANY)));
+        found.map(drop)
+    };
+    // the clock runs from when all are connected
+    let ready = Barrier::new(threads + 1);
     let work = || -> Result<Vec<Took>, Failure> {
         if is_shared {
-            return Ok(drain(&ids, &next, &spectra, coadds, |work| {
-                shared.handle().block_on(work)
-            })?);
+            let wait = |work: Finding<'_>| shared.handle().block_on(work);
+            let warmed = warm(&spectra, &wait);
+            ready.wait();
+            warmed?;
+            return Ok(drain(&ids, &next, &spectra, coadds, wait)?);
         }
         // connections belong to the runtime that made them
-        let own = Builder::new_current_thread().enable_all().build()?;
-        let spectra = spectra.with_registry(own.block_on(Registry::connect(url))?);
+        let own = (|| -> Result<_, Failure> {
+            let own = Builder::new_current_thread().enable_all().build()?;
+            let spectra = spectra.with_registry(own.block_on(Registry::connect(url))?);
+            warm(&spectra, &|work| own.block_on(work))?;
+            Ok((own, spectra))
+        })();
+        ready.wait();
+        let (own, spectra) = own?;
         Ok(drain(&ids, &next, &spectra, coadds, |work| own.block_on(work))?)
     };
-    let took = thread::scope(|scope| {
-        let all: Vec<_> = (0..threads.max(1)).map(|_| scope.spawn(work)).collect();
+    let (took, began) = thread::scope(|scope| {
+        let all: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        ready.wait();
+        let began = Instant::now();
         let ended = all.into_iter().map(|one| one.join().map_err(|_| "a thread panicked")?);
-        ended.collect::<Result<Vec<_>, Failure>>()
+        Ok::<_, Failure>((ended.collect::<Result<Vec<_>, Failure>>()?, began))
     })?;
     let seconds = began.elapsed().as_secs_f64();
     let took: Vec<Took> = took.into_iter().flatten().collect();
@@ -71,18 +90,17 @@ fn main() -> Result<(), Failure> {
 }
 
 /// Takes ids as long as there are some.
-fn drain<'a>(
+fn drain(
     ids: &[i64],
     next: &AtomicUsize,
-    spectra: &'a Spectra,
+    spectra: &Spectra,
     coadds: bool,
-    wait: impl Fn(Finding<'a>) -> Result<Vec<bifrost_core::spectrum::Observed>, Error>,
+    wait: impl Fn(Finding<'_>) -> Found,
 ) -> Result<Vec<Took>, Error> {
     let mut took = Vec::new();
     while let Some(id) = ids.get(next.fetch_add(1, Ordering::Relaxed)) {
-        let id = *id;
         let began = Instant::now();
-        let found = wait(Box::pin(async move { spectra.find(&[id], &Which::default()).await }))?;
+        let found = wait(Box::pin(spectra.find(std::slice::from_ref(id), &ANY)))?;
         let found_at = began.elapsed();
         for about in found.into_iter().take(1) {
             let mut spectrum = spectra.read(about)?;
@@ -97,9 +115,9 @@ fn drain<'a>(
     Ok(took)
 }
 
-type Finding<'a> = std::pin::Pin<
-    Box<dyn Future<Output = Result<Vec<bifrost_core::spectrum::Observed>, Error>> + Send + 'a>,
->;
+const ANY: Which = Which { release: None, survey: None, program: None };
+type Found = Result<Vec<Observed>, Error>;
+type Finding<'a> = Pin<Box<dyn Future<Output = Found> + Send + 'a>>;
 
 fn percentiles(mut times: Vec<f64>) -> Value {
     times.sort_unstable_by(f64::total_cmp);

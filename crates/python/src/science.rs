@@ -2,11 +2,11 @@
 
 use crate::error::raised;
 use bifrost_science::grid::COADDED;
-use bifrost_science::tokens::{Tokenizer, positions};
+use bifrost_science::tokens::{Tokenizer, TokensMut, positions};
 use bifrost_science::{coadd, lines};
-use numpy::ndarray::{Array1, Array2, Array3};
+use numpy::ndarray::Array2;
 use numpy::{
-    IntoPyArray, PyArray1, PyArray2, PyArray3, PyReadonlyArray1, PyReadonlyArray2,
+    IntoPyArray, PyArray1, PyArray2, PyArray3, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2,
     PyUntypedArrayMethods,
 };
 use pyo3::prelude::*;
@@ -20,30 +20,41 @@ type Tokens<'py> = (
 type Pixels<'py> =
     (Bound<'py, PyArray1<f32>>, Bound<'py, PyArray1<f32>>, Bound<'py, PyArray1<i32>>);
 
-/// Tokens, mask, median and flag of spectra, (rows, pixels), that lie row by row in memory.
+/// Tokens, mask, median and flag of spectra, (rows, pixels), that lie row by row in memory: in arrays
+/// that are given, or in new ones, which numpy makes, as it asks the system for large pages.
 #[pyfunction]
-#[pyo3(name = "tokens")]
+#[pyo3(name = "tokens", signature = (flux, ivar, patch, threads, out=None))]
 pub fn tokens<'py>(
     py: Python<'py>,
     flux: PyReadonlyArray2<'py, f32>,
     ivar: PyReadonlyArray2<'py, f32>,
     patch: usize,
     threads: usize,
+    out: Option<Tokens<'py>>,
 ) -> PyResult<Tokens<'py>> {
     let (rows, pixels) = (flux.shape()[0], flux.shape()[1]);
     let tokenizer = Tokenizer::new(patch, pixels).map_err(raised)?;
     let (flux, ivar) = (flux.as_slice()?, ivar.as_slice()?);
-    let made = py.detach(|| tokenizer.tokens(flux, ivar, threads)).map_err(raised)?;
     let (patches, width) = (tokenizer.patches(), tokenizer.width());
-    let tokens = Array3::from_shape_vec((rows, patches, width), made.tokens).map_err(raised)?;
-    let masked = Array2::from_shape_vec((rows, patches), made.masked).map_err(raised)?;
-    let (median, flag) = (Array1::from(made.median), Array1::from(made.flag));
-    Ok((
-        tokens.into_pyarray(py),
-        masked.into_pyarray(py),
-        median.into_pyarray(py),
-        flag.into_pyarray(py),
-    ))
+    let made = out.unwrap_or_else(|| {
+        (
+            PyArray3::zeros(py, [rows, patches, width], false),
+            PyArray2::zeros(py, [rows, patches], false),
+            PyArray1::zeros(py, [rows], false),
+            PyArray1::zeros(py, [rows], false),
+        )
+    });
+    let (mut tokens, mut masked) = (made.0.try_readwrite()?, made.1.try_readwrite()?);
+    let (mut median, mut flag) = (made.2.try_readwrite()?, made.3.try_readwrite()?);
+    let into = TokensMut {
+        tokens: tokens.as_slice_mut()?,
+        masked: masked.as_slice_mut()?,
+        median: median.as_slice_mut()?,
+        flag: flag.as_slice_mut()?,
+    };
+    py.detach(|| tokenizer.tokens_into(flux, ivar, threads, into)).map_err(raised)?;
+    drop((tokens, masked, median, flag));
+    Ok(made)
 }
 
 /// Encodings of the positions of patches, (patches, dimensions).

@@ -36,6 +36,7 @@
 
 mod kernel;
 mod median;
+mod past;
 mod positions;
 
 pub use positions::positions;

@@ -47,7 +47,7 @@ pub struct Options {
     /// them), or both [default: parquet]
     #[arg(long, value_name = "parquet|hdf5|both", value_parser = parse_arrays)]
     arrays: Option<Arrays>,
-    /// Compression of spectra stores: gzip or gzip=LEVEL (1 to 9), none [default: gzip=1]
+    /// Compression of spectra stores: gzip or gzip=LEVEL (1 to 9), none [default: gzip=4]
     #[arg(long, value_name = "CODEC")]
     store_compression: Option<store::Compression>,
     /// Tiles at a time [default: one a core]

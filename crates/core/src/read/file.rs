@@ -1,6 +1,7 @@
 //! Reading one file: row group by row group, first the question's columns, then the rest.
 
 use super::arrays::{self, Arrays};
+use super::bloom::{self, Sought};
 use super::footers::{self, Columns};
 use super::handle::Handle;
 use super::rows::{self, Test};
@@ -40,12 +41,14 @@ pub(super) struct Plan {
     pub(super) shape: Shape,
     /// What is read of files.
     columns: Columns,
+    /// What is looked up in Bloom filters.
+    sought: Sought,
 }
 
 /// A file and its decoded footer.
 #[derive(Debug)]
 pub(crate) struct Opened {
-    handle: Handle,
+    pub(super) handle: Handle,
     pub(crate) metadata: ArrowReaderMetadata,
 }
 
@@ -86,9 +89,19 @@ impl Plan {
         let sky = ["ra", "dec"].into_iter().filter(|_| !regions.is_empty());
         let wanted = shape.schema.fields().iter().map(|field| field.name().as_str());
         let places = PLACES.into_iter().filter(|_| shape.has_arrays());
+        let few = targets.as_ref().is_some_and(|ids| ids.len() <= bloom::VALUES_MAX);
+        let sought = Sought::of(with_targets.as_ref().filter(|_| few).unwrap_or(&condition));
         let names =
             tested.into_iter().chain(sky).chain(wanted).chain(places).map(column::fold).collect();
-        Self { condition, targets, with_targets, regions, shape, columns: Columns::new(names) }
+        Self {
+            condition,
+            targets,
+            with_targets,
+            regions,
+            shape,
+            columns: Columns::new(names),
+            sought,
+        }
     }
 
     /// Reads what matches of a file and sends it off in batches; stops early when `send` says that
@@ -105,11 +118,15 @@ impl Plan {
         let mut stored = Stored::of(source, &schema, &self.shape);
         let wanted = self.shape.columns_of(&schema, stored.is_some());
         let is_whole = source.rows.is_none() && stored.is_none();
-        let has_several = is_whole && source.row_groups.len() > 1;
-        if has_several && files.is_narrow(&source.row_groups, &wanted) {
-            return self.read_narrow(&files, source, &tested, &wanted, batch_bytes, send);
+        let mut groups = source.row_groups.clone();
+        if source.rows.is_none() {
+            groups.retain(|group| files.first().is_none_or(|f| self.sought.may_be_in(f, *group)));
         }
-        for &group in &source.row_groups {
+        if is_whole && groups.len() > 1 && files.is_narrow(&groups, &wanted) {
+            let columns = (&*tested, &*wanted);
+            return self.read_narrow(&files, source, &groups, columns, batch_bytes, send);
+        }
+        for group in groups {
             let Some(passed) = self.passed(&files, source, group, &tested)? else { continue };
             let mut rows = files.batch_rows(group, &wanted, batch_bytes).min(BATCH_ROWS);
             if stored.is_some() {
@@ -135,20 +152,20 @@ impl Plan {
         &self,
         files: &Zipped,
         source: &Source,
-        tested: &[usize],
-        wanted: &[usize],
+        groups: &[usize],
+        (tested, wanted): (&[usize], &[usize]),
         batch_bytes: usize,
         mut send: impl FnMut(RecordBatch) -> bool,
     ) -> Result<(), Error> {
         let mut columns = [tested, wanted].concat();
         columns.sort_unstable();
         columns.dedup();
-        let Some(&first) = source.row_groups.first() else { return Ok(()) };
+        let Some(&first) = groups.first() else { return Ok(()) };
         let rows = files.batch_rows(first, &columns, batch_bytes).min(BATCH_ROWS);
-        let rows_of = source.row_groups.iter().map(|group| files.span(*group).len());
+        let rows_of = groups.iter().map(|group| files.span(*group).len());
         let stated = rows_of.fold(0, usize::saturating_add);
         let (mut test, mut found) = (None, 0);
-        for batch in files.rows_of(&source.row_groups, &columns, rows)? {
+        for batch in files.rows_of(groups, &columns, rows)? {
             let batch = batch?;
             found += batch.num_rows();
             let test = match &test {

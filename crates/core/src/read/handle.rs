@@ -103,11 +103,7 @@ impl Handle {
     /// So many bytes from a place on.
     pub(crate) fn bytes(&self, path: &Path, start: u64, length: usize) -> Result<Vec<u8>, Error> {
         match self {
-            Self::Local(file) => {
-                let mut bytes = vec![0; length];
-                file.read_exact_at(&mut bytes, start).map_err(|error| refused(path, error))?;
-                Ok(bytes)
-            }
+            Self::Local(file) => filled(file, start, length).map_err(|error| refused(path, error)),
             Self::Remote(remote) => {
                 let range = start..start + length as u64;
                 let bytes = match remote.held(&range) {
@@ -287,23 +283,25 @@ impl ChunkReader for Handle {
 
     fn get_bytes(&self, start: u64, length: usize) -> Parquet<Bytes> {
         match self {
-            Self::Local(file) => {
-                // into room that is not filled with zeros first
-                let mut bytes = Vec::with_capacity(length);
-                while bytes.len() < length {
-                    let at = start + bytes.len() as u64;
-                    match pread(file, spare_capacity(&mut bytes), at) {
-                        Ok(0) => return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()),
-                        Ok(_) | Err(Errno::INTR) => {}
-                        Err(error) => return Err(io::Error::from(error).into()),
-                    }
-                }
-                bytes.truncate(length);
-                Ok(bytes.into())
-            }
+            Self::Local(file) => Ok(filled(file, start, length)?.into()),
             Self::Remote(remote) => remote.get(start..start + length as u64),
         }
     }
+}
+
+/// So many bytes from a place on, in room that is not filled with zeros first.
+fn filled(file: &File, start: u64, length: usize) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(length);
+    while bytes.len() < length {
+        let at = start + bytes.len() as u64;
+        match pread(file, spare_capacity(&mut bytes), at) {
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    bytes.truncate(length);
+    Ok(bytes)
 }
 
 /// A place in a file that several read.

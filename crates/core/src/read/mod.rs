@@ -1,9 +1,11 @@
 //! Reading: from a resolution to rows, straight from the Parquet files.
 //!
-//! Only the chosen row groups are opened. In each, the columns of the question are read first and
+//! Only the chosen row groups are opened, and of these only those that Bloom filters do not rule out
+//! (`bloom`). In each, the columns of the question are read first and
 //! tested row by row (`rows`); the columns that were asked for are decoded only for rows that passed
 //! (`file`), spectra among them by a decoder of our own (`arrays`). Files are read in parallel and
-//! delivered in order; a bounded number of batches is under way at any time.
+//! delivered in order; a bounded number of batches is under way at any time. They come from an iterator
+//! ([`Reading`]) or, for programs that wait for many things at once, a stream ([`Batches`]).
 //!
 //! Rows whose arrays are in spectra stores get them from there (`stored`).
 //!
@@ -11,6 +13,7 @@
 //! wrong answer. Files on web servers and in object stores are read like local ones (`handle`).
 
 mod arrays;
+mod bloom;
 mod file;
 mod footers;
 mod handle;
@@ -18,6 +21,7 @@ mod recipe;
 mod rows;
 mod schema;
 mod stored;
+mod stream;
 #[cfg(test)]
 mod tests;
 mod zipped;
@@ -27,6 +31,7 @@ pub(crate) use footers::whole;
 pub(crate) use handle::Handle;
 pub use recipe::{Portion, Recipe};
 pub use schema::COLUMNS_ALL;
+pub use stream::Batches;
 
 use crate::guard::guard;
 use crate::predicate;

@@ -6,16 +6,18 @@ use crate::resolution::{Pruned, Query, Resolution, ResolvedFile};
 use crate::sky::Region;
 use arrow::array::{
     Array, ArrayRef, AsArray, DictionaryArray, Float32Array, Float64Array, Int64Array, ListArray,
-    RecordBatch, StringArray,
+    RecordBatch, StringArray, UInt32Array,
 };
 use arrow::compute::concat_batches;
 use arrow::datatypes::{DataType, Float32Type, Float64Type, Int32Type, Int64Type};
+use futures::TryStreamExt;
 use parquet::arrow::ArrowWriter;
 use parquet::file::properties::WriterProperties;
 use std::fs::{self, File};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 const ROWS: i64 = 100;
 const GROUP_ROWS: i64 = 20;
@@ -259,4 +261,105 @@ fn files_that_cannot_be_read_are_named() {
     let error = ended(&fresh);
     assert!(matches!(&error, Error::Vanished(path) if *path == bad), "{error}");
     assert!(error.to_string().contains("bifrost sync"));
+}
+
+#[tokio::test]
+async fn a_stream_gives_the_same_and_whoever_drops_it_ends_the_reading() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let paths: Vec<_> = (0..7).map(|i| folder.path().join(format!("{i}.parquet"))).collect();
+    for (i, path) in paths.iter().enumerate() {
+        write(path, objects(i as i64 * ROWS));
+    }
+    let resolution = resolved(&paths.iter().map(|p| p.as_path()).collect::<Vec<_>>());
+    let question = query("z > 12.25");
+    let options = Options { threads: 2, batch_bytes: 500, ..Options::default() };
+    let stream = || read(&resolution, &question, &options).expect("begun").stream();
+    let batches: Vec<RecordBatch> = stream().try_collect().await.expect("rows");
+    let joined = concat_batches(&stream().schema(), &batches).expect("one schema");
+    assert_eq!(joined, rows(&resolution, &question, &options).expect("rows"));
+
+    let is_open = || {
+        let open = fs::read_dir("/proc/self/fd").expect("open files");
+        let mut to = open.filter_map(|file| fs::read_link(file.ok()?.path()).ok());
+        to.any(|path| path.starts_with(folder.path()))
+    };
+    let mut some = stream();
+    some.try_next().await.expect("read").expect("a batch");
+    assert!(is_open());
+    drop(some);
+    for _ in 0..1000 {
+        if !is_open() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert!(!is_open(), "its readers go on");
+
+    let begun = stream();
+    fs::remove_file(&paths[5]).expect("removed");
+    let ended: Result<Vec<_>, _> = begun.try_collect().await;
+    assert!(matches!(ended, Err(Error::Vanished(path)) if path == paths[5]));
+}
+
+#[test]
+fn bloom_filters_tell_which_row_groups_need_not_be_read() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("a.parquet");
+    // without order: bounds say nothing
+    let id = |row: i64| (row * 37) % ROWS * 1_000_003;
+    let name = |row: i64| format!("object {}", id(row));
+    let columns: Vec<(&str, ArrayRef)> = vec![
+        ("target_id", Arc::new(Int64Array::from_iter_values((0..ROWS).map(id)))),
+        ("number", Arc::new(UInt32Array::from_iter_values((0..ROWS).map(|r| u32::MAX - r as u32)))),
+        ("name", Arc::new(StringArray::from_iter_values((0..ROWS).map(name)))),
+        ("z", Arc::new(Float64Array::from_iter_values((0..ROWS).map(|row| row as f64)))),
+    ];
+    let batch = RecordBatch::try_from_iter(columns).expect("columns of one length");
+    let properties = WriterProperties::builder()
+        .set_max_row_group_row_count(Some(GROUP_ROWS as usize))
+        .set_bloom_filter_enabled(true)
+        .set_bloom_filter_max_ndv(GROUP_ROWS as u64)
+        .build();
+    let file = File::create(&path).expect("a file");
+    let mut writer = ArrowWriter::try_new(file, batch.schema(), Some(properties)).expect("begun");
+    writer.write(&batch).expect("written");
+    let metadata = writer.close().expect("closed");
+    let found = |text: &str| {
+        let found = rows(&resolved(&[&path]), &query(text), &Options::default());
+        found.map(|found| found["z"].as_primitive::<Float64Type>().values().to_vec())
+    };
+    let questions = [
+        (format!("target_id = {}", id(45)), 45.0),
+        (format!("name = '{}'", name(45)), 45.0),
+        (format!("z > 3 AND name IN ('none', '{}')", name(45)), 45.0),
+        (format!("number = {}", u32::MAX - 45), 45.0),
+    ];
+    for (question, row) in &questions {
+        assert_eq!(found(question).expect("rows"), [*row], "{question}");
+    }
+    assert!(found("name = 'none'").expect("none").is_empty());
+    assert_eq!(found("name <> 'none'").expect("rows").len() as i64, ROWS);
+
+    // what is read although its row group has not the value is now damaged
+    let mut bytes = fs::read(&path).expect("bytes");
+    for group in metadata.row_groups().iter().filter(|group| group.ordinal() != Some(2)) {
+        for column in group.columns() {
+            let (start, length) = column.byte_range();
+            bytes[start as usize..(start + length) as usize].fill(0xa5);
+        }
+    }
+    fs::write(&path, &bytes).expect("damaged");
+    for (question, row) in &questions {
+        assert_eq!(found(question).expect("rows of one group"), [*row], "{question}");
+    }
+    assert!(matches!(found("name <> 'none'"), Err(Error::Damaged { .. })));
+
+    // nor is a filter believed that is none
+    for column in metadata.row_groups()[2].columns() {
+        let start = column.bloom_filter_offset().expect("a filter") as usize;
+        bytes[start..start + 4].fill(0xff);
+    }
+    fs::write(&path, &bytes).expect("damaged");
+    let all: Vec<_> = (0..4).map(|at| found(&questions[at].0)).collect();
+    assert!(all.iter().all(|found| found.as_ref().is_ok_and(|rows| rows == &[45.0])), "{all:?}");
 }

@@ -44,6 +44,11 @@ impl Zipped {
         Ok(Self(files))
     }
 
+    /// The file whose row groups are read.
+    pub(super) fn first(&self) -> Option<&Opened> {
+        self.0.first().map(|file| &file.opened)
+    }
+
     /// Columns of all of them.
     pub(super) fn schema(&self) -> Schema {
         let fields = self.0.iter().flat_map(|file| {

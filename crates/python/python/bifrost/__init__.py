@@ -11,10 +11,23 @@ A question goes to the lake's registry, a small Postgres; rows are read from the
 they lie: only the row groups that matter, arrays only of rows that match.
 """
 
+from bifrost import science
 from bifrost._bifrost import Error, UsageError, __version__
 from bifrost._lake import Lake, open
 from bifrost._resolution import File, Resolution
 from bifrost._rows import Rows, matrix
 from bifrost._spectrum import Spectrum
 
-__all__ = ["Error", "File", "Lake", "Resolution", "Rows", "Spectrum", "UsageError", "__version__", "matrix", "open"]
+__all__ = [
+    "Error",
+    "File",
+    "Lake",
+    "Resolution",
+    "Rows",
+    "Spectrum",
+    "UsageError",
+    "__version__",
+    "matrix",
+    "open",
+    "science",
+]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Iterator
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 class Rows:
     """The rows of an answer, not read yet.
 
-    Each way of taking them reads the files anew: `for batch in rows`, `rows.to_arrow()`, or anything
-    that takes Arrow streams (pyarrow, Polars, pandas, DuckDB) by `__arrow_c_stream__`. Nothing is
+    Each way of taking them reads the files anew: `for batch in rows`, `async for batch in rows`,
+    `rows.to_arrow()`, or anything that takes Arrow streams (pyarrow, Polars, pandas, DuckDB) by `__arrow_c_stream__`. Nothing is
     copied on the way. It can be pickled and read by another process that reaches the files.
     """
 
@@ -66,11 +66,17 @@ class Rows:
         finally:
             batches.close()
 
-    async def batches_async(self) -> AsyncIterator[pa.RecordBatch]:
-        """The same, for programs that wait for many things at once."""
-        batches = iter(self)
-        while (batch := await asyncio.to_thread(next, batches, None)) is not None:
-            yield batch
+    async def batches_async(self) -> AsyncGenerator[pa.RecordBatch, None]:
+        """The same, for programs that wait for many things at once: `async for batch in rows`."""
+        batches = self._recipe.batches(**self._options)
+        try:
+            while (batch := await asyncio.to_thread(next, batches, None)) is not None:
+                yield pa.record_batch(batch)
+        finally:
+            # what is under way in the other thread is waited for there
+            await asyncio.to_thread(batches.close)
+
+    __aiter__ = batches_async
 
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
         return self._recipe.stream(**self._options).__arrow_c_stream__(requested_schema)

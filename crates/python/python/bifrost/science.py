@@ -41,13 +41,16 @@ class Tokens(NamedTuple):
     """(rows) uint8: 1 |median| below 0.01, which was taken; 2 median below 0; 4 no good pixel."""
 
 
-def tokens(flux: np.ndarray, ivar: np.ndarray, patch: int = 32, *, threads: int | None = None) -> Tokens:
+def tokens(
+    flux: np.ndarray, ivar: np.ndarray, patch: int = 32, *, threads: int | None = None, out: Tokens | None = None
+) -> Tokens:
     """Tokens of spectra of one grid, (rows, pixels); bad pixels have ivar 0. Patches of 32 or 64 pixels,
-    the last filled up with bad ones. Fastest on float32 arrays in C order, which are not copied."""
+    the last filled up with bad ones. Fastest on float32 arrays in C order, which are not copied, and into
+    the arrays of an earlier call of the same shape (`out`), whose values are lost."""
     flux, ivar = (np.ascontiguousarray(np.atleast_2d(values), np.float32) for values in (flux, ivar))
     if flux.shape != ivar.shape:
         raise _bifrost.UsageError(f"flux has the shape {flux.shape}, ivar {ivar.shape}")
-    return Tokens(*_bifrost.tokens(flux, ivar, patch, threads or os.cpu_count() or 1))
+    return Tokens(*_bifrost.tokens(flux, ivar, patch, threads or os.cpu_count() or 1, out))
 
 
 def tokenise(batch: dict[str, np.ndarray], patch: int = 32) -> dict[str, np.ndarray]:

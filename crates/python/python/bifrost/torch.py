@@ -24,7 +24,7 @@ import torch
 from torch.utils.data import IterableDataset, get_worker_info
 
 from bifrost._bifrost import UsageError
-from bifrost._rows import Rows
+from bifrost._rows import Rows, matrix
 from bifrost.shm import Cache
 
 if TYPE_CHECKING:
@@ -133,14 +133,32 @@ class Dataset(IterableDataset):
         for start, parts in windows:
             table = pa.Table.from_batches(self._read(parts), self._rows.schema)
             seed = [self._seed, self._epoch, shard, start]
-            table = table.take(np.random.default_rng(seed).permutation(table.num_rows))
-            yield from table.combine_chunks().to_batches()
+            order = np.random.default_rng(seed).permutation(table.num_rows)
+            columns = [_ordered(column, order) for column in table.columns]
+            yield from pa.table(columns, schema=table.schema).combine_chunks().to_batches()
 
     def _read(self, parts: list[int]) -> Iterator[pa.RecordBatch]:
         """Rows of parts, read ahead by a thread that goes from one to the next."""
         if self._cache is None:
             return iter(self._rows._some(parts))
         return (batch for index in parts for batch in self._cache.batches(self._parts[index]))
+
+
+def _ordered(column: pa.ChunkedArray, order: np.ndarray) -> pa.Array | pa.ChunkedArray:
+    """The rows of a column in an order. Arrow takes lists value by value: numbers of rows of one length are taken
+    row by row."""
+    item = column.type.value_type if pa.types.is_list(column.type) else None
+    if item is None or not (pa.types.is_floating(item) or pa.types.is_integer(item)):
+        return column.take(pa.array(order))
+    try:
+        rows = matrix(column)
+    except ValueError:
+        return column.take(pa.array(order))
+    if rows.size > np.iinfo(np.int32).max:
+        return column.take(pa.array(order))
+    ends = np.arange(len(order) + 1, dtype=np.int32) * np.int32(rows.shape[1])
+    values = pa.array(np.take(rows, order, axis=0).reshape(-1), item)
+    return pa.Array.from_buffers(column.type, len(order), [None, pa.py_buffer(ends)], children=[values])
 
 
 def _world(rank: int | None, world_size: int | None) -> tuple[int, int]:

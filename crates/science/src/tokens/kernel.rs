@@ -1,9 +1,14 @@
 //! Spectra become tokens, one after another, with vectors of 256 bits where the processor has them;
 //! wider ones gain nothing here. The code is the same for all processors, and so are the results: every
-//! step is one that IEEE 754 rounds.
+//! step is one that IEEE 754 rounds. Tokens that no cache holds go past the caches ([`super::past`]).
 
 use super::median::median;
+use super::past;
 use super::{EMPTY, FLOORED, IVAR_FLOOR, MEDIAN_FLOOR, NEGATIVE, Tokenizer, TokensMut};
+use std::iter;
+
+/// Tokens of so many bytes leave a core's caches before anybody reads them.
+const FAR_BYTES: usize = 8 << 20;
 
 /// Spectra in patches of `P` pixels. All lengths fit together.
 pub(super) fn rows<const P: usize>(
@@ -28,17 +33,33 @@ pub(super) fn rows<const P: usize>(
 
 #[inline(always)]
 fn each_row<const P: usize>(shape: Tokenizer, flux: &[f32], ivar: &[f32], into: TokensMut<'_>) {
+    if size_of_val(into.tokens) < FAR_BYTES {
+        each::<P, false>(shape, flux, ivar, into);
+    } else {
+        each::<P, true>(shape, flux, ivar, into);
+        past::wait();
+    }
+}
+
+#[inline(always)]
+fn each<const P: usize, const IS_FAR: bool>(
+    shape: Tokenizer,
+    flux: &[f32],
+    ivar: &[f32],
+    into: TokensMut<'_>,
+) {
     let mut values = vec![0.0; shape.pixels];
     let spectra = flux.chunks_exact(shape.pixels).zip(ivar.chunks_exact(shape.pixels));
+    let after = spectra.clone().skip(usize::from(IS_FAR)).chain(iter::once((&[][..], &[][..])));
     let tokens = into.tokens.chunks_exact_mut(shape.patches() * 2 * P);
     let masked = into.masked.chunks_exact_mut(shape.patches());
     let ends = into.median.iter_mut().zip(into.flag);
-    for ((((flux, ivar), tokens), masked), (median, flag)) in
-        spectra.zip(tokens).zip(masked).zip(ends)
+    for ((((spectrum, after), tokens), masked), (median, flag)) in
+        spectra.zip(after).zip(tokens).zip(masked).zip(ends)
     {
-        (*median, *flag) = level(flux, ivar, &mut values);
+        (*median, *flag) = level(spectrum.0, spectrum.1, &mut values);
         let factor = if *flag == EMPTY { 1.0 } else { 1.0 / median.abs().max(MEDIAN_FLOOR) };
-        patches::<P>(flux, ivar, factor, tokens, masked);
+        patches::<P, IS_FAR>(spectrum, after, factor, tokens, masked);
     }
 }
 
@@ -66,10 +87,11 @@ fn level(flux: &[f32], ivar: &[f32], values: &mut [f32]) -> (f32, u8) {
     (median, floored | if median < 0.0 { NEGATIVE } else { 0 })
 }
 
+/// Flux and ivar of a spectrum become tokens, while those of the one after it are on their way.
 #[inline(always)]
-fn patches<const P: usize>(
-    flux: &[f32],
-    ivar: &[f32],
+fn patches<const P: usize, const IS_FAR: bool>(
+    (flux, ivar): (&[f32], &[f32]),
+    after: (&[f32], &[f32]),
     factor: f32,
     tokens: &mut [f32],
     masked: &mut [bool],
@@ -77,9 +99,20 @@ fn patches<const P: usize>(
     let (flux, flux_rest) = flux.as_chunks::<P>();
     let (ivar, ivar_rest) = ivar.as_chunks::<P>();
     let (tokens, tokens_rest) = tokens.split_at_mut(flux.len() * 2 * P);
+    let mut after = after.0.chunks(P).zip(after.1.chunks(P));
     let all = flux.iter().zip(ivar).zip(tokens.chunks_exact_mut(2 * P));
     for (((flux, ivar), token), masked) in all.zip(&mut *masked) {
-        *masked = patch(flux, ivar, factor, token);
+        if IS_FAR {
+            if let Some((flux, ivar)) = after.next() {
+                past::announce(flux);
+                past::announce(ivar);
+            }
+            let mut made = [[0.0; P]; 2];
+            *masked = patch(flux, ivar, factor, made.as_flattened_mut());
+            past::put(made.as_flattened(), token);
+        } else {
+            *masked = patch(flux, ivar, factor, token);
+        }
     }
     if let Some(last) = masked.get_mut(flux.len()) {
         let (mut flux, mut ivar) = ([0.0; P], [0.0; P]);

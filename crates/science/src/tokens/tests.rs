@@ -111,6 +111,32 @@ fn threads_change_nothing() {
 }
 
 #[test]
+fn many_are_the_same_as_few_wherever_they_are_put() {
+    let rows = 150;
+    let (flux, ivar) = spectra(rows, 7);
+    for patch in [32, 64] {
+        let tokenizer = Tokenizer::new(patch, PIXELS).expect("a tokenizer");
+        let few = flux.chunks(10 * PIXELS).zip(ivar.chunks(10 * PIXELS));
+        let few = few.map(|(flux, ivar)| tokenizer.tokens(flux, ivar, 1).expect("tokens"));
+        let expected: Vec<f32> = few.flat_map(|made| made.tokens).collect();
+        for apart in [0, 1, 4] {
+            let mut made = vec![f32::NAN; expected.len() + apart];
+            let patches = rows * tokenizer.patches();
+            let (mut masked, mut median, mut flag) =
+                (vec![false; patches], vec![0.0; rows], vec![0; rows]);
+            let into = TokensMut {
+                tokens: &mut made[apart..],
+                masked: &mut masked,
+                median: &mut median,
+                flag: &mut flag,
+            };
+            tokenizer.tokens_into(&flux, &ivar, 1, into).expect("tokens");
+            assert!(made[apart..] == expected, "{apart} values apart");
+        }
+    }
+}
+
+#[test]
 fn spectra_of_any_length_are_filled_up_with_bad_pixels() {
     for (pixels, patch) in [(1, 32), (31, 32), (32, 32), (33, 32), (96, 64), (97, 64), (127, 64)] {
         let tokenizer = Tokenizer::new(patch, pixels).expect("a tokenizer");

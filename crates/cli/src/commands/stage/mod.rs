@@ -45,7 +45,7 @@ pub struct Options {
     /// Do not verify the checksums of the files that are read
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     no_verify: Option<bool>,
-    /// Compression of a spectra store: gzip, gzip=LEVEL (1 to 9) or none [default: gzip=1]
+    /// Compression of a spectra store: gzip, gzip=LEVEL (1 to 9) or none [default: gzip=4]
     #[arg(long, value_name = "CODEC")]
     store_compression: Option<Compression>,
     /// Do without a registry: the files tell what is stale, the next sync registers

@@ -5,18 +5,22 @@
 
 use super::Fault;
 use super::hybrid::{Run, Runs, places, unpacked};
+use std::ops::Range;
 
 /// What the levels of a column mean.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Depth {
     /// Whether a row may be NULL.
     pub(super) has_null: bool,
+    /// Whether a value may be NULL: it has the level below that of one that is there, and nothing
+    /// among the values.
+    pub(super) has_null_value: bool,
 }
 
 impl Depth {
     /// Level of a value that is there.
     pub(super) fn full(self) -> u32 {
-        1 + u32::from(self.has_null)
+        1 + u32::from(self.has_null) + u32::from(self.has_null_value)
     }
 
     fn bits(self) -> u32 {
@@ -31,6 +35,8 @@ pub(super) struct Rows {
     starts: Vec<u32>,
     /// Rows that are NULL, ascending.
     nulls: Vec<u32>,
+    /// Values that are NULL, ascending, as they are numbered in `starts`.
+    gone: Vec<u32>,
 }
 
 impl Rows {
@@ -46,7 +52,17 @@ impl Rows {
         self.take_out(definition, count, depth)
     }
 
-    /// Values in the page.
+    /// NULLs among some of the values.
+    pub(super) fn gone(&self, values: Range<usize>) -> &[u32] {
+        &self.gone[self.gone_before(values.start)..self.gone_before(values.end)]
+    }
+
+    /// NULLs before a value.
+    pub(super) fn gone_before(&self, value: usize) -> usize {
+        self.gone.partition_point(|gone| (*gone as usize) < value)
+    }
+
+    /// Values in the page, NULLs among them.
     pub(super) fn values(&self) -> usize {
         self.starts.last().map_or(0, |end| *end as usize)
     }
@@ -96,8 +112,15 @@ impl Rows {
     /// Rows without a value have a level all the same: it is taken out of the count.
     fn take_out(&mut self, definition: &[u8], count: usize, depth: Depth) -> Result<(), Fault> {
         self.nulls.clear();
+        self.gone.clear();
         let full = depth.full();
-        let mut gaps = Gaps { starts: &mut self.starts, nulls: &mut self.nulls, row: 0, gone: 0 };
+        let mut gaps = Gaps {
+            starts: &mut self.starts,
+            nulls: &mut self.nulls,
+            values: &mut self.gone,
+            row: 0,
+            gone: 0,
+        };
         let mut runs = Runs::new(definition, depth.bits(), count);
         let mut at = 0;
         while let Some(run) = runs.next()? {
@@ -130,15 +153,20 @@ impl Rows {
 struct Gaps<'a> {
     starts: &'a mut [u32],
     nulls: &'a mut Vec<u32>,
+    values: &'a mut Vec<u32>,
     row: usize,
     gone: u32,
 }
 
 impl Gaps<'_> {
-    /// The level at a place is that of a row without a value.
+    /// The level at a place is that of a NULL among the values, or of a row without a value.
     fn take(&mut self, place: usize, level: u32, depth: Depth) -> Result<(), Fault> {
         if level > depth.full() {
             return Err(Fault::Levels);
+        }
+        if depth.has_null_value && level + 1 == depth.full() {
+            self.values.push(place as u32 - self.gone);
+            return Ok(());
         }
         while self.starts.get(self.row).is_some_and(|start| (*start as usize) < place) {
             self.pass();

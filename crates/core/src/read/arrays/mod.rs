@@ -1,9 +1,9 @@
 //! Columns of arrays, decoded here.
 //!
 //! The parquet crate's reader of lists works out levels, validity and offsets value by value. Spectra
-//! have thousands of values in a row and none of them is missing: here rows are found by runs of levels
-//! (`levels`), and only the values of rows that are wanted are put together (`values`), out of pages
-//! that the offset index locates. Which columns that can be done for, [`Column::of`] says; all others
+//! have thousands of values in a row and few of them, if any, are missing: here rows are found by runs of
+//! levels (`levels`), and only the values of rows that are wanted are put together (`values`), out of
+//! pages that the offset index locates. Which columns that can be done for, [`Column::of`] says; all others
 //! are read by the parquet crate.
 
 mod header;
@@ -92,7 +92,7 @@ pub(super) struct Column {
 
 impl Column {
     /// A column (by its position in the schema) of a file, if its pages can be decoded here: a list of
-    /// numbers that are never missing, in encodings that are known, its pages located by an index.
+    /// numbers, in encodings that are known, its pages located by an index.
     pub(super) fn of(footer: &ArrowReaderMetadata, field: usize, groups: &[usize]) -> Option<Self> {
         let arrow = footer.schema().fields().get(field)?;
         let (DataType::List(item) | DataType::LargeList(item)) = arrow.data_type() else {
@@ -112,13 +112,15 @@ impl Column {
             | (DataType::Int64 | DataType::UInt64, Type::INT64) => true,
             _ => return None,
         };
-        let depth = Depth {
-            has_null: match root.get_basic_info().repetition() {
-                Repetition::REPEATED => return None,
-                other => other == Repetition::OPTIONAL,
-            },
+        let has_null = match root.get_basic_info().repetition() {
+            Repetition::REPEATED => return None,
+            other => other == Repetition::OPTIONAL,
         };
+        let has_null_value =
+            column.self_type().get_basic_info().repetition() == Repetition::OPTIONAL;
+        let depth = Depth { has_null, has_null_value };
         let is_simple = root.is_group()
+            && (item.is_nullable() || !has_null_value)
             && column.max_rep_level() == 1
             && i64::from(column.max_def_level()) == i64::from(depth.full());
         let can_be_read = |group: &usize| is_known(parquet, *group, leaf);
@@ -272,7 +274,7 @@ impl Arrays {
         let mut values: Vec<W> = Vec::new();
         let mut ends: Vec<O> = Vec::with_capacity(rows + 1);
         ends.push(O::zero());
-        let mut nulls: Vec<usize> = Vec::new();
+        let (mut nulls, mut gone) = (Vec::new(), Vec::new());
         while ends.len() <= rows {
             if self.open.is_none() {
                 self.next_page(scratch)?;
@@ -299,7 +301,7 @@ impl Arrays {
             }
             let lies = Values {
                 bytes: scratch.plain.get(written.from..).ok_or(Fault::End)?,
-                count: found.values(),
+                count: found.values() - found.gone_before(found.values()),
                 encoding: written.encoding,
             };
             let length = found.start(here.end) - start;
@@ -308,16 +310,18 @@ impl Arrays {
                 values.reserve(all.clamp(length, length.max(VALUES_BEFOREHAND)));
             }
             let dictionary = W::of(&self.dictionary);
-            lies.append(start..start + length, dictionary, &mut values)?;
+            let written = start - found.gone_before(start);
+            let missing = found.gone(start..start + length);
+            lies.append(written..written + length - missing.len(), dictionary, &mut values)?;
+            let missing = missing.iter().map(|value| before + *value as usize - start);
+            gone.extend(missing.clone());
+            spread(&mut values, missing);
         }
-        let is_valid = |nulls: &[usize]| {
-            let mut valid = vec![true; rows];
-            nulls.iter().for_each(|row| valid[*row] = false);
-            NullBuffer::from(valid)
-        };
-        let nulls = (!nulls.is_empty()).then(|| is_valid(&nulls));
-        let data = ArrayData::builder(self.column.item.data_type().clone()).len(values.len());
-        let data = data.add_buffer(Buffer::from_vec(values)).build()?;
+        let count = values.len();
+        let data = ArrayData::builder(self.column.item.data_type().clone()).len(count);
+        let data =
+            data.add_buffer(Buffer::from_vec(values)).nulls(all_but(&gone, count)).build()?;
+        let nulls = all_but(&nulls, rows);
         let ends = OffsetBuffer::new(ScalarBuffer::from(ends));
         let item = self.column.item.clone();
         let list = GenericListArray::<O>::try_new(item, ends, make_array(data), nulls)?;
@@ -461,6 +465,30 @@ impl Drop for Arrays {
         if let Some(scratch) = self.scratch.take() {
             scratch.give_back();
         }
+    }
+}
+
+/// So many but those; `None` where none is missing.
+fn all_but(missing: &[usize], count: usize) -> Option<NullBuffer> {
+    let mut valid = (!missing.is_empty()).then(|| vec![true; count])?;
+    missing.iter().for_each(|place| valid[*place] = false);
+    Some(NullBuffer::from(valid))
+}
+
+/// Makes room among the last values for some that are missing, by the places that these then have.
+fn spread<W: Word>(
+    values: &mut Vec<W>,
+    missing: impl DoubleEndedIterator<Item = usize> + ExactSizeIterator,
+) {
+    let mut from = values.len();
+    let mut to = from + missing.len();
+    values.resize(to, W::default());
+    for place in missing.rev() {
+        let after = to - place - 1;
+        values.copy_within(from - after..from, place + 1);
+        values[place] = W::default();
+        from -= after;
+        to = place;
     }
 }
 

@@ -53,7 +53,11 @@ fn lists<T: ArrowPrimitiveType, O: OffsetSizeTrait>(
         values.extend((0..sizes[sizes.len() - 1]).map(|_| value(dice)));
     }
     let item = Arc::new(Field::new("element", T::DATA_TYPE, item_nullable));
-    let values = Arc::new(PrimitiveArray::<T>::from_iter_values(values));
+    let share = [0.0, 0.02, 0.5, 1.0][dice.random_range(0..4)];
+    let is_there = |_: &T::Native| !item_nullable || !dice.random_bool(share);
+    let there: Vec<bool> = values.iter().map(is_there).collect();
+    let there = item_nullable.then(|| NullBuffer::from(there));
+    let values = Arc::new(PrimitiveArray::<T>::new(values.into(), there));
     let nulls = has_null.then(|| NullBuffer::from(valid));
     Arc::new(GenericListArray::<O>::new(item, OffsetBuffer::from_lengths(sizes), values, nulls))
 }
@@ -87,6 +91,8 @@ fn table(dice: &mut Dice, rows: usize) -> RecordBatch {
             true,
         ),
         ("gaps", lists::<Float32Type, i32>(dice, rows, lengths, true, true, singles), true),
+        ("holes", lists::<Float64Type, i64>(dice, rows, lengths, false, true, doubles), false),
+        ("bits", lists::<Int32Type, i32>(dice, rows, lengths, true, true, few), true),
     ];
     RecordBatch::try_from_iter_with_nullable(columns).expect("columns of one length")
 }
@@ -113,7 +119,7 @@ fn properties(dice: &mut Dice) -> WriterProperties {
         .set_data_page_row_count_limit(dice.random_range(1..20))
         .set_write_batch_size(dice.random_range(1..20));
     if !has_dictionary && dice.random_bool(0.6) {
-        for column in ["flux", "ivar", "mask", "wave", "nights"] {
+        for column in ["flux", "ivar", "mask", "wave", "nights", "gaps", "holes"] {
             let path = [column, "list", "element"].map(str::to_owned).to_vec();
             builder = builder.set_column_encoding(path.into(), Encoding::BYTE_STREAM_SPLIT);
         }
@@ -210,7 +216,7 @@ fn both_readers_give_the_same() {
             assert_eq!(joined(&ours), joined(&theirs), "seed {seed}");
         }
     }
-    assert!(own > 300, "only {own} columns were decoded here");
+    assert!(own > 1000, "only {own} columns were decoded here");
 }
 
 #[test]
@@ -226,12 +232,13 @@ fn what_is_not_known_is_left_to_the_other_reader() {
         own.map(|(_, field)| field.name().clone()).collect::<Vec<_>>()
     };
     let plain = || WriterProperties::builder().set_dictionary_enabled(false);
-    assert_eq!(own(plain().build()), ["flux", "ivar", "mask", "wave", "nights"]);
+    let all = ["flux", "ivar", "mask", "wave", "nights", "gaps", "holes", "bits"];
+    assert_eq!(own(plain().build()), all);
     assert_eq!(own(plain().set_compression(Compression::LZ4_RAW).build()), [""; 0]);
     assert_eq!(own(plain().set_offset_index_disabled(true).build()), [""; 0]);
     let path = ["mask", "list", "element"].map(str::to_owned).to_vec();
     let delta = plain().set_column_encoding(path.into(), Encoding::DELTA_BINARY_PACKED).build();
-    assert_eq!(own(delta), ["flux", "ivar", "wave", "nights"]);
+    assert_eq!(own(delta), ["flux", "ivar", "wave", "nights", "gaps", "holes", "bits"]);
 }
 
 #[test]
@@ -320,7 +327,8 @@ fn no_bytes_make_it_panic() {
         dice.fill_bytes(&mut bytes);
         let _ = Header::read(&bytes);
         let (repetition, definition) = bytes.split_at(dice.random_range(0..24));
-        let depth = Depth { has_null: dice.random_bool(0.5) };
+        let (has_null, has_null_value) = (dice.random_bool(0.5), dice.random_bool(0.5));
+        let depth = Depth { has_null, has_null_value };
         let count = dice.random_range(0..200);
         let _ = rows.find((repetition, definition), count, dice.random_range(0..50), depth);
         for encoding in [Written::Plain, Written::Split, Written::Dictionary] {
@@ -336,7 +344,8 @@ fn no_bytes_make_it_panic() {
 fn rows_are_found_by_brute_force_too() {
     let dice = &mut Dice::seed_from_u64(2);
     for _ in 0..2000 {
-        let depth = Depth { has_null: dice.random_bool(0.5) };
+        let (has_null, has_null_value) = (dice.random_bool(0.5), dice.random_bool(0.5));
+        let depth = Depth { has_null, has_null_value };
         // NULL, empty or so many values
         let lengths: Vec<Option<usize>> = (0..dice.random_range(0..30))
             .map(|_| match dice.random_range(0..4) {
@@ -346,17 +355,23 @@ fn rows_are_found_by_brute_force_too() {
             })
             .collect();
         let (mut repetition, mut definition) = (Vec::new(), Vec::new());
+        let (mut values, mut gone) = (0, Vec::new());
         for length in &lengths {
             for value in 0..length.unwrap_or(0).max(1) {
                 repetition.push(u32::from(value > 0));
                 definition.push(match length {
                     None => 0,
-                    Some(0) => depth.full() - 1,
-                    Some(_) => depth.full(),
+                    Some(0) => u32::from(has_null),
+                    Some(_) => {
+                        let is_gone = has_null_value && dice.random_bool(0.2);
+                        gone.extend(is_gone.then_some(values));
+                        values += 1;
+                        depth.full() - u32::from(is_gone)
+                    }
                 });
             }
         }
-        let bits = if depth.has_null { 2 } else { 1 };
+        let bits = if depth.full() > 1 { 2 } else { 1 };
         let encoded = (hybrid_of(dice, &repetition, 1), hybrid_of(dice, &definition, bits));
         let mut rows = Rows::default();
         let levels = (encoded.0.as_slice(), encoded.1.as_slice());
@@ -365,6 +380,7 @@ fn rows_are_found_by_brute_force_too() {
             assert_eq!(rows.start(row + 1) - rows.start(row), length.unwrap_or(0));
             assert_eq!(rows.is_null(row), length.is_none());
         }
+        assert_eq!((rows.values(), rows.gone(0..values as usize)), (values as usize, &gone[..]));
         assert!(rows.find(levels, repetition.len(), lengths.len() + 1, depth).is_err());
     }
 }
