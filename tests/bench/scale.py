@@ -2,6 +2,8 @@
 
     python scale.py LAKE [--files 12207:1530 1000000:100 10000000:100] [--questions 1000] [--record]
 
+With --record the plans by which the server answers go to plans.txt.
+
 The first size is written (2.4 GB) and synced, catalog and all; the others are rows of the registry
 about files that are not there, of the same kinds of objects, made by the same code as those of
 files that are. LAKE is made if it is not there; BIFROST_BIN is a release build with the examples
@@ -15,6 +17,7 @@ import json
 import os
 import pathlib
 import random
+import re
 import statistics
 import subprocess
 import time
@@ -27,6 +30,18 @@ SURVEY = pathlib.Path(BIFROST).parent / "examples" / "survey"
 URL = os.environ["BIFROST_DATABASE_URL"]
 RESULTS = pathlib.Path(__file__).with_name("RESULTS.md")
 SMALL = 100
+SQL = pathlib.Path(__file__).parents[2] / "sql"
+PLANS = pathlib.Path(__file__).with_name("plans.txt")
+# words of resolve_files.sql by which each kind of question is put together, and what it asks
+ASKED = {"product": "'spectra'", "cells": "ARRAY[894,944,945]", "z_first": "6.2", "zwarn_first": "0", "zwarn_last": "0",
+         "spectypes": "ARRAY['QSO']", "near": "'{[70368744177664,703687441776640)}'", "pixels_first": "ARRAY[1,20]",
+         "pixels_last": "ARRAY[9,29]", "releases": "ARRAY['iron']", "objects": "ARRAY[1,2,3]", "bricks": "'{[1,2)}'"}
+KINDS = {
+    "predicate": ("cells", "z_first"),
+    "conjunction": ("cells", "z_first", "zwarn_first", "zwarn_last", "spectypes"),
+    "cone": ("sky", "near_releases"),
+    "100 ids": ("objects", "bricks"),
+}
 
 
 def grow(lake, files, objects):
@@ -82,10 +97,31 @@ def questions(files, some, count, dice):
 
 def ask(library, asked):
     """Microseconds and numbers of files."""
-    answers = [library.ask({"detail": "files", **question}) for question in asked]
+    answers = [library.ask({"detail": "files", "count": True, **question}) for question in asked]
     for question, answer in zip(asked, answers):
         assert "error" not in answer, (question, answer)
-    return [(a["resolved_us"], len(a["resolution"]["files"]) if "resolution" in a else 0) for a in answers]
+    return [(a["resolved_us"], a.get("files", 0)) for a in answers]
+
+
+def plans(files):
+    """How the server answers each kind of question, whatever is asked."""
+    lines = []
+    with psycopg.connect(URL) as connection:
+        connection.execute((SQL / "resolve_settings.sql").read_text())
+        for kind, words in KINDS.items():
+            names = []
+            def number(match):
+                if match[1] not in names:
+                    names.append(match[1])
+                return f"${names.index(match[1]) + 1}"
+            text = [line.split("--?") for line in (SQL / "resolve_files.sql").read_text().splitlines()]
+            text = [part[0] for part in text if part[0].strip()[:2] != "--" and (len(part) == 1 or set(part[1].split()) & set(words))]
+            text = re.sub(r"(?<!:):([a-z_]+)", number, "\n".join(text))
+            connection.execute(f"PREPARE asked AS {text}")
+            plan = connection.execute(f"EXPLAIN (COSTS OFF) EXECUTE asked ({', '.join(ASKED[name] for name in names)})")
+            lines += ["", f"{files:,} files, {kind}", *(line for line, in plan)]
+            connection.execute("DEALLOCATE asked")
+    return lines
 
 
 def quantile(times, part):
@@ -124,12 +160,13 @@ def main():
     parser.add_argument("--record", action="store_true")
     arguments = parser.parse_args()
     dice = random.Random(4)
-    rows, slopes = [], []
+    rows, slopes, told = [], [], []
     for size in arguments.files:
         files, objects = map(int, size.split(":"))
         grow(arguments.lake.resolve(), files, objects)
         more, slope = measure(files, arguments.questions, dice)
         rows += more
+        told += plans(files)
         slopes.append(slope)
         print(*more, slope, sep="\n", flush=True)
     text = "| files | question | answers | median files | `SELECT 1`, ms | p50, ms | p99, ms |\n|--:|---|--:|--:|--:|--:|--:|\n"
@@ -138,6 +175,7 @@ def main():
     text += "".join(f"| {' | '.join(map(str, row))} |\n" for row in slopes)
     print(text)
     if arguments.record:
+        PLANS.write_text("\n".join(told).strip() + "\n")
         with RESULTS.open("a") as out:
             out.write(f"\n## Resolution at any size\n\n{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f};"
                       f" `python tests/bench/scale.py LAKE --record`\n\n{text}")

@@ -7,9 +7,9 @@
 //! {"predicate": "z > 2.5", "cone": "150,2,1", "target_ids": [1, 2], "sql": "SELECT targetid FROM galaxies", "product": "spectra", "columns": ["target_id"], "as_of": 7}
 //! ```
 //!
-//! Without `columns` the question is only resolved, without `as_of` it is about now. `{"ping": true}`
-//! asks nothing: what remains is the way to the server. Besides `cone` there are `polygon`, `box` and
-//! `moc` (ASCII or JSON).
+//! Without `columns` the question is only resolved, without `as_of` it is about now. With
+//! `"count": true` the answer is the number of files. `{"ping": true}` asks nothing: what remains is
+//! the way to the server. Besides `cone` there are `polygon`, `box` and `moc` (ASCII or JSON).
 
 use arrow::json::LineDelimitedWriter;
 use bifrost_core::predicate::Predicate;
@@ -28,6 +28,7 @@ use std::time::Instant;
 #[serde(deny_unknown_fields)]
 struct Question {
     ping: Option<bool>,
+    count: Option<bool>,
     detail: Option<String>,
     predicate: Option<String>,
     cone: Option<String>,
@@ -90,6 +91,9 @@ async fn answer(registry: &Registry, question: &Question) -> Result<Value, Box<d
     let started = Instant::now();
     let resolution = resolution::resolve(registry, &query, detail).await?;
     let resolved_us = started.elapsed().as_micros() as u64;
+    if question.count == Some(true) {
+        return Ok(json!({ "files": resolution.files.len(), "resolved_us": resolved_us }));
+    }
     let mut answer = json!({ "resolution": resolution, "resolved_us": resolved_us });
     if let Some(columns) = &question.columns {
         let options = Options { columns: Some(columns.clone()), ..Options::default() };

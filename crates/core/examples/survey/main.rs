@@ -143,7 +143,9 @@ async fn fill(lake: &Path, tiles: u64, mean: f64, url: &str) -> Result<()> {
         root.join(folder.parent().unwrap_or(&root)).is_dir()
     };
     let first = (0..tiles).find(|number| !written(*number)).ok_or("all are written")?;
-    let model_file = path(&model::tile(0), model::objects(0, mean).len());
+    let folder = path(&model::tile(0), 0).parent().map(Path::to_owned).ok_or("no folder")?;
+    let written = fs::read_dir(root.join(&folder))?.next().ok_or("tile 0 is not written")??;
+    let model_file = folder.join(written.file_name());
     let model_file = model_file.to_str().ok_or("not text")?;
     let registry = Registry::connect(url).await?;
     let lake = Lake::open(&root)?;

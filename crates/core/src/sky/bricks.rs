@@ -5,11 +5,11 @@
 //! south pole, in each row from right ascension 0. Every row but the two at the poles has an even
 //! number of them. Ids of targets that were drawn from elsewhere say nothing of a brick.
 
+use super::cells::cell_of;
 use super::cover::append;
 use super::vector::{angle, vector};
 use super::{Rectangle, range_of};
 use crate::tile::Pixel;
-use cdshealpix::nested;
 use std::f64::consts::PI;
 use std::ops::Range;
 use std::sync::LazyLock;
@@ -148,7 +148,12 @@ pub fn locate(target_ids: &[i64]) -> Located {
 
 /// Points around a brick. Pixels are much larger: whatever of one reaches into the circle around the
 /// brick is wider than from point to point where it crosses one half as large again.
-const POINTS: u32 = 24;
+const POINTS: usize = 24;
+
+/// Sines and cosines of their bearings.
+static AROUND: LazyLock<[(f64, f64); POINTS]> = LazyLock::new(|| {
+    std::array::from_fn(|point| (point as f64 / POINTS as f64 * 2.0 * PI).sin_cos())
+});
 
 /// Pixels of tiles that a brick may reach into.
 fn pixels_of(brick: u32) -> Vec<u64> {
@@ -159,18 +164,18 @@ fn pixels_of(brick: u32) -> Vec<u64> {
     let lon = ((ra.0 + ra.1) / 2.0).to_radians();
     let ((sin_lon, cos_lon), (sin_lat, cos_lat)) = (lon.sin_cos(), middle.to_radians().sin_cos());
     let centre = [cos_lat * cos_lon, cos_lat * sin_lon, sin_lat];
+    let north = [-sin_lat * cos_lon, -sin_lat * sin_lon, cos_lat];
+    let east = [-sin_lon, cos_lon, 0.0];
     let corner = |dec: f64| angle(centre, vector((ra.0, dec)));
     let radius = 1.5 * (corner(dec.0).max(corner(dec.1)) + 1.5 * LOOKED_DEG.to_radians());
     let (sin_radius, cos_radius) = radius.sin_cos();
-    let around = (0..POINTS).map(|point| {
-        let (sin, cos) = (f64::from(point) / f64::from(POINTS) * 2.0 * PI).sin_cos();
-        let north = cos_lat * cos_radius - sin_lat * cos * sin_radius;
-        let z = sin_lat * cos_radius + cos_lat * cos * sin_radius;
-        let east = sin * sin_radius;
-        let turn = lon + east.atan2(north);
-        nested::hash(Pixel::ORDER, turn, z.atan2(north.hypot(east)))
+    let around = AROUND.iter().map(|(sin, cos)| {
+        let along = |axis: usize| {
+            centre[axis] * cos_radius + (north[axis] * cos + east[axis] * sin) * sin_radius
+        };
+        cell_of(Pixel::ORDER, [along(0), along(1), along(2)])
     });
-    around.chain([nested::hash(Pixel::ORDER, lon, middle.to_radians())]).collect()
+    around.chain([cell_of(Pixel::ORDER, centre)]).collect()
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! The sky as HEALPix NESTED numbers of order 29, where a tile is one contiguous range.
 
 pub mod bricks;
+mod cells;
 mod cone;
 mod cover;
 mod moc;
