@@ -28,7 +28,7 @@ OBJECTS = 20
 
 def sync(environment):
     started = time.perf_counter()
-    subprocess.run([BIFROST, "sync", "-q", "--no-datasheet"], check=True, env=environment)
+    subprocess.run([BIFROST, "sync", "-q", "--no-datasheet"], check=True, env=environment, stdout=subprocess.DEVNULL)
     return (time.perf_counter() - started) * 1e3
 
 
