@@ -10,16 +10,17 @@ use crate::progress;
 use crate::survey::Piece;
 use bifrost_campaign::Stop;
 use bifrost_core::layout::Lake;
+use bifrost_core::patience::{OF_A_COMMAND, patiently};
 use bifrost_core::publish::Running;
 use bifrost_core::registry::Registry;
 use bifrost_science::cosmology::Cosmology;
 use bifrost_science::fof::Components;
-use bifrost_science::work::Memory;
+use bifrost_science::work::{Failure, Memory};
 use bifrost_stages::survey::Randoms;
-use bifrost_stages::survey::shared::{Kept, Shared, digest};
+use bifrost_stages::survey::shared::{self, Kept, Shared, digest};
 use bifrost_stages::web::{self, Blocks, Settings, Survey, Web};
 use serde_json::{Value, json};
-use std::path::PathBuf;
+use std::collections::HashMap;
 use std::time::Duration;
 
 /// Bytes of memory that do not depend on galaxies, and those of each galaxy of all samples: what is read and
@@ -28,6 +29,8 @@ const OF_THE_PROCESS: u64 = 64 << 20;
 const OF_A_GALAXY: u64 = 100;
 /// How often a process looks whether another has ended.
 const LOOK: Duration = Duration::from_millis(100);
+/// How often an output may be lost until it is given up.
+const LOSSES: u32 = 3;
 
 /// What webs are made with.
 pub(super) struct Maker<'a> {
@@ -93,11 +96,23 @@ impl Maker<'_> {
         };
         let node = self.ctx.node(self.lake);
         let leases = Leases::new(self.ctx, self.registry, node, digest.to_owned(), &of_parts)?;
-        let own = || self.lake.root().join(".bifrost").join("web");
-        let folder: PathBuf = self.options.work.clone().unwrap_or_else(own);
-        let work = Shared::open(&folder, digest, &leases)?;
-        let web = self.find(survey, Blocks { count, work: &work }, told)?;
-        Ok((web, work.kept()))
+        let own = self.lake.root().join(".bifrost").join("web");
+        let work = Shared::open(self.options.place(&own)?, digest, &leases)?;
+        let mut lost = HashMap::new();
+        loop {
+            let error = match self.find(survey, Blocks { count, work: &work }, told) {
+                Ok(web) => return Ok((web, work.kept())),
+                Err(error) => error,
+            };
+            let cause = error.chain().find_map(|cause| cause.downcast_ref());
+            let Some(shared::Error::Lost { name, .. }) = cause else { return Err(error) };
+            let times = lost.entry(name.clone()).or_insert(0);
+            *times += 1;
+            if *times > LOSSES {
+                return Err(error);
+            }
+            tracing::warn!("{error}: it is made again");
+        }
     }
 
     fn find(
@@ -108,6 +123,26 @@ impl Maker<'_> {
     ) -> anyhow::Result<Web> {
         web::find(survey, self.cosmology, self.settings, blocks, &|step| told(step))
             .map_err(refused)
+    }
+
+    /// What was kept of blocks is needed no more.
+    pub(super) fn finish(&self, kept: Kept) -> anyhow::Result<()> {
+        let is_needed = kept.is_remote() && self.is_worked_on(kept.digest())?;
+        Ok(kept.finish(is_needed)?)
+    }
+
+    /// Whether any other process is at work: one that is renews its leases, those of a dead one lapse.
+    fn is_worked_on(&self, digest: &str) -> anyhow::Result<bool> {
+        let ask = || self.registry.parts_held_until(digest);
+        let held_until = || self.ctx.block_on(patiently(OF_A_COMMAND, ask));
+        let first = held_until()?;
+        loop {
+            match held_until()? {
+                None => return Ok(false),
+                later if later > first => return Ok(true),
+                _ => std::thread::sleep(LOOK),
+            }
+        }
     }
 
     /// In how many blocks a sample is made, of several that have so many galaxies in all; none, if it is
@@ -143,16 +178,16 @@ pub(super) fn alone(ctx: &Context, lake: &Lake) -> anyhow::Result<Running> {
     }
 }
 
-/// Random points that are too few are the question's fault; who was told to stop may be asked again.
+/// Random points that are too few are the question's fault; others' faults are told by their causes.
 fn refused(error: web::Error) -> anyhow::Error {
     match error {
         web::Error::Randoms(error) => usage(error).into(),
-        web::Error::Web(bifrost_science::web::Error::Work(failure)) => {
-            match failure.downcast::<TryAgain>() {
-                Ok(again) => (*again).into(),
-                Err(failure) => anyhow::Error::from_boxed(failure),
-            }
-        }
+        web::Error::Web(bifrost_science::web::Error::Work(failure)) => Failed(failure).into(),
         error => error.into(),
     }
 }
+
+/// A part of the work, or what keeps it, failed.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Failed(#[source] Failure);

@@ -4,6 +4,7 @@ mod make;
 
 use super::groups;
 use super::stage;
+use crate::archive;
 use crate::context::Context;
 use crate::exit::{Exit, Usage, usage};
 use crate::positions;
@@ -11,11 +12,12 @@ use crate::printer::table;
 use crate::rows::Output;
 use crate::survey::{self, Piece, Whole};
 use anyhow::Context as _;
+use bifrost_core::remote::Folder;
 use bifrost_science::cosmology::Cosmology;
 use bifrost_science::skeleton::Kind;
 use bifrost_stages::groups as friends;
 use bifrost_stages::picture;
-use bifrost_stages::survey::shared::Kept;
+use bifrost_stages::survey::shared::Place;
 use bifrost_stages::survey::{Cap, Population, Randoms};
 use bifrost_stages::web::{self, Settings, Web, export};
 use make::Maker;
@@ -67,9 +69,13 @@ pub struct Options {
     /// Make it in so many blocks
     #[arg(long, value_name = "N", conflicts_with = "memory")]
     blocks: Option<NonZero<usize>>,
-    /// Folder of the blocks, which nodes that share them all see [default: .bifrost/web in the lake]
-    #[arg(long, value_name = "DIR")]
+    /// Where nodes share blocks: a folder that all of them see, or s3://BUCKET/FOLDER, for which AWS_ENDPOINT,
+    /// AWS_REGION, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are heeded [default: .bifrost/web in the lake]
+    #[arg(long, value_name = "DIR|URL")]
     work: Option<PathBuf>,
+    /// Copies of blocks that lie behind a URL are kept in .bifrost/web, in so much room [default: 16GiB]
+    #[arg(long, value_name = "SIZE")]
+    scratch: Option<String>,
     /// A catalogue of random points that follow the survey (FITS, Parquet, CSV; ra, dec, and z where it has
     /// one), to be drawn from for the classes; may be given several times [default: points thrown into the mask]
     #[arg(long, value_name = "FILE")]
@@ -99,11 +105,25 @@ impl Options {
             memory: asked.memory.clone(),
             blocks: asked.blocks,
             work: self.work.clone().or_else(|| those.work.clone()),
+            scratch: self.scratch.clone().or_else(|| those.scratch.clone()),
             randoms: self.randoms.clone().or_else(|| those.randoms.clone()),
             brighter_than: self.brighter_than.or(those.brighter_than),
             faintest: self.faintest.or(those.faintest),
             k_correction: self.k_correction.or(those.k_correction),
         }
+    }
+
+    /// Where blocks are kept; `own` is the lake's folder for them.
+    fn place<'p>(&'p self, own: &'p Path) -> anyhow::Result<Place<'p>> {
+        let scratch = self.scratch.as_deref().unwrap_or("16GiB");
+        let scratch_bytes =
+            archive::parse_size(scratch).map_err(|e| usage(format!("--scratch: {e}")))?;
+        let work = self.work.as_deref().unwrap_or(own);
+        let url = work.to_str().filter(|work| work.contains("://"));
+        let remote = url.map(Folder::new).transpose();
+        let remote = remote.map_err(|e| usage(format!("--work: {:#}", anyhow::Error::new(e))))?;
+        let folder = if remote.is_some() { own } else { work };
+        Ok(Place { folder, remote, scratch_bytes })
     }
 
     fn neighbours(&self) -> Option<Population> {
@@ -214,7 +234,7 @@ pub fn run(ctx: &Context, args: &Args) -> anyhow::Result<Exit> {
         Report { version: 1, groups_read: known.is_some(), webs: told, stage: made.report };
     ctx.printer.data(&report, Report::show)?;
     let exit = made.exit?;
-    kept.into_iter().try_for_each(Kept::finish)?;
+    kept.into_iter().try_for_each(|kept| maker.finish(kept))?;
     Ok(exit)
 }
 
