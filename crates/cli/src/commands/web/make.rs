@@ -7,13 +7,11 @@ use crate::context::Context;
 use crate::exit::{TryAgain, usage};
 use crate::leases::Leases;
 use crate::progress;
-use crate::survey::Piece;
+use crate::survey::Whole;
 use bifrost_campaign::Stop;
 use bifrost_core::layout::Lake;
 use bifrost_core::patience::{OF_A_COMMAND, patiently};
 use bifrost_core::publish::Running;
-use bifrost_core::registry::Registry;
-use bifrost_science::cosmology::Cosmology;
 use bifrost_science::fof::Components;
 use bifrost_science::work::{Failure, Memory};
 use bifrost_stages::survey::Randoms;
@@ -35,10 +33,8 @@ const LOSSES: u32 = 3;
 /// What webs are made with.
 pub(super) struct Maker<'a> {
     pub(super) ctx: &'a Context,
-    pub(super) lake: &'a Lake,
-    pub(super) registry: &'a Registry,
+    pub(super) whole: &'a Whole,
     pub(super) options: &'a Options,
-    pub(super) cosmology: &'a Cosmology,
     pub(super) settings: &'a Settings,
     pub(super) randoms: Option<&'a Randoms>,
     /// Of each sample, where the product has them.
@@ -47,11 +43,8 @@ pub(super) struct Maker<'a> {
 
 impl Maker<'_> {
     /// The web of each sample, and what was kept of their blocks. `configuration` is all that shapes them.
-    pub(super) fn make(
-        &self,
-        pieces: &[Piece],
-        configuration: &Value,
-    ) -> anyhow::Result<(Vec<Web>, Vec<Kept>)> {
+    pub(super) fn make(&self, configuration: &Value) -> anyhow::Result<(Vec<Web>, Vec<Kept>)> {
+        let pieces = &self.whole.pieces;
         let all = pieces.iter().map(|piece| piece.sample.len()).sum();
         let bar = progress::bar(&self.ctx.printer, pieces.len() as u64, "samples");
         let (mut webs, mut kept) = (Vec::new(), Vec::new());
@@ -94,10 +87,15 @@ impl Maker<'_> {
                 told(&format!("{step}, {done} of {parts}"));
             }
         };
-        let node = self.ctx.node(self.lake);
-        let leases = Leases::new(self.ctx, self.registry, node, digest.to_owned(), &of_parts)?;
-        let own = self.lake.root().join(".bifrost").join("web");
-        let work = Shared::open(self.options.place(&own)?, digest, &leases)?;
+        let node = self.ctx.node(&self.whole.lake);
+        let leases =
+            Leases::new(self.ctx, &self.whole.registry, node, digest.to_owned(), &of_parts)?;
+        let own = self.whole.lake.root().join(".bifrost").join("web");
+        let place = self.options.place(&own)?;
+        if place.remote.is_some() {
+            leases.announce()?;
+        }
+        let work = Shared::open(place, digest, &leases)?;
         let mut lost = HashMap::new();
         loop {
             let error = match self.find(survey, Blocks { count, work: &work }, told) {
@@ -121,7 +119,7 @@ impl Maker<'_> {
         blocks: Blocks<'_>,
         told: &(dyn Fn(&str) + Sync),
     ) -> anyhow::Result<Web> {
-        web::find(survey, self.cosmology, self.settings, blocks, &|step| told(step))
+        web::find(survey, &self.whole.cosmology, self.settings, blocks, &|step| told(step))
             .map_err(refused)
     }
 
@@ -133,7 +131,7 @@ impl Maker<'_> {
 
     /// Whether any other process is at work: one that is renews its leases, those of a dead one lapse.
     fn is_worked_on(&self, digest: &str) -> anyhow::Result<bool> {
-        let ask = || self.registry.parts_held_until(digest);
+        let ask = || self.whole.registry.parts_held_until(digest);
         let held_until = || self.ctx.block_on(patiently(OF_A_COMMAND, ask));
         let first = held_until()?;
         loop {

@@ -1,5 +1,6 @@
 //! `bifrost web`: the cosmic web of the whole survey, as a product and as filaments.
 
+mod known;
 mod make;
 
 use super::groups;
@@ -10,10 +11,9 @@ use crate::exit::{Exit, Usage, usage};
 use crate::positions;
 use crate::printer::table;
 use crate::rows::Output;
-use crate::survey::{self, Piece, Whole};
+use crate::survey::Piece;
 use anyhow::Context as _;
 use bifrost_core::remote::Folder;
-use bifrost_science::cosmology::Cosmology;
 use bifrost_science::skeleton::Kind;
 use bifrost_stages::groups as friends;
 use bifrost_stages::picture;
@@ -190,36 +190,28 @@ pub fn run(ctx: &Context, args: &Args) -> anyhow::Result<Exit> {
     let (tracers, groups) = galaxies.settings()?;
     let options = args.options.or(&ctx.settings.web);
     let (settings, randoms) = (options.settings(groups)?, options.randoms()?);
-    let completeness = galaxies.completeness()?;
-    let cosmology = Cosmology::desi();
-    let (lake, registry) = (ctx.lake()?, ctx.registry()?);
-    ctx.block_on(super::run::sync_lake(ctx, &registry, &lake))?;
-    let pieces = survey::pieces(ctx, &registry, &tracers, galaxies.mask(), &completeness)?;
+    let whole = galaxies.read(ctx, tracers)?;
+    let pieces = &whole.pieces;
     if pieces.is_empty() {
-        ctx.printer.note("no galaxy of any tracer is there");
         return Ok(Exit::NothingMatched);
     }
-    let about = Whole { tracers: &tracers, cosmology: &cosmology, completeness: &completeness };
-    let of_groups = about.configuration(&settings.groups, &pieces);
-    let known = survey::known_groups(ctx, &registry, &pieces, &of_groups)?;
-    let mut configuration = about.configuration(&settings, &pieces);
+    let known = known::groups(ctx, &whole, &whole.configuration(&settings.groups))?;
+    let mut configuration = whole.configuration(&settings);
     if let (Some(said), Some(randoms)) = (configuration.as_object_mut(), &randoms) {
         let about = json!({"count": randoms.len(), "digest": randoms.digest()});
         said.insert("randoms".to_owned(), about);
     }
     let maker = Maker {
         ctx,
-        lake: &lake,
-        registry: &registry,
+        whole: &whole,
         options: &options,
-        cosmology: &cosmology,
         settings: &settings,
         randoms: randoms.as_ref(),
         groups: known.as_deref(),
     };
-    let (webs, kept) = maker.make(&pieces, &configuration)?;
+    let (webs, kept) = maker.make(&configuration)?;
     // one of several processes that end together writes, and the others find it written
-    let _alone = make::alone(ctx, &lake)?;
+    let _alone = make::alone(ctx, &whole.lake)?;
     let found: Vec<_> = pieces.iter().map(|piece| &piece.sample).zip(&webs).collect();
     let made = stage::run::make(ctx, &args.which, &web::stage(configuration, &found)?)?;
     let mut told = Vec::new();
