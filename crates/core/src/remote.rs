@@ -14,7 +14,7 @@ use url::Url;
 
 /// Bytes of a large object that are sent or asked for at once: no store wants less than 5 MiB, and a slow
 /// line carries them before a request is given up.
-const PIECE: usize = 16 << 20;
+const PIECE: usize = 8 << 20;
 /// Pieces of an object under way at once.
 const PIECES: usize = 4;
 
@@ -312,4 +312,60 @@ pub(crate) fn await_here<T: Send + 'static>(
         let _ = tell.send(work.await);
     });
     told.recv().unwrap_or_else(|_| Err(failed(io::Error::other("the request was dropped"))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use object_store::memory::InMemory;
+
+    fn folder() -> Folder {
+        let (store, root) = (Arc::new(InMemory::new()), Key::from("a/folder"));
+        Folder { url: "s3://bucket/a/folder".to_owned(), store, root }
+    }
+
+    #[test]
+    fn large_objects_travel_in_pieces() {
+        let folder = folder();
+        for length in [0, 1, PIECE, PIECE + 1, 3 * PIECE + 5] {
+            let bytes: Vec<u8> = (0..length).map(|place| (place % 251) as u8).collect();
+            folder.put("of/large", bytes.clone()).expect("put");
+            assert!(
+                folder.get("of/large").expect("got").is_some_and(|got| got == bytes),
+                "{length}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_folder_tells_what_is_in_it() {
+        let folder = folder();
+        for name in ["b/1", "b/2", "b/deep/3", "bb/4", "5"] {
+            folder.put(name, name.into()).expect("put");
+        }
+        let names = |of: &str| folder.names(of).expect("listed").map(|names| names.join(" "));
+        assert_eq!(names(""), ["5", "b bb"]);
+        assert_eq!(names("b"), ["1 2", "deep"]);
+        assert_eq!(names("gone"), ["", ""]);
+        assert!(folder.newest("b").expect("listed").is_some_and(|newest| newest <= Utc::now()));
+        assert_eq!(folder.newest("gone").expect("listed"), None);
+        assert!(folder.has("b/2").expect("asked") && !folder.has("b/3").expect("asked"));
+        folder.remove("b/2").expect("removed");
+        folder.remove("b/2").expect("removed again");
+        assert_eq!(folder.get("b/2").expect("asked"), None);
+        folder.remove_all("b").expect("removed");
+        assert_eq!(names(""), ["5", "bb"]);
+        assert_eq!(folder.url("5"), "s3://bucket/a/folder/5");
+    }
+
+    #[test]
+    fn a_url_that_is_none_is_told() {
+        for url in ["", "bucket/folder", "s3://", "gs://bucket/folder", "://"] {
+            let told = Folder::new(url).expect_err(url).to_string();
+            assert_eq!(
+                told,
+                format!("{url} is no folder of an object store, as s3://BUCKET/FOLDER is")
+            );
+        }
+    }
 }

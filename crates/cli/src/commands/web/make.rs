@@ -25,6 +25,8 @@ use std::time::Duration;
 /// what is found of it.
 const OF_THE_PROCESS: u64 = 64 << 20;
 const OF_A_GALAXY: u64 = 100;
+/// Bytes in which blocks travel to a URL and back.
+const OF_A_URL: u64 = 64 << 20;
 /// How often a process looks whether another has ended.
 const LOOK: Duration = Duration::from_millis(100);
 /// How often an output may be lost until it is given up.
@@ -151,7 +153,8 @@ impl Maker<'_> {
         }
         let Some(memory) = &self.options.memory else { return Ok(None) };
         let bytes = archive::parse_size(memory).map_err(|e| usage(format!("--memory: {e}")))?;
-        let left = bytes.saturating_sub(OF_THE_PROCESS + OF_A_GALAXY * all as u64);
+        let of_a_url = if self.options.url().is_some() { OF_A_URL } else { 0 };
+        let left = bytes.saturating_sub(OF_THE_PROCESS + of_a_url + OF_A_GALAXY * all as u64);
         let blocks = bifrost_science::web::blocks(galaxies, left);
         let refused = || {
             usage(format!(

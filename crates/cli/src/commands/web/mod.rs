@@ -118,12 +118,15 @@ impl Options {
         let scratch = self.scratch.as_deref().unwrap_or("16GiB");
         let scratch_bytes =
             archive::parse_size(scratch).map_err(|e| usage(format!("--scratch: {e}")))?;
-        let work = self.work.as_deref().unwrap_or(own);
-        let url = work.to_str().filter(|work| work.contains("://"));
-        let remote = url.map(Folder::new).transpose();
+        let remote = self.url().map(Folder::new).transpose();
         let remote = remote.map_err(|e| usage(format!("--work: {:#}", anyhow::Error::new(e))))?;
-        let folder = if remote.is_some() { own } else { work };
+        let folder = self.work.as_deref().filter(|_| remote.is_none()).unwrap_or(own);
         Ok(Place { folder, remote, scratch_bytes })
+    }
+
+    /// Where nodes exchange blocks that see no common folder.
+    fn url(&self) -> Option<&str> {
+        self.work.as_ref()?.to_str().filter(|work| work.contains("://"))
     }
 
     fn neighbours(&self) -> Option<Population> {
