@@ -12,8 +12,8 @@ use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use tokio::runtime::{Builder, Runtime};
 use url::Url;
 
-/// Bytes of a large object that are sent or asked for at once: no store wants less than 5 MiB, and a slow
-/// line carries them before a request is given up.
+/// Bytes of a large object that are sent or asked for at once: stores want 5 MiB at least, and a slow line
+/// carries so many before a request is given up.
 const PIECE: usize = 8 << 20;
 /// Pieces of an object under way at once.
 const PIECES: usize = 4;
