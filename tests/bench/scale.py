@@ -35,12 +35,13 @@ PLANS = pathlib.Path(__file__).with_name("plans.txt")
 # words of resolve_files.sql by which each kind of question is put together, and what it asks
 ASKED = {"product": "'spectra'", "cells": "ARRAY[894,944,945]", "z_first": "6.2", "zwarn_first": "0", "zwarn_last": "0",
          "spectypes": "ARRAY['QSO']", "near": "'{[70368744177664,703687441776640)}'", "pixels_first": "ARRAY[1,20]",
-         "pixels_last": "ARRAY[9,29]", "releases": "ARRAY['iron']", "objects": "ARRAY[1,2,3]", "bricks": "'{[1,2)}'"}
+         "pixels_last": "ARRAY[9,29]", "releases": "ARRAY['iron']", "objects": "ARRAY[1,2,3]", "release_cells": "ARRAY[10331,4095]"}
 KINDS = {
     "predicate": ("cells", "z_first"),
     "conjunction": ("cells", "z_first", "zwarn_first", "zwarn_last", "spectypes"),
+    "long answers": ("cells", "cells_of_releases", "z_first", "zwarn_first", "zwarn_last", "spectypes", "releases"),
     "cone": ("sky", "near_releases"),
-    "100 ids": ("objects", "bricks"),
+    "100 ids": ("cataloged",),
 }
 
 

@@ -8,9 +8,11 @@ use super::template::{self, Assembled};
 use super::{Error, Registry, doing};
 use crate::bounds::{Bounds, Value};
 use crate::occupancy::Occupied;
+use crate::sky::bricks;
 use crate::tile::Pixel;
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::ops::Range;
+use std::sync::{Arc, OnceLock};
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;
@@ -63,6 +65,8 @@ pub(crate) struct Demands {
     pub(crate) target_id: (Option<i64>, Option<i64>),
     pub(crate) spectypes: Option<Vec<String>>,
     pub(crate) releases: Option<Vec<String>>,
+    /// What stands for them among the cells.
+    pub(crate) release_cells: Option<Vec<i16>>,
     pub(crate) surveys: Option<Vec<String>>,
     pub(crate) programs: Option<Vec<String>>,
     pub(crate) healpixes: Option<Vec<i64>>,
@@ -72,11 +76,24 @@ pub(crate) struct Demands {
     pub(crate) objects: Option<Vec<i64>>,
     /// Files that hold wanted objects; others count only where the catalog does not tell.
     pub(crate) files: Option<Vec<i64>>,
-    /// Where those lie that name their bricks, an `int8multirange` as text; asked of files in which
-    /// these do not lie.
-    pub(crate) bricks: Option<String>,
+    /// Where the objects lie; drawn when somebody asks.
+    pub(crate) bricks: OnceLock<Bricks>,
+}
+
+/// What TARGETIDs say of places.
+#[derive(Debug, Clone)]
+pub(crate) struct Bricks {
+    /// Where those lie that name their bricks, an `int8multirange` as text; `None`: all over the sky.
+    cover: Option<String>,
     /// Least and greatest of the others.
-    pub(crate) brickless: Option<(i64, i64)>,
+    elsewhere: Option<(i64, i64)>,
+}
+
+/// Sorted ranges as Postgres reads an `int8multirange`.
+pub(crate) fn multirange(ranges: &[Range<i64>]) -> String {
+    let ranges: Vec<String> =
+        ranges.iter().map(|range| format!("[{},{})", range.start, range.end)).collect();
+    format!("{{{}}}", ranges.join(","))
 }
 
 /// Pixels of tiles that cover a part of the sky.
@@ -103,10 +120,23 @@ impl Demands {
         self.sky.as_ref().or(self.area.as_ref())
     }
 
+    fn bricks(&self) -> &Bricks {
+        self.bricks.get_or_init(|| {
+            let located = self.objects.as_deref().map(bricks::locate).unwrap_or_default();
+            let (least, greatest) =
+                (located.elsewhere.iter().min(), located.elsewhere.iter().max());
+            Bricks {
+                cover: located.cover.as_deref().map(multirange),
+                elsewhere: least.copied().zip(greatest.copied()),
+            }
+        })
+    }
+
     /// What is demanded, in the words of `sql/resolve_files.sql`: the way first.
-    fn words(&self) -> Vec<&'static str> {
+    fn words(&self, is_cataloged: bool) -> Vec<&'static str> {
         let way = match self {
             Self { files: Some(_), .. } => "files",
+            Self { objects: Some(_), .. } if is_cataloged => "cataloged",
             Self { objects: Some(_), .. } => "objects",
             Self { healpixes: Some(_), .. } => "tile",
             Self { cells: Some(_), .. } if self.cover().is_none_or(Cover::is_wide) => "cells",
@@ -122,8 +152,9 @@ impl Demands {
         let demands = [
             ("cover", self.sky.is_some()),
             ("within", self.area.is_some()),
-            ("bricks", self.bricks.is_some() && way == "objects"),
-            ("brickless", self.bricks.is_some() && way == "objects" && self.brickless.is_some()),
+            ("cells_of_releases", self.release_cells.is_some() && way == "cells"),
+            ("bricks", way == "objects" && self.bricks().cover.is_some()),
+            ("brickless", way == "objects" && self.bricks().elsewhere.is_some()),
             ("z_first", self.z.0.is_some()),
             ("z_last", self.z.1.is_some()),
             ("deltachi2_first", self.deltachi2.0.is_some()),
@@ -140,6 +171,7 @@ impl Demands {
         ];
         let demands = match way {
             "sky" | "area" => near.as_slice(),
+            "cataloged" => &[],
             _ => demands.as_slice(),
         };
         let demanded = demands.iter().filter_map(|(word, is)| is.then_some(*word));
@@ -164,15 +196,16 @@ impl Demands {
             "target_id_last" => &self.target_id.1,
             "spectypes" => &self.spectypes,
             "releases" => &self.releases,
+            "release_cells" => &self.release_cells,
             "surveys" => &self.surveys,
             "programs" => &self.programs,
             "healpixes" => &self.healpixes,
             "cells" => &self.cells,
             "objects" => &self.objects,
             "files" => &self.files,
-            "bricks" => &self.bricks,
-            "brickless_first" => &self.brickless.as_ref()?.0,
-            "brickless_last" => &self.brickless.as_ref()?.1,
+            "bricks" => &self.bricks().cover,
+            "brickless_first" => &self.bricks().elsewhere.as_ref()?.0,
+            "brickless_last" => &self.bricks().elsewhere.as_ref()?.1,
             _ => return None,
         })
     }
@@ -265,6 +298,8 @@ struct Named {
     ids: Vec<i64>,
     /// For each of them the rows that hold wanted objects, where the catalog tells.
     located: Vec<Option<Vec<i32>>>,
+    /// Whether the catalog knows all files, where that was asked.
+    is_cataloged: Option<bool>,
 }
 
 impl Named {
@@ -277,6 +312,7 @@ impl Named {
             commit: row.try_get(1)?,
             ids: Vec::new(),
             located: Vec::new(),
+            is_cataloged: row.try_get(4)?,
         };
         let Some(rows) = rows else {
             ids.sort_unstable();
@@ -432,15 +468,24 @@ impl Resolver {
 
     async fn files_now(&self, asked: &Demands) -> Result<Answer, Error> {
         let template = include_str!("../../../../sql/resolve_files.sql");
-        let Assembled { sql, params } =
-            template::assemble(template, &asked.words(), |name| asked.value(name));
-        // again only where the registry was made anew between two statements
+        // again only where the registry was made anew between two statements, or the catalog knows all
+        // files no longer
         loop {
+            let is_cataloged = self.memory.is_cataloged(&asked.product);
+            let words = asked.words(is_cataloged);
+            let Assembled { sql, params } =
+                template::assemble(template, &words, |name| asked.value(name));
             let read = |row: &Row| Named::of(row);
             let Some(named) = self.each(&sql, &params, read).await?.pop() else {
                 return Ok(Answer::default());
             };
             self.memory.keep_to(named.registry_id);
+            if let Some(is_now) = named.is_cataloged {
+                self.memory.learn_cataloged(&asked.product, is_now);
+                if is_cataloged && !is_now {
+                    continue;
+                }
+            }
             let Some(rows) = self.recall(&named).await? else { continue };
             let cells = asked.cells.as_deref().map(Occupied::of);
             let is_occupied =
@@ -482,7 +527,7 @@ impl Resolver {
     async fn files_then(&self, asked: &Demands, commit: i64) -> Result<Answer, Error> {
         let template = include_str!("../../../../sql/time_files.sql");
         let Assembled { sql, params } =
-            template::assemble(template, &asked.words(), |name| match name {
+            template::assemble(template, &asked.words(false), |name| match name {
                 "commit" => self.as_of.as_ref().map(|commit| commit as _),
                 _ => asked.value(name),
             });
