@@ -1,7 +1,10 @@
 """Where output goes that is no plain file, and what is printed where there is nothing."""
 
 import os
+import signal
+import subprocess
 import threading
+import time
 
 import pyarrow.parquet as pq
 import pytest
@@ -78,3 +81,22 @@ def test_a_list_of_targets_may_begin_with_a_byte_order_mark(place):
     listed = place.folder / "ids.txt"
     listed.write_text(f"\ufeff{target_id}\r\n")
     assert place.read("--target-ids", listed, "--columns", "target_id").num_rows == 1
+
+
+@pytest.mark.parametrize("words", [
+    ("read", "TRUE", "--format", "csv", "-o", "rows.csv"),
+    ("read", "TRUE", "--format", "parquet", "-o", "rows.parquet"),
+    ("export", "TRUE", "-o", "part"),
+])
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_what_is_interrupted_leaves_nothing_behind(place, words, how):
+    folder = place.folder / f"{how.name}-{words[-1]}"
+    folder.mkdir()
+    process = subprocess.Popen([os.environ["BIFROST_BIN"], *words], cwd=folder, env=place.environment,
+                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while not os.listdir(folder):
+        assert process.poll() is None
+        time.sleep(0.001)
+    process.send_signal(how)
+    assert process.wait(60) in (0, 128 + how), "it was done already, or ended as by the signal"
+    assert os.listdir(folder) == ([words[-1]] if process.returncode == 0 else [])

@@ -134,6 +134,11 @@ mod tests {
         let kinds = [Kind::Coadd, Kind::Redrock];
         assert!(sums.names_all(&tile, &kinds));
         assert!(!sums.names_all(&tile, &Kind::ALL));
+        for spelling in [" *", "  ./", " *./"] {
+            let spelled = Sums::parse(good.replace("  ", spelling).as_bytes());
+            assert_eq!(spelled.digests, sums.digests, "{spelling}");
+        }
+        assert!(Sums::parse(good.replace("  ", "  dir/").as_bytes()).digests.is_empty());
         // one byte less, or another one, anywhere: it is not taken at its word, or says the same,
         // or another digest, which no file will have
         let same: Vec<_> = sums.digests.keys().collect();

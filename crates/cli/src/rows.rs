@@ -5,6 +5,7 @@
 
 use crate::context::Context;
 use crate::exit::{Usage, output, usage};
+use crate::leftovers::Leftover;
 use crate::printer::table;
 use anyhow::Context as _;
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray};
@@ -199,6 +200,7 @@ struct Draft {
     /// None where the target is no file that could be replaced.
     draft: Option<PathBuf>,
     target: PathBuf,
+    _leftover: Option<Leftover>,
 }
 
 impl Draft {
@@ -208,14 +210,15 @@ impl Draft {
         let failed = || format!("failed to write {}", target.display());
         if fs::metadata(&target).is_ok_and(|about| !about.is_file() && !about.is_dir()) {
             let file = OpenOptions::new().write(true).open(&target).with_context(failed)?;
-            return Ok(Self { file, draft: None, target });
+            return Ok(Self { file, draft: None, target, _leftover: None });
         }
         let name =
             target.file_name().with_context(|| format!("{} is no file", target.display()))?;
         let name = format!(".{}.{}.partial", name.display(), std::process::id());
         let draft = target.with_file_name(name);
+        let leftover = Some(Leftover::new(&draft));
         let file = File::create(&draft).with_context(failed)?;
-        Ok(Self { file, draft: Some(draft), target })
+        Ok(Self { file, draft: Some(draft), target, _leftover: leftover })
     }
 
     fn failed(&self) -> String {

@@ -53,9 +53,8 @@ pub fn fof_isotropic<'py>(
     length: f64,
 ) -> PyResult<Bound<'py, PyArray1<i64>>> {
     let positions = places(&positions)?;
-    let found =
-        py.detach(|| on_all_cores(|| fof::link_isotropic(&positions, length))).map_err(raised)?;
-    Ok(labels(&found).into_pyarray(py))
+    let found = || fof::link_isotropic(&positions, length).map(|found| labels(&found));
+    Ok(py.detach(|| on_all_cores(found)).map_err(raised)?.into_pyarray(py))
 }
 
 /// Groups in redshift space by each galaxy's linking lengths.
@@ -75,8 +74,8 @@ pub fn fof_sky<'py>(
         across: across.as_slice()?,
         along: along.as_slice()?,
     };
-    let found = py.detach(|| on_all_cores(|| fof::link(galaxies))).map_err(raised)?;
-    Ok(labels(&found).into_pyarray(py))
+    let found = || fof::link(galaxies).map(|found| labels(&found));
+    Ok(py.detach(|| on_all_cores(found)).map_err(raised)?.into_pyarray(py))
 }
 
 /// Comoving distances, Mpc, in DESI's fiducial cosmology.
