@@ -58,14 +58,14 @@ def grow(lake, files, objects):
         with psycopg.connect(URL, autocommit=True) as connection:
             have = connection.execute("SELECT count(*) FROM file_registry").fetchone()[0]
             if have < files:
-                fill(connection, lake, files, objects)
+                fill(connection, lake, have, files, objects)
     with psycopg.connect(URL, autocommit=True) as connection:
         connection.execute("VACUUM (ANALYZE)")
         size = connection.execute("SELECT pg_database_size(current_database())").fetchone()[0]
     print(f"{files} files registered in {time.perf_counter() - started:.0f} s, {size / 1e9:.1f} GB", flush=True)
 
 
-def fill(connection, lake, files, objects):
+def fill(connection, lake, have, files, objects):
     """Adds rows without indexes and builds these afterwards."""
     indexes = connection.execute(
         "SELECT i.indexrelid::regclass::text, pg_get_indexdef(i.indexrelid) FROM pg_index i"
@@ -74,7 +74,7 @@ def fill(connection, lake, files, objects):
     connection.execute("SET maintenance_work_mem = '2GB'")
     for name, _ in indexes:
         connection.execute(f"DROP INDEX {name}")
-    subprocess.run([SURVEY, "fill", lake, str(files), str(objects), URL], check=True)
+    subprocess.run([SURVEY, "fill", lake, str(have), str(files), str(objects), URL], check=True)
     for _, definition in indexes:
         connection.execute(definition)
 

@@ -9,10 +9,11 @@ use parquet::file::metadata::{PageIndexPolicy, ParquetMetaDataReader};
 use rayon::prelude::*;
 use std::error::Error;
 use std::fs::{self, File};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-fn walk(folder: &Path, found: &mut Vec<PathBuf>) -> std::io::Result<()> {
+fn walk(folder: &Path, found: &mut Vec<PathBuf>) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
         let path = entry.path();
@@ -39,9 +40,6 @@ fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     let started = Instant::now();
     let counted: usize = paths.par_iter().map(columns).sum::<Result<usize, _>>()?;
     let seconds = started.elapsed().as_secs_f64();
-    println!(
-        "{}",
-        serde_json::json!({ "seconds": seconds, "files": paths.len(), "columns": counted })
-    );
-    Ok(())
+    let told = serde_json::json!({ "seconds": seconds, "files": paths.len(), "columns": counted });
+    Ok(writeln!(io::stdout(), "{told}")?)
 }

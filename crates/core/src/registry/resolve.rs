@@ -10,7 +10,7 @@ use crate::bounds::{Bounds, Value};
 use crate::occupancy::Occupied;
 use crate::sky::bricks;
 use crate::tile::Pixel;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 use tokio_postgres::Row;
@@ -282,11 +282,12 @@ impl Registry {
     /// A connection for one resolution, as of now or of a commit.
     pub(crate) async fn resolver(&self, as_of: Option<i64>) -> Result<Resolver, Error> {
         // settings of readers are made for the statement about now
-        let client = match as_of {
-            None => self.reader().await?,
-            Some(_) => self.client().await?,
+        let reader = Connection::Pooled(self.reader().await?);
+        let (client, reader) = match as_of {
+            None => (reader, None),
+            Some(_) => (Connection::Pooled(self.client().await?), Some(reader)),
         };
-        Ok(Resolver { client: Connection::Pooled(client), memory: self.memory.clone(), as_of })
+        Ok(Resolver { client, reader, memory: self.memory.clone(), as_of })
     }
 }
 
@@ -342,8 +343,30 @@ impl Named {
 /// those of an answer is as of the same commit; of a file that went meanwhile, nothing is known.
 pub(crate) struct Resolver {
     pub(super) client: Connection,
+    /// Another, for what is asked about now.
+    pub(super) reader: Option<Connection>,
     pub(super) memory: Arc<Memory>,
     pub(super) as_of: Option<i64>,
+}
+
+impl Connection {
+    async fn rows(&self, sql: &str, params: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, Error> {
+        let ask = async {
+            let statement = self.prepare_cached(sql).await?;
+            self.query(&statement, params).await
+        };
+        ask.await.map_err(doing(PURPOSE))
+    }
+
+    async fn each<T>(
+        &self,
+        sql: &str,
+        params: &[&(dyn ToSql + Sync)],
+        read: impl Fn(&Row) -> Result<T, tokio_postgres::Error>,
+    ) -> Result<Vec<T>, Error> {
+        let rows = self.rows(sql, params).await?;
+        rows.iter().map(read).collect::<Result<_, _>>().map_err(doing(PURPOSE))
+    }
 }
 
 impl Resolver {
@@ -352,11 +375,7 @@ impl Resolver {
         sql: &str,
         params: &[&(dyn ToSql + Sync)],
     ) -> Result<Vec<Row>, Error> {
-        let ask = async {
-            let statement = self.client.prepare_cached(sql).await?;
-            self.client.query(&statement, params).await
-        };
-        ask.await.map_err(doing(PURPOSE))
+        self.client.rows(sql, params).await
     }
 
     pub(super) async fn each<T>(
@@ -365,8 +384,12 @@ impl Resolver {
         params: &[&(dyn ToSql + Sync)],
         read: impl Fn(&Row) -> Result<T, tokio_postgres::Error>,
     ) -> Result<Vec<T>, Error> {
-        let rows = self.rows(sql, params).await?;
-        rows.iter().map(read).collect::<Result<_, _>>().map_err(doing(PURPOSE))
+        self.client.each(sql, params, read).await
+    }
+
+    /// What is asked about now.
+    fn now(&self) -> &Connection {
+        self.reader.as_ref().unwrap_or(&self.client)
     }
 
     async fn number(&self, sql: &str, params: &[&(dyn ToSql + Sync)]) -> Result<i64, Error> {
@@ -476,7 +499,7 @@ impl Resolver {
             let Assembled { sql, params } =
                 template::assemble(template, &words, |name| asked.value(name));
             let read = |row: &Row| Named::of(row);
-            let Some(named) = self.each(&sql, &params, read).await?.pop() else {
+            let Some(named) = self.now().each(&sql, &params, read).await?.pop() else {
                 return Ok(Answer::default());
             };
             self.memory.keep_to(named.registry_id);
@@ -513,7 +536,7 @@ impl Resolver {
         if !unknown.is_empty() {
             let sql = include_str!("../../../../sql/resolve_rows.sql");
             let read = |row: &Row| CandidateRow::of(row, &self.memory, named.commit).map(Arc::new);
-            let found = self.each(sql, &[&unknown, &named.registry_id], read).await?;
+            let found = self.now().each(sql, &[&unknown, &named.registry_id], read).await?;
             self.memory.learn(named.registry_id, found.iter().cloned());
             let mut found: HashMap<i64, Arc<CandidateRow>> =
                 found.into_iter().map(|row| (row.file_id, row)).collect();
@@ -532,7 +555,22 @@ impl Resolver {
                 _ => asked.value(name),
             });
         let read = |row: &Row| Candidate::of(row, &self.memory, commit);
-        Ok(Answer { commit, files: self.each(&sql, &params, read).await? })
+        let latest = include_str!("../../../../sql/latest_commit.sql");
+        // again where something changed between two statements
+        loop {
+            let mut now = self.files_now(asked).await?;
+            let changed = self.each(&sql, &params, read).await?;
+            // what is remembered of a file may be from before it left the catalog
+            let known: HashSet<i64> = changed.iter().map(|c| c.file.file_id).collect();
+            let is_of_then =
+                |f: &CandidateRow| f.as_is_since <= commit && !known.contains(&f.file_id);
+            now.files.retain(|candidate| is_of_then(&candidate.file));
+            now.files.extend(changed);
+            let latest = self.now().each(latest, &[], |row| row.try_get::<_, i64>(0)).await?;
+            if latest == [now.commit] {
+                return Ok(Answer { commit, ..now });
+            }
+        }
     }
 
     /// Bounds of whole files of one schema.
