@@ -1,9 +1,9 @@
 //! Drafts that an interrupted command takes back, since their names were never theirs.
 
+use crate::exit;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process;
-use std::sync::mpsc::{Sender, channel};
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Mutex, Once, PoisonError};
 use std::thread;
 use tokio::runtime::Builder;
@@ -19,7 +19,7 @@ impl Leftover {
     pub fn new(path: &Path) -> Self {
         static ONCE: Once = Once::new();
         ONCE.call_once(|| {
-            let (listening, is_listening) = channel();
+            let (listening, is_listening) = sync_channel(1);
             thread::spawn(move || wait(&listening));
             // a thread that cannot listen lets go of its end
             let _ = is_listening.recv();
@@ -36,7 +36,7 @@ impl Drop for Leftover {
 }
 
 /// Waits for a signal and ends the program as it would have ended.
-fn wait(listening: &Sender<()>) {
+fn wait(listening: &SyncSender<()>) {
     let Ok(runtime) = Builder::new_current_thread().enable_all().build() else { return };
     let signalled = runtime.block_on(async {
         let mut interrupt = signal(SignalKind::interrupt()).ok()?;
@@ -54,5 +54,5 @@ fn wait(listening: &Sender<()>) {
         // what cannot be removed does no harm
         let _ = fs::remove_file(path).or_else(|_| fs::remove_dir_all(path));
     }
-    process::exit(128 + signalled.as_raw_value());
+    exit::by_signal(signalled.as_raw_value());
 }

@@ -57,7 +57,7 @@ impl Drop for Open {
     fn drop(&mut self) {
         if self.process.is_left() {
             // to end it would be to wait for its threads
-            std::mem::forget(self.runtime.clone());
+            Box::leak(Box::new(self.runtime.clone()));
         }
     }
 }
