@@ -1,6 +1,7 @@
 //! Kernels on numpy arrays.
 
 use crate::error::raised;
+use bifrost_core::process::on_all_cores;
 use bifrost_science::grid::COADDED;
 use bifrost_science::tokens::{Tokenizer, TokensMut, positions};
 use bifrost_science::{coadd, lines};
@@ -52,7 +53,8 @@ pub fn tokens<'py>(
         median: median.as_slice_mut()?,
         flag: flag.as_slice_mut()?,
     };
-    py.detach(|| tokenizer.tokens_into(flux, ivar, threads, into)).map_err(raised)?;
+    py.detach(|| on_all_cores(|| tokenizer.tokens_into(flux, ivar, threads, into)))
+        .map_err(raised)?;
     drop((tokens, masked, median, flag));
     Ok(made)
 }

@@ -82,7 +82,8 @@ impl Selectors {
         let text = text
             .map_err(|e| usage(format!("failed to read TARGETIDs of {}: {e}", path.display())))?;
         let mut ids = self.target_id.clone().unwrap_or_default();
-        for (number, line) in (1..).zip(text.lines()) {
+        // a byte order mark is no part of the first of them
+        for (number, line) in (1..).zip(text.trim_start_matches('\u{feff}').lines()) {
             let line = line.trim();
             if line.is_empty() {
                 continue;
