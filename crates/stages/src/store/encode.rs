@@ -30,7 +30,7 @@ pub struct Layout {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub enum Compression {
-    /// Not at all: twice the size, and nothing to decode.
+    /// Not at all: nearly twice the size, and nothing to decode.
     None,
     /// Shuffled, then deflated at a level from 1 to 9.
     Gzip(u8),
