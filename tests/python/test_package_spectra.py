@@ -62,6 +62,38 @@ def test_what_is_not_known_is_said(lake, rows):
     assert lake.spectra([]) == []
 
 
+def test_an_open_lake_follows_commits():
+    """What a look-up remembers of files is as of a commit: stores and files that come and go are seen at once."""
+    with new_lake(1) as place:
+        lake = bifrost.open(place.lake, place.database_url)
+        before = {row["target_id"]: row for row in lake.read("z > 0", columns=["target_id", "program", "flux", "ra"]).to_arrow().to_pylist()}
+
+        def check(ids, has_store):
+            for target in ids:
+                found = lake.spectrum(target, program=before[target]["program"])
+                assert found.flux.tolist() == before[target]["flux"] and found.about["ra"] == before[target]["ra"]
+                assert (found.about["store"] is not None) == has_store
+
+        check(before, has_store=False)
+        place.run("stage", "run", "spectra-h5")
+        check(before, has_store=True)
+        # other rows, so that the stores are stale
+        place.run("convert", place.folder / "archive", "--where", "z > 0.5")
+        place.run("sync")
+        kept = lake.read("z > 0", columns=["target_id"]).to_arrow()["target_id"].to_pylist()
+        assert 0 < len(kept) < len(before)
+        check(kept, has_store=False)
+        gone = next(target for target in before if target not in kept)
+        with pytest.raises(bifrost.UsageError, match="no spectrum"):
+            lake.spectrum(gone)
+        place.run("stage", "run", "spectra-h5")
+        check(kept, has_store=True)
+        for path in (place.lake / "spectra").rglob("*-dark-*.parquet"):
+            path.unlink()
+        place.run("sync")
+        assert {one.about["program"] for one in lake.spectra(kept)} == {"bright"}
+
+
 def test_many_threads_read_at_once(lake, rows):
     expected = {row["target_id"]: row["flux"] for row in rows if row["program"] == "dark"}
     wrong = []
