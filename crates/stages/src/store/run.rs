@@ -74,7 +74,7 @@ pub struct Report {
 }
 
 /// What arrays take in stores, to what they take in Parquet: of mock spectra.
-pub const STORE_TO_PARQUET: f64 = 1.12;
+pub const STORE_TO_PARQUET: f64 = 1.15;
 
 /// What arrays take, in Parquet and in stores.
 #[derive(Debug, Clone, Copy, Default, Serialize)]
@@ -106,7 +106,8 @@ impl Budget {
         let is_new = |job: &&Job| size(lake.store(job.pixel)) == 0;
         storing +=
             jobs.iter().filter(is_new).flat_map(|job| job.tiles.values()).map(in_lake).sum::<u64>();
-        let ratio = if stored > 0 { budget.store_bytes as f64 / stored as f64 } else { STORE_TO_PARQUET };
+        let ratio =
+            if stored > 0 { budget.store_bytes as f64 / stored as f64 } else { STORE_TO_PARQUET };
         budget.to_make_bytes = (storing as f64 * ratio) as u64;
         budget
     }
