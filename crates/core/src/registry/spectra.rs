@@ -12,8 +12,8 @@ use std::sync::Arc;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
-/// Files that are remembered; each takes about half a kilobyte.
-const FILES: usize = 1 << 16;
+/// Files and labels that are remembered; each takes less than a kilobyte.
+const REMEMBERED: usize = 1 << 16;
 
 /// A row of the catalog, and the file that holds it.
 #[derive(Debug, Clone)]
@@ -92,8 +92,11 @@ impl Known {
 
     /// Learns more. A commit makes files unknown that were learnt before it.
     pub(super) fn learn(&mut self, more: Self) {
-        if self.commit != more.commit || self.files.len() >= FILES {
+        if self.commit != more.commit || self.files.len() >= REMEMBERED {
             self.files.clear();
+        }
+        if self.labels.len() >= REMEMBERED {
+            self.labels.clear();
         }
         self.commit = more.commit;
         self.files.extend(more.files);
