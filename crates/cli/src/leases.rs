@@ -4,7 +4,6 @@ use crate::commands::run::stop_on_signals;
 use crate::context::Context;
 use crate::exit::TryAgain;
 use bifrost_campaign::Stop;
-use bifrost_core::patience::{OF_A_COMMAND, patiently};
 use bifrost_core::registry::Registry;
 use bifrost_core::registry::parts::{Holder, Part};
 use bifrost_science::work::Failure;
@@ -71,13 +70,13 @@ impl Claims for Leases<'_> {
         }
         let part = self.part(step, part);
         let claim = || self.registry.claim_part(part, &self.holder);
-        Ok(self.ctx.block_on(patiently(OF_A_COMMAND, claim))?)
+        Ok(self.ctx.ask(claim)?)
     }
 
     fn release(&self, step: &str, part: usize) -> Result<(), Failure> {
         let (run_id, part) = (self.holder.run_id, Some(self.part(step, part)));
         let release = || self.registry.release_parts(run_id, part);
-        Ok(self.ctx.block_on(patiently(OF_A_COMMAND, release))?)
+        Ok(self.ctx.ask(release)?)
     }
 
     fn told(&self, step: &str, done: usize, parts: usize) {

@@ -113,7 +113,7 @@ impl Selectors {
 /// Resolves a question in the registry.
 pub fn resolve(ctx: &Context, query: &Query, detail: Detail) -> anyhow::Result<Resolution> {
     let registry = ctx.registry_to_read()?;
-    ctx.block_on(resolution::resolve(&registry, query, detail)).map_err(|error| match error {
+    ctx.ask(|| resolution::resolve(&registry, query, detail)).map_err(|error| match error {
         resolution::Error::Registry(error) if !error.is_usage() => error.into(),
         error => usage(error).into(),
     })

@@ -6,7 +6,7 @@
 use super::candidates::{CandidateRow, Labels};
 use super::resolve::{Columns, PlaceRow};
 use super::spectra;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -27,6 +27,8 @@ struct Known {
     registry_id: Option<Uuid>,
     schemas: HashMap<i32, Columns>,
     products: HashMap<String, Vec<i32>>,
+    /// Products of which the catalog knew all files when somebody last asked.
+    cataloged: HashSet<String>,
     places: Option<(Instant, Arc<[PlaceRow]>)>,
     labels: HashMap<[Option<String>; 3], Arc<Labels>>,
     /// Files that were asked for lately, and before.
@@ -134,6 +136,20 @@ impl Memory {
     /// Schemas that a product had when somebody last asked; `None` where nobody has.
     pub(super) fn product(&self, product: &str) -> Option<Vec<i32>> {
         self.known().products.get(product).filter(|ids| !ids.is_empty()).cloned()
+    }
+
+    /// Whether the catalog knew all files of a product when somebody last asked.
+    pub(super) fn is_cataloged(&self, product: &str) -> bool {
+        self.known().cataloged.contains(product)
+    }
+
+    pub(super) fn learn_cataloged(&self, product: &str, is_cataloged: bool) {
+        let mut known = self.known();
+        if !is_cataloged {
+            known.cataloged.remove(product);
+        } else if !known.cataloged.contains(product) {
+            known.cataloged.insert(product.to_owned());
+        }
     }
 
     pub(super) fn learn_product(&self, product: &str, schemas: Vec<i32>) {

@@ -8,9 +8,11 @@ use super::template::{self, Assembled};
 use super::{Error, Registry, doing};
 use crate::bounds::{Bounds, Value};
 use crate::occupancy::Occupied;
+use crate::sky::bricks;
 use crate::tile::Pixel;
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::ops::Range;
+use std::sync::{Arc, OnceLock};
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;
@@ -63,6 +65,8 @@ pub(crate) struct Demands {
     pub(crate) target_id: (Option<i64>, Option<i64>),
     pub(crate) spectypes: Option<Vec<String>>,
     pub(crate) releases: Option<Vec<String>>,
+    /// What stands for them among the cells.
+    pub(crate) release_cells: Option<Vec<i16>>,
     pub(crate) surveys: Option<Vec<String>>,
     pub(crate) programs: Option<Vec<String>>,
     pub(crate) healpixes: Option<Vec<i64>>,
@@ -72,11 +76,24 @@ pub(crate) struct Demands {
     pub(crate) objects: Option<Vec<i64>>,
     /// Files that hold wanted objects; others count only where the catalog does not tell.
     pub(crate) files: Option<Vec<i64>>,
-    /// Where those lie that name their bricks, an `int8multirange` as text; asked of files in which
-    /// these do not lie.
-    pub(crate) bricks: Option<String>,
+    /// Where the objects lie; drawn when somebody asks.
+    pub(crate) bricks: OnceLock<Bricks>,
+}
+
+/// What TARGETIDs say of places.
+#[derive(Debug, Clone)]
+pub(crate) struct Bricks {
+    /// Where those lie that name their bricks, an `int8multirange` as text; `None`: all over the sky.
+    cover: Option<String>,
     /// Least and greatest of the others.
-    pub(crate) brickless: Option<(i64, i64)>,
+    elsewhere: Option<(i64, i64)>,
+}
+
+/// Sorted ranges as Postgres reads an `int8multirange`.
+pub(crate) fn multirange(ranges: &[Range<i64>]) -> String {
+    let ranges: Vec<String> =
+        ranges.iter().map(|range| format!("[{},{})", range.start, range.end)).collect();
+    format!("{{{}}}", ranges.join(","))
 }
 
 /// Pixels of tiles that cover a part of the sky.
@@ -103,10 +120,23 @@ impl Demands {
         self.sky.as_ref().or(self.area.as_ref())
     }
 
+    fn bricks(&self) -> &Bricks {
+        self.bricks.get_or_init(|| {
+            let located = self.objects.as_deref().map(bricks::locate).unwrap_or_default();
+            let (least, greatest) =
+                (located.elsewhere.iter().min(), located.elsewhere.iter().max());
+            Bricks {
+                cover: located.cover.as_deref().map(multirange),
+                elsewhere: least.copied().zip(greatest.copied()),
+            }
+        })
+    }
+
     /// What is demanded, in the words of `sql/resolve_files.sql`: the way first.
-    fn words(&self) -> Vec<&'static str> {
+    fn words(&self, is_cataloged: bool) -> Vec<&'static str> {
         let way = match self {
             Self { files: Some(_), .. } => "files",
+            Self { objects: Some(_), .. } if is_cataloged => "cataloged",
             Self { objects: Some(_), .. } => "objects",
             Self { healpixes: Some(_), .. } => "tile",
             Self { cells: Some(_), .. } if self.cover().is_none_or(Cover::is_wide) => "cells",
@@ -122,8 +152,9 @@ impl Demands {
         let demands = [
             ("cover", self.sky.is_some()),
             ("within", self.area.is_some()),
-            ("bricks", self.bricks.is_some() && way == "objects"),
-            ("brickless", self.bricks.is_some() && way == "objects" && self.brickless.is_some()),
+            ("cells_of_releases", self.release_cells.is_some() && way == "cells"),
+            ("bricks", way == "objects" && self.bricks().cover.is_some()),
+            ("brickless", way == "objects" && self.bricks().elsewhere.is_some()),
             ("z_first", self.z.0.is_some()),
             ("z_last", self.z.1.is_some()),
             ("deltachi2_first", self.deltachi2.0.is_some()),
@@ -140,6 +171,7 @@ impl Demands {
         ];
         let demands = match way {
             "sky" | "area" => near.as_slice(),
+            "cataloged" => &[],
             _ => demands.as_slice(),
         };
         let demanded = demands.iter().filter_map(|(word, is)| is.then_some(*word));
@@ -164,15 +196,16 @@ impl Demands {
             "target_id_last" => &self.target_id.1,
             "spectypes" => &self.spectypes,
             "releases" => &self.releases,
+            "release_cells" => &self.release_cells,
             "surveys" => &self.surveys,
             "programs" => &self.programs,
             "healpixes" => &self.healpixes,
             "cells" => &self.cells,
             "objects" => &self.objects,
             "files" => &self.files,
-            "bricks" => &self.bricks,
-            "brickless_first" => &self.brickless.as_ref()?.0,
-            "brickless_last" => &self.brickless.as_ref()?.1,
+            "bricks" => &self.bricks().cover,
+            "brickless_first" => &self.bricks().elsewhere.as_ref()?.0,
+            "brickless_last" => &self.bricks().elsewhere.as_ref()?.1,
             _ => return None,
         })
     }
@@ -249,11 +282,12 @@ impl Registry {
     /// A connection for one resolution, as of now or of a commit.
     pub(crate) async fn resolver(&self, as_of: Option<i64>) -> Result<Resolver, Error> {
         // settings of readers are made for the statement about now
-        let client = match as_of {
-            None => self.reader().await?,
-            Some(_) => self.client().await?,
+        let reader = Connection::Pooled(self.reader().await?);
+        let (client, reader) = match as_of {
+            None => (reader, None),
+            Some(_) => (Connection::Pooled(self.client().await?), Some(reader)),
         };
-        Ok(Resolver { client: Connection::Pooled(client), memory: self.memory.clone(), as_of })
+        Ok(Resolver { client, reader, memory: self.memory.clone(), as_of })
     }
 }
 
@@ -265,6 +299,8 @@ struct Named {
     ids: Vec<i64>,
     /// For each of them the rows that hold wanted objects, where the catalog tells.
     located: Vec<Option<Vec<i32>>>,
+    /// Whether the catalog knows all files, where that was asked.
+    is_cataloged: Option<bool>,
 }
 
 impl Named {
@@ -277,6 +313,7 @@ impl Named {
             commit: row.try_get(1)?,
             ids: Vec::new(),
             located: Vec::new(),
+            is_cataloged: row.try_get(4)?,
         };
         let Some(rows) = rows else {
             ids.sort_unstable();
@@ -306,8 +343,30 @@ impl Named {
 /// those of an answer is as of the same commit; of a file that went meanwhile, nothing is known.
 pub(crate) struct Resolver {
     pub(super) client: Connection,
+    /// Another, for what is asked about now.
+    pub(super) reader: Option<Connection>,
     pub(super) memory: Arc<Memory>,
     pub(super) as_of: Option<i64>,
+}
+
+impl Connection {
+    async fn rows(&self, sql: &str, params: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, Error> {
+        let ask = async {
+            let statement = self.prepare_cached(sql).await?;
+            self.query(&statement, params).await
+        };
+        ask.await.map_err(doing(PURPOSE))
+    }
+
+    async fn each<T>(
+        &self,
+        sql: &str,
+        params: &[&(dyn ToSql + Sync)],
+        read: impl Fn(&Row) -> Result<T, tokio_postgres::Error>,
+    ) -> Result<Vec<T>, Error> {
+        let rows = self.rows(sql, params).await?;
+        rows.iter().map(read).collect::<Result<_, _>>().map_err(doing(PURPOSE))
+    }
 }
 
 impl Resolver {
@@ -316,11 +375,7 @@ impl Resolver {
         sql: &str,
         params: &[&(dyn ToSql + Sync)],
     ) -> Result<Vec<Row>, Error> {
-        let ask = async {
-            let statement = self.client.prepare_cached(sql).await?;
-            self.client.query(&statement, params).await
-        };
-        ask.await.map_err(doing(PURPOSE))
+        self.client.rows(sql, params).await
     }
 
     pub(super) async fn each<T>(
@@ -329,8 +384,12 @@ impl Resolver {
         params: &[&(dyn ToSql + Sync)],
         read: impl Fn(&Row) -> Result<T, tokio_postgres::Error>,
     ) -> Result<Vec<T>, Error> {
-        let rows = self.rows(sql, params).await?;
-        rows.iter().map(read).collect::<Result<_, _>>().map_err(doing(PURPOSE))
+        self.client.each(sql, params, read).await
+    }
+
+    /// What is asked about now.
+    fn now(&self) -> &Connection {
+        self.reader.as_ref().unwrap_or(&self.client)
     }
 
     async fn number(&self, sql: &str, params: &[&(dyn ToSql + Sync)]) -> Result<i64, Error> {
@@ -432,15 +491,24 @@ impl Resolver {
 
     async fn files_now(&self, asked: &Demands) -> Result<Answer, Error> {
         let template = include_str!("../../../../sql/resolve_files.sql");
-        let Assembled { sql, params } =
-            template::assemble(template, &asked.words(), |name| asked.value(name));
-        // again only where the registry was made anew between two statements
+        // again only where the registry was made anew between two statements, or the catalog knows all
+        // files no longer
         loop {
+            let is_cataloged = self.memory.is_cataloged(&asked.product);
+            let words = asked.words(is_cataloged);
+            let Assembled { sql, params } =
+                template::assemble(template, &words, |name| asked.value(name));
             let read = |row: &Row| Named::of(row);
-            let Some(named) = self.each(&sql, &params, read).await?.pop() else {
+            let Some(named) = self.now().each(&sql, &params, read).await?.pop() else {
                 return Ok(Answer::default());
             };
             self.memory.keep_to(named.registry_id);
+            if let Some(is_now) = named.is_cataloged {
+                self.memory.learn_cataloged(&asked.product, is_now);
+                if is_cataloged && !is_now {
+                    continue;
+                }
+            }
             let Some(rows) = self.recall(&named).await? else { continue };
             let cells = asked.cells.as_deref().map(Occupied::of);
             let is_occupied =
@@ -468,7 +536,7 @@ impl Resolver {
         if !unknown.is_empty() {
             let sql = include_str!("../../../../sql/resolve_rows.sql");
             let read = |row: &Row| CandidateRow::of(row, &self.memory, named.commit).map(Arc::new);
-            let found = self.each(sql, &[&unknown, &named.registry_id], read).await?;
+            let found = self.now().each(sql, &[&unknown, &named.registry_id], read).await?;
             self.memory.learn(named.registry_id, found.iter().cloned());
             let mut found: HashMap<i64, Arc<CandidateRow>> =
                 found.into_iter().map(|row| (row.file_id, row)).collect();
@@ -482,12 +550,22 @@ impl Resolver {
     async fn files_then(&self, asked: &Demands, commit: i64) -> Result<Answer, Error> {
         let template = include_str!("../../../../sql/time_files.sql");
         let Assembled { sql, params } =
-            template::assemble(template, &asked.words(), |name| match name {
+            template::assemble(template, &asked.words(false), |name| match name {
                 "commit" => self.as_of.as_ref().map(|commit| commit as _),
                 _ => asked.value(name),
             });
         let read = |row: &Row| Candidate::of(row, &self.memory, commit);
-        Ok(Answer { commit, files: self.each(&sql, &params, read).await? })
+        let latest = include_str!("../../../../sql/latest_commit.sql");
+        // again where something changed between two statements
+        loop {
+            let mut now = self.files_now(asked).await?;
+            now.files.retain(|candidate| candidate.file.as_is_since <= commit);
+            now.files.extend(self.each(&sql, &params, read).await?);
+            let latest = self.now().each(latest, &[], |row| row.try_get::<_, i64>(0)).await?;
+            if latest == [now.commit] {
+                return Ok(Answer { commit, ..now });
+            }
+        }
     }
 
     /// Bounds of whole files of one schema.
