@@ -22,6 +22,7 @@ __all__ = [
     "line_marks",
     "positions",
     "skeleton",
+    "token_shape",
     "tokens",
 ]
 __version__: str

@@ -31,7 +31,7 @@ def floats(*shape: int) -> np.ndarray:
     if not size <= block.size <= 2 * size:
         block = np.empty(size, np.float32)
     # views refer to this array, since its own base is none: it is gone when the last of them is
-    lent = np.asarray(memoryview(block))
+    lent = np.asarray(block.data)
     weakref.finalize(lent, _keep, block).atexit = False
     return lent[:size].reshape(shape)
 
