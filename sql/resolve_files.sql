@@ -48,8 +48,6 @@ FROM (
         SELECT f.file_id FROM file_registry f  --? sky area
         WHERE f.state = 'live' AND f.product = :product::text AND f.is_ours AND f.healpix BETWEEN p.first AND p.last  --? sky area
           AND f.release = ANY (:releases::text[])  --? near_releases
-          -- the same for the index
-          AND f.release BETWEEN (:releases::text[])[1] AND (:releases::text[])[cardinality(:releases::text[])]  --? near_releases
           AND f.survey = ANY (:surveys::text[])  --? near_surveys
           AND f.program = ANY (:programs::text[])  --? near_programs
         OFFSET 0) AS f  --? sky area

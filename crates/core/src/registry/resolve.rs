@@ -10,7 +10,7 @@ use crate::bounds::{Bounds, Value};
 use crate::occupancy::Occupied;
 use crate::sky::bricks;
 use crate::tile::Pixel;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 use tokio_postgres::Row;
@@ -559,8 +559,13 @@ impl Resolver {
         // again where something changed between two statements
         loop {
             let mut now = self.files_now(asked).await?;
-            now.files.retain(|candidate| candidate.file.as_is_since <= commit);
-            now.files.extend(self.each(&sql, &params, read).await?);
+            let changed = self.each(&sql, &params, read).await?;
+            // what is remembered of a file may be from before it left the catalog
+            let known: HashSet<i64> = changed.iter().map(|c| c.file.file_id).collect();
+            let is_of_then =
+                |f: &CandidateRow| f.as_is_since <= commit && !known.contains(&f.file_id);
+            now.files.retain(|candidate| is_of_then(&candidate.file));
+            now.files.extend(changed);
             let latest = self.now().each(latest, &[], |row| row.try_get::<_, i64>(0)).await?;
             if latest == [now.commit] {
                 return Ok(Answer { commit, ..now });
