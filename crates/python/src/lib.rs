@@ -32,6 +32,7 @@ fn _bifrost(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<resolution::Resolution>()?;
     module.add_class::<recipe::Recipe>()?;
     module.add_class::<recipe::Batches>()?;
+    module.add_function(wrap_pyfunction!(science::token_shape, module)?)?;
     module.add_function(wrap_pyfunction!(science::tokens, module)?)?;
     module.add_function(wrap_pyfunction!(science::encoded, module)?)?;
     module.add_function(wrap_pyfunction!(science::coadded, module)?)?;

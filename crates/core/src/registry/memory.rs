@@ -5,6 +5,7 @@
 
 use super::candidates::{CandidateRow, Labels};
 use super::resolve::{Columns, PlaceRow};
+use super::spectra;
 use std::collections::{HashMap, HashSet};
 use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -33,6 +34,7 @@ struct Known {
     /// Files that were asked for lately, and before.
     young: HashMap<i64, Arc<CandidateRow>>,
     old: HashMap<i64, Arc<CandidateRow>>,
+    spectra: spectra::Known,
 }
 
 impl Memory {
@@ -90,6 +92,11 @@ impl Memory {
             }
             known.young.insert(file.file_id, file);
         }
+    }
+
+    /// What is known of files of spectra.
+    pub(super) fn spectra<T>(&self, with: impl FnOnce(&mut spectra::Known) -> T) -> T {
+        with(&mut self.known().spectra)
     }
 
     /// Labels that many files share.
