@@ -45,8 +45,7 @@ pub fn tokens<'py>(
         median: median.as_slice_mut()?,
         flag: flag.as_slice_mut()?,
     };
-    py.detach(|| on_all_cores(|| tokenizer.tokens_into(flux, ivar, threads, into)))
-        .map_err(raised)
+    py.detach(|| on_all_cores(|| tokenizer.tokens_into(flux, ivar, threads, into))).map_err(raised)
 }
 
 /// Encodings of the positions of patches, (patches, dimensions).

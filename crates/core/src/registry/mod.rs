@@ -10,6 +10,7 @@ pub(crate) mod candidates;
 mod commits;
 mod connect;
 mod copy;
+pub(crate) mod demands;
 pub mod facts;
 pub mod groups;
 mod hats;

@@ -5,7 +5,7 @@ use super::region::{demanded, pixels};
 use crate::occupancy::{self, Shell};
 use crate::predicate::Predicate;
 use crate::predicate::needs::{self, Interval};
-use crate::registry::resolve::Demands;
+use crate::registry::demands::Demands;
 use std::ops::Range;
 
 /// The demands of a question whose regions have that cover; `None` if nothing can fulfil them.

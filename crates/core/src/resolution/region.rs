@@ -91,12 +91,12 @@ pub(super) fn may_meet(ranges: &[Range<i64>], bounds: &Bounds) -> bool {
 }
 
 /// The pixels of tiles that hold sorted ranges.
-pub(super) fn pixels(cover: &[Range<i64>]) -> registry::resolve::Cover {
+pub(super) fn pixels(cover: &[Range<i64>]) -> registry::demands::Cover {
     let whole = region::tile_cover(cover);
     let pixel = |deep: i64| (deep >> (2 * (sky::ORDER - Pixel::ORDER))) as i32;
-    registry::resolve::Cover {
+    registry::demands::Cover {
         pixels: whole.iter().map(|range| (pixel(range.start), pixel(range.end - 1))).unzip(),
-        multirange: registry::resolve::multirange(&whole),
+        multirange: registry::demands::multirange(&whole),
     }
 }
 
@@ -228,6 +228,6 @@ mod tests {
             assert_eq!(may_meet(&ranges, &bounds(min, max)), meets, "{min} to {max}");
         }
         assert!(may_meet(&ranges, &Bounds::default()));
-        assert_eq!(registry::resolve::multirange(&ranges), "{[10,20),[30,40)}");
+        assert_eq!(registry::demands::multirange(&ranges), "{[10,20),[30,40)}");
     }
 }
