@@ -2,6 +2,7 @@
 
 use bifrost_core::patience::MayPass;
 use bifrost_core::{cluster, guard, registry, spectrum, sync};
+use bifrost_stages::survey::shared;
 use std::fmt::Display;
 use std::io;
 use std::process::ExitCode;
@@ -88,4 +89,5 @@ pub fn may_pass(cause: &(dyn std::error::Error + 'static)) -> bool {
         || cause.downcast_ref::<sync::Error>().is_some_and(sync::Error::may_pass)
         || cause.downcast_ref::<spectrum::Error>().is_some_and(spectrum::Error::may_pass)
         || cause.downcast_ref::<cluster::Error>().is_some_and(cluster::Error::is_transient)
+        || cause.downcast_ref::<shared::Error>().is_some_and(shared::Error::may_pass)
 }

@@ -4,8 +4,8 @@ use crate::commands::run::stop_on_signals;
 use crate::context::Context;
 use crate::exit::TryAgain;
 use bifrost_campaign::Stop;
-use bifrost_core::registry::Registry;
 use bifrost_core::registry::parts::{Holder, Part};
+use bifrost_core::registry::{self, Registry};
 use bifrost_science::work::Failure;
 use bifrost_stages::survey::shared::Claims;
 use std::time::Duration;
@@ -47,6 +47,18 @@ impl<'a> Leases<'a> {
         Ok(Self { ctx, registry: registry.clone(), holder, work, stop, heart, told })
     }
 
+    /// Lets others know that this process is at work, between its parts, too.
+    pub fn announce(&self) -> anyhow::Result<()> {
+        let process = format!("process {}", self.holder.run_id);
+        self.take(self.part(&process, 0))?;
+        Ok(())
+    }
+
+    fn take(&self, part: Part<'_>) -> Result<bool, registry::Error> {
+        let claim = || self.registry.claim_part(part, &self.holder);
+        self.ctx.ask(claim)
+    }
+
     fn part<'p>(&'p self, step: &'p str, part: usize) -> Part<'p> {
         Part { work: &self.work, step, part: i32::try_from(part).unwrap_or(i32::MAX) }
     }
@@ -68,9 +80,7 @@ impl Claims for Leases<'_> {
             let text = "told to stop: the same command goes on from here";
             return Err(TryAgain(text.to_owned()).into());
         }
-        let part = self.part(step, part);
-        let claim = || self.registry.claim_part(part, &self.holder);
-        Ok(self.ctx.ask(claim)?)
+        Ok(self.take(self.part(step, part))?)
     }
 
     fn release(&self, step: &str, part: usize) -> Result<(), Failure> {

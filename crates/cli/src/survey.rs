@@ -1,19 +1,14 @@
 //! The samples that survey-wide commands look at: one a tracer and cap, read through the resolver.
 
+use crate::commands::run::sync_lake;
 use crate::context::Context;
 use crate::exit::usage;
-use arrow::array::{AsArray, Int64Array};
-use bifrost_core::predicate::Predicate;
-use bifrost_core::read;
+use bifrost_core::layout::Lake;
 use bifrost_core::registry::Registry;
-use bifrost_core::resolution::{Detail, Query};
 use bifrost_core::session::Session;
 use bifrost_science::cosmology::Cosmology;
-use bifrost_science::fof::Components;
-use bifrost_stages::groups;
 use bifrost_stages::heap;
-use bifrost_stages::survey::shared::digest;
-use bifrost_stages::survey::{Cap, Completeness, Mask, Sample, Tracer};
+use bifrost_stages::survey::{Cap, Completeness, LeftOut, Mask, Sample, Tracer};
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::path::Path;
@@ -62,26 +57,47 @@ impl Piece {
     }
 }
 
-/// What samples are made with.
-pub struct Whole<'a> {
-    /// Kinds of galaxies.
-    pub tracers: &'a [Tracer],
+/// All samples, what they were made with, and where they were read.
+pub struct Whole {
+    /// The lake that products are written to.
+    pub lake: Lake,
+    /// The registry of all lakes.
+    pub registry: Registry,
     /// The cosmology.
-    pub cosmology: &'a Cosmology,
-    /// Part of the targets that have a redshift.
-    pub completeness: &'a Completeness,
+    pub cosmology: Cosmology,
+    /// The samples, those without galaxies left out.
+    pub pieces: Vec<Piece>,
+    tracers: Vec<Tracer>,
+    completeness: Completeness,
 }
 
-impl Whole<'_> {
+impl Whole {
+    /// Reads the samples of tracers, as they are now; where they were looked for is in the file `mask`, or
+    /// else the tiles that they are in.
+    pub fn read(
+        ctx: &Context,
+        tracers: Vec<Tracer>,
+        mask: Option<&Path>,
+        completeness: Completeness,
+    ) -> anyhow::Result<Self> {
+        let (lake, registry) = (ctx.lake()?, ctx.registry()?);
+        ctx.block_on(sync_lake(ctx, &registry, &lake))?;
+        let pieces = pieces(ctx, &registry, &tracers, mask, &completeness)?;
+        if pieces.is_empty() {
+            ctx.printer.note("no galaxy of any tracer is there");
+        }
+        Ok(Self { lake, registry, cosmology: Cosmology::desi(), pieces, tracers, completeness })
+    }
+
     /// What shaped a product, for its files' footers.
-    pub fn configuration(&self, settings: &impl Serialize, pieces: &[Piece]) -> Value {
-        let cosmology = self.cosmology;
+    pub fn configuration(&self, settings: &impl Serialize) -> Value {
+        let cosmology = &self.cosmology;
         json!({
             "settings": settings,
             "tracers": self.tracers,
             "cosmology": {"h": cosmology.h(), "omega_m": cosmology.omega_m(), "flat": true},
             "completeness": self.completeness.about(),
-            "samples": pieces.iter().map(Piece::about).collect::<Vec<_>>(),
+            "samples": self.pieces.iter().map(Piece::about).collect::<Vec<_>>(),
         })
     }
 }
@@ -97,9 +113,8 @@ pub fn parse_tracer(text: &str) -> Result<Tracer, String> {
     }
 }
 
-/// The samples of tracers, those without galaxies left out. A galaxy of two tracers is of the first. Where
-/// they were looked for is in `mask`, or else the tiles that they are in.
-pub fn pieces(
+/// A galaxy of two tracers is of the first.
+fn pieces(
     ctx: &Context,
     registry: &Registry,
     tracers: &[Tracer],
@@ -113,10 +128,13 @@ pub fn pieces(
     let mut pieces = Vec::new();
     for tracer in tracers {
         let read = ctx.block_on(Sample::read(&session, tracer, completeness));
-        let sample = read.map_err(|error| match error.is_usage() {
+        let (sample, left_out) = read.map_err(|error| match error.is_usage() {
             true => usage(error).into(),
             false => anyhow::Error::from(error),
         })?;
+        if left_out != LeftOut::default() {
+            ctx.printer.note(&format!("{}: {left_out}", tracer.name));
+        }
         let sample = if whole.is_empty() { sample } else { sample.without(&whole) };
         for (number, cap) in Cap::ALL.into_iter().enumerate() {
             let (tracer, sample) = (tracer.name.clone(), sample.cap(cap));
@@ -147,63 +165,6 @@ fn tell_unknown(ctx: &Context, tracer: &str, cap: Cap, sample: &Sample) {
             sample.len()
         ));
     }
-}
-
-/// The groups of each sample by the product `groups`, where all of its files were made of these samples with
-/// this configuration.
-pub fn known_groups(
-    ctx: &Context,
-    registry: &Registry,
-    pieces: &[Piece],
-    configuration: &Value,
-) -> anyhow::Result<Option<Vec<Components>>> {
-    let about = groups::about();
-    let config = digest(configuration);
-    let are_alike = registry.are_made_alike(about.product, about.version, &config);
-    if !ctx.block_on(are_alike)? {
-        return Ok(None);
-    }
-    let session = Session::from(registry.clone());
-    let mut group: Vec<Vec<Option<Option<i64>>>> =
-        pieces.iter().map(|piece| vec![None; piece.sample.len()]).collect();
-    ctx.block_on(async {
-        let query = Query {
-            product: Some(about.product.to_owned()),
-            predicate: Some(Predicate::parse("group_size IS NOT NULL")?),
-            ..Query::default()
-        };
-        let answer = session.resolve(&query, Detail::Files).await?;
-        let columns = Some(["target_id", "group_id"].map(String::from).to_vec());
-        let options = read::Options { columns, ..read::Options::default() };
-        for batch in session.read(&answer, &query, &options).await? {
-            let batch = batch?;
-            let of = |name: &str| batch.column_by_name(name).and_then(|c| c.as_primitive_opt());
-            let (Some(ids), Some(groups)) = (of("target_id"), of("group_id")) else { continue };
-            let groups: &Int64Array = groups;
-            for (id, found) in Iterator::zip(Int64Array::values(ids).iter(), groups) {
-                for (piece, group) in pieces.iter().zip(&mut group) {
-                    let row = piece.sample.target_id.binary_search(id).ok();
-                    row.and_then(|row| group.get_mut(row))
-                        .into_iter()
-                        .for_each(|g| *g = Some(found));
-                }
-            }
-        }
-        anyhow::Ok(())
-    })?;
-    let mut known = Vec::new();
-    for (piece, group) in pieces.iter().zip(&group) {
-        let parts = piece.sample.parts();
-        let is_usable =
-            |row: usize| parts.get(row.min(parts.len() - 1)).is_some_and(|p| !p.is_nan());
-        // a tile whose groups could not be made is missing
-        if group.iter().enumerate().any(|(row, group)| group.is_none() && is_usable(row)) {
-            return Ok(None);
-        }
-        let group: Vec<Option<i64>> = group.iter().map(|group| group.flatten()).collect();
-        known.push(Components::of_groups(&group)?);
-    }
-    Ok(Some(known))
 }
 
 #[cfg(test)]

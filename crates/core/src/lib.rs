@@ -30,6 +30,7 @@ pub mod quarantine;
 pub mod read;
 pub mod redshift;
 pub mod registry;
+pub mod remote;
 pub mod resolution;
 pub mod session;
 pub mod sky;

@@ -6,11 +6,10 @@ use crate::context::Context;
 use crate::exit::{Exit, Usage, usage};
 use crate::printer::table;
 use crate::survey::{self, Piece, Whole};
-use bifrost_science::cosmology::Cosmology;
 use bifrost_stages::groups::{self, Found, Settings};
 use bifrost_stages::survey::{Cap, Completeness, Tracer};
 use serde::{Deserialize, Serialize};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Arguments of `bifrost groups`.
 #[derive(Debug, clap::Args)]
@@ -78,15 +77,13 @@ impl Options {
         }
     }
 
-    /// Where the survey looked.
-    pub(super) fn mask(&self) -> Option<&Path> {
-        self.mask.as_deref()
-    }
-
-    /// What part of the targets has a redshift.
-    pub(super) fn completeness(&self) -> anyhow::Result<Completeness> {
-        let Some(asked) = &self.completeness else { return Ok(Completeness::default()) };
-        asked.read(self.completeness_column.as_deref())
+    /// The samples, of the galaxies that are there now.
+    pub(super) fn read(&self, ctx: &Context, tracers: Vec<Tracer>) -> anyhow::Result<Whole> {
+        let completeness = match &self.completeness {
+            Some(asked) => asked.read(self.completeness_column.as_deref())?,
+            None => Completeness::default(),
+        };
+        Whole::read(ctx, tracers, self.mask.as_deref(), completeness)
     }
 
     /// With what is the default of the rest.
@@ -131,33 +128,28 @@ struct Catalog {
 pub fn run(ctx: &Context, args: &Args) -> anyhow::Result<Exit> {
     let options = args.options.or(&ctx.settings.groups);
     let (tracers, settings) = options.settings()?;
-    let completeness = options.completeness()?;
-    let cosmology = Cosmology::desi();
-    let (lake, registry) = (ctx.lake()?, ctx.registry()?);
-    ctx.block_on(super::run::sync_lake(ctx, &registry, &lake))?;
-    let pieces = survey::pieces(ctx, &registry, &tracers, options.mask(), &completeness)?;
-    if pieces.is_empty() {
-        ctx.printer.note("no galaxy of any tracer is there to be grouped");
+    let whole = options.read(ctx, tracers)?;
+    if whole.pieces.is_empty() {
         return Ok(Exit::NothingMatched);
     }
-    let about = Whole { tracers: &tracers, cosmology: &cosmology, completeness: &completeness };
-    let configuration = about.configuration(&settings, &pieces);
+    let configuration = whole.configuration(&settings);
     let mut found = Vec::new();
-    for piece in &pieces {
-        let groups = groups::find(&piece.sample, &piece.mask, &cosmology, &settings)?;
+    for piece in &whole.pieces {
+        let groups = groups::find(&piece.sample, &piece.mask, &whole.cosmology, &settings)?;
         found.push((&piece.sample, groups));
     }
     let parts: Vec<_> = found.iter().map(|(sample, found)| (*sample, found)).collect();
     let given = groups::stage(configuration.clone(), &parts)?;
     let made = stage::run::make(ctx, &args.which, &given)?;
+    let found = || whole.pieces.iter().zip(found.iter().map(|(_, found)| found));
     if !args.which.dry_run {
-        let catalog = |(piece, (_, found)): (&Piece, &(_, Found))| {
+        let catalog = |(piece, found): (&Piece, &Found)| {
             found.catalog(&piece.tracer, &piece.cap.to_string(), &configuration)
         };
-        let catalogs: Vec<_> = pieces.iter().zip(&found).map(catalog).collect();
-        ctx.block_on(registry.put_groups(&catalogs))?;
+        let catalogs: Vec<_> = found().map(catalog).collect();
+        ctx.block_on(whole.registry.put_groups(&catalogs))?;
     }
-    let catalogs = pieces.iter().zip(&found).map(|(piece, (_, found))| Catalog::of(piece, found));
+    let catalogs = found().map(|(piece, found)| Catalog::of(piece, found));
     let report = Report { version: 1, catalogs: catalogs.collect(), stage: made.report };
     ctx.printer.data(&report, Report::show)?;
     made.exit

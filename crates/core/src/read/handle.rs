@@ -5,22 +5,20 @@
 //! must be of the version that was met first.
 
 use super::{Error, Source};
+use crate::remote::{Object, await_here, store_of};
 use bytes::{Buf, Bytes};
 use futures::{StreamExt, TryStreamExt, stream};
-use object_store::path::Path as Key;
-use object_store::{GetOptions, GetRange, ObjectStore};
+use object_store::{GetOptions, GetRange};
 use parquet::errors::{ParquetError, Result as Parquet};
 use parquet::file::reader::{ChunkReader, Length};
 use rustix::buffer::spare_capacity;
 use rustix::io::{Errno, pread};
-use std::collections::HashMap;
 use std::fs::{File, Metadata};
 use std::io::{self, BufReader, Read};
 use std::ops::Range;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
-use tokio::runtime::{Builder, Runtime};
+use std::sync::Arc;
 use url::Url;
 
 /// Bytes at the end of a remote file that come with the first request: most footers fit.
@@ -43,14 +41,6 @@ pub(crate) struct Remote {
     object: Arc<Object>,
     /// Bytes at hand, by where they begin.
     held: Vec<(u64, Bytes)>,
-}
-
-#[derive(Debug)]
-struct Object {
-    store: Arc<dyn ObjectStore>,
-    key: Key,
-    size: u64,
-    e_tag: Option<String>,
 }
 
 impl Handle {
@@ -222,17 +212,6 @@ impl Remote {
     }
 }
 
-impl Object {
-    async fn get(&self, range: Range<u64>) -> object_store::Result<Bytes> {
-        let options = GetOptions {
-            range: Some(GetRange::Bounded(range)),
-            if_match: self.e_tag.clone(),
-            ..GetOptions::default()
-        };
-        self.store.get_opts(&self.key, options).await?.bytes().await
-    }
-}
-
 fn gone(path: &Path, error: object_store::Error) -> Error {
     match error {
         object_store::Error::NotFound { .. } => Error::Vanished(path.to_owned()),
@@ -316,74 +295,6 @@ impl Read for At {
         self.at += read as u64;
         Ok(read)
     }
-}
-
-/// What talks to servers, for one process: a fork has none of its parent's threads.
-struct Net {
-    process: u32,
-    runtime: Arc<Runtime>,
-    stores: HashMap<String, Arc<dyn ObjectStore>>,
-    /// Kept: its threads are not here, so that its end could not be waited for.
-    _of_parent: Option<Box<Net>>,
-}
-
-static NET: Mutex<Option<Net>> = Mutex::new(None);
-
-fn with_net<T>(use_it: impl FnOnce(&mut Net) -> T) -> io::Result<T> {
-    let process = std::process::id();
-    let mut net = NET.lock().unwrap_or_else(PoisonError::into_inner);
-    if net.as_ref().is_none_or(|net| net.process != process) {
-        let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-        let _of_parent = net.take().map(Box::new);
-        let stores = HashMap::new();
-        *net = Some(Net { process, runtime: Arc::new(runtime), stores, _of_parent });
-    }
-    net.as_mut().map(use_it).ok_or_else(|| io::Error::other("no runtime"))
-}
-
-/// Variables that say who asks S3.
-const CREDENTIALS: [&str; 4] = [
-    "aws_access_key_id",
-    "aws_web_identity_token_file",
-    "aws_container_credentials_relative_uri",
-    "aws_container_credentials_full_uri",
-];
-
-/// The store of a URL, and the key in it. Settings of S3 come from the variables of AWS; without
-/// credentials among them it is asked anonymously, as public archives want it.
-fn store_of(url: &Url) -> io::Result<(Arc<dyn ObjectStore>, Key)> {
-    let base = &url[..url::Position::BeforePath];
-    let variables = std::env::vars_os().filter_map(|(name, value)| {
-        let name = name.into_string().ok()?.to_ascii_lowercase();
-        name.starts_with("aws_").then_some((name, value.into_string().ok()?))
-    });
-    let mut settings: HashMap<String, String> = variables.collect();
-    if !CREDENTIALS.iter().any(|name| settings.contains_key(*name)) {
-        settings.entry("aws_skip_signature".to_owned()).or_insert_with(|| "true".to_owned());
-    }
-    if url.scheme() == "http" {
-        settings.insert("allow_http".to_owned(), "true".to_owned());
-    }
-    let (store, key) = object_store::parse_url_opts(url, settings).map_err(io::Error::other)?;
-    let shared = with_net(|net| net.stores.entry(base.to_owned()).or_insert(store.into()).clone())?;
-    Ok((shared, key))
-}
-
-/// Waits for what goes on elsewhere, whether or not this thread runs other such work.
-fn await_here<T: Send + 'static>(
-    work: impl Future<Output = object_store::Result<T>> + Send + 'static,
-) -> object_store::Result<T> {
-    let failed = |error: io::Error| object_store::Error::Generic {
-        store: "remote",
-        source: Box::new(error),
-    };
-    let runtime = with_net(|net| net.runtime.clone()).map_err(failed)?;
-    let (tell, told) = mpsc::sync_channel(1);
-    runtime.spawn(async move {
-        // nobody may be waiting any more
-        let _ = tell.send(work.await);
-    });
-    told.recv().unwrap_or_else(|_| Err(failed(io::Error::other("the request was dropped"))))
 }
 
 #[cfg(test)]

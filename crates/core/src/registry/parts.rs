@@ -1,6 +1,7 @@
 //! Leases of parts of computations that several processes share.
 
 use super::{Error, Registry, doing};
+use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 /// A part of a step of a computation.
@@ -62,5 +63,16 @@ impl Registry {
         let client = self.client().await?;
         let given = client.execute(sql, &[&run_id, &work, &step, &number]).await;
         given.map(drop).map_err(doing("give back parts of a computation"))
+    }
+
+    /// Until when runs hold parts of a computation, if any does.
+    ///
+    /// # Errors
+    /// [`Error::Unreachable`], [`Error::Statement`].
+    pub async fn parts_held_until(&self, work: &str) -> Result<Option<DateTime<Utc>>, Error> {
+        let sql = include_str!("../../../../sql/parts_held_until.sql");
+        let asked = self.client().await?.query_one(sql, &[&work]).await;
+        let until = asked.and_then(|row| row.try_get(0));
+        until.map_err(doing("ask who is at work on a computation"))
     }
 }

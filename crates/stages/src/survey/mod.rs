@@ -8,7 +8,7 @@
 //! completeness  what part of the targets has a redshift
 //! randoms     catalogues of random points that a survey publishes
 //! population  galaxies that are seen wherever they are
-//! shared      a folder in which processes compute together
+//! shared      where processes, of one node or several, compute together
 //! given       what was computed of them, as a stage that looks it up row by row
 //! ```
 //!
@@ -31,5 +31,5 @@ pub(crate) use given::READS;
 pub use mask::{Edges, Mask};
 pub use population::Population;
 pub use randoms::Randoms;
-pub use sample::{Error, Sample};
+pub use sample::{Error, LeftOut, Sample};
 pub use tracer::{Cap, Tracer};

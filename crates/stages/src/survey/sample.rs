@@ -2,7 +2,7 @@
 
 use super::completeness::{self, Completeness};
 use super::{Cap, Mask, Tracer};
-use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::array::{Array, AsArray, Float64Array, RecordBatch};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Float64Type, Int64Type};
 use bifrost_core::predicate::{self, Predicate};
@@ -10,8 +10,10 @@ use bifrost_core::read::Options;
 use bifrost_core::resolution::{Detail, Query};
 use bifrost_core::session::{self, Session};
 use bifrost_core::tile::{Name, Pixel, Tile};
+use bifrost_science::cosmology::Z_MAX;
 use std::cmp::Reverse;
 use std::collections::HashMap;
+use std::fmt::{self, Display, Formatter};
 
 /// What is read of a row.
 const COLUMNS: [&str; 12] = [
@@ -100,6 +102,46 @@ pub struct Sample {
     pub tiles: Vec<Tile>,
 }
 
+/// Rows that meet a tracer's condition and count for nothing, by why.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct LeftOut {
+    /// Right ascension or declination is missing, or none on the sky.
+    pub position: usize,
+    /// The redshift is missing, no number, or not above 0.
+    pub redshift: usize,
+    /// The redshift is above [`Z_MAX`], to which distances are known, or infinite.
+    pub beyond: usize,
+}
+
+impl LeftOut {
+    /// Counts a row that has to be left out (degrees, redshift), and says whether it has.
+    fn count(&mut self, [ra, dec, z]: [f64; 3]) -> bool {
+        let reason = match z {
+            _ if !ra.is_finite() || !(-90.0..=90.0).contains(&dec) => &mut self.position,
+            z if z > Z_MAX => &mut self.beyond,
+            z if z > 0.0 => return false,
+            _ => &mut self.redshift,
+        };
+        *reason += 1;
+        true
+    }
+}
+
+impl Display for LeftOut {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let beyond = format!("a redshift above {Z_MAX}, to which distances are known");
+        let reasons = [
+            (self.position, "no position"),
+            (self.redshift, "no redshift above 0"),
+            (self.beyond, &beyond),
+        ];
+        let told = reasons.iter().filter(|(rows, _)| *rows > 0);
+        let told: Vec<String> =
+            told.map(|(rows, reason)| format!("{rows} with {reason}")).collect();
+        write!(f, "rows left out, whose quantities are NULL: {}", told.join(", "))
+    }
+}
+
 /// What decides between rows of one object: the registry's order of `is_primary`.
 type Rank = (bool, Reverse<u32>);
 
@@ -116,8 +158,8 @@ struct Row {
 impl Sample {
     /// The objects that meet a tracer's condition, read wherever the resolver finds them. Of several
     /// rows of an object, one counts: `zwarn` 0 before others, then the larger `tsnr2_lrg`, then the
-    /// tile that comes first. Rows without a position or a redshift above 0 count for nothing. The
-    /// completeness around them is taken from where it is told.
+    /// tile that comes first. Rows without a position, or without a redshift that has a distance, count
+    /// for nothing but the second value. The completeness around objects is taken from where it is told.
     ///
     /// # Errors
     /// [`Error`] where the condition cannot be meant so, or rows cannot be read.
@@ -125,13 +167,13 @@ impl Sample {
         session: &Session,
         tracer: &Tracer,
         completeness: &Completeness,
-    ) -> Result<Self, Error> {
+    ) -> Result<(Self, LeftOut), Error> {
         let wrong = |source| Error::Condition { tracer: tracer.name.clone(), source };
         let predicate = Some(Predicate::parse(&tracer.condition).map_err(wrong)?);
         let query = Query { predicate, ..Query::default() };
         let answer = session.resolve(&query, Detail::Files).await?;
         if answer.files.is_empty() {
-            return Ok(Self::default());
+            return Ok(Default::default());
         }
         let mut columns = COLUMNS.map(String::from).to_vec();
         columns.extend(completeness.column().map(String::from));
@@ -144,9 +186,10 @@ impl Sample {
             completeness.check(&batch).map_err(wrong)?;
             rows.add(&batch).map_err(|what| Error::Rows { tracer: tracer.name.clone(), what })?;
         }
+        let left_out = rows.left_out;
         let (mut sample, own) = rows.best();
         sample.completeness = completeness.of(&sample, own).map_err(wrong)?;
-        Ok(sample)
+        Ok((sample, left_out))
     }
 
     /// The completeness around each galaxy, or all of them.
@@ -246,6 +289,7 @@ struct Rows {
     /// The column of it.
     completeness: Option<String>,
     rows: Vec<Row>,
+    left_out: LeftOut,
     tiles: Vec<Tile>,
     known: HashMap<(String, String, String, i64), u32>,
 }
@@ -285,26 +329,20 @@ impl Rows {
                 _ => self.tile(key)?,
             };
             last = Some((key.0, key.1, key.2, key.3, tile));
-            let position = [ra.value(row), dec.value(row), z.value(row)];
-            let is_null = [ra, dec, z].iter().any(|column| column.is_null(row)) || ids.is_null(row);
-            let is_somewhere = position.iter().all(|x| x.is_finite())
-                && position[1].abs() <= 90.0
-                && position[2] > 0.0;
-            if is_null || !is_somewhere {
+            let known = |column: &Float64Array| (!column.is_null(row)).then(|| column.value(row));
+            let position = [ra, dec, z].map(|column| known(column).unwrap_or(f64::NAN));
+            if ids.is_null(row) || self.left_out.count(position) {
                 continue;
             }
             // positive floats are ordered as their bits are; unknown is least
-            let known = (!quality.is_null(row)).then(|| quality.value(row) as f32);
-            let bits = known.filter(|x| *x >= 0.0).map_or(0, |x| x.to_bits() + 1);
+            let quality = known(quality).map(|x| x as f32);
+            let bits = quality.filter(|x| *x >= 0.0).map_or(0, |x| x.to_bits() + 1);
             let rank = (zwarn.is_null(row) || zwarn.value(row) != 0, Reverse(bits));
             // nanomaggies: 22.5 is the magnitude of one
-            let is_seen = !flux.is_null(row) && !ebv.is_null(row) && flux.value(row) > 0.0;
-            let r_mag = match is_seen {
-                true => 22.5 - 2.5 * flux.value(row).log10() - EXTINCTION_R * ebv.value(row),
-                false => f64::NAN,
-            } as f32;
-            let completeness = completeness.filter(|c| !c.is_null(row));
-            let completeness = completeness.map_or(f64::NAN, |column| column.value(row));
+            let seen = known(flux).filter(|flux| *flux > 0.0).zip(known(ebv));
+            let r_mag = seen.map(|(flux, ebv)| 22.5 - 2.5 * flux.log10() - EXTINCTION_R * ebv);
+            let r_mag = r_mag.filter(|mag| mag.is_finite()).unwrap_or(f64::NAN) as f32;
+            let completeness = completeness.and_then(known).unwrap_or(f64::NAN);
             let target_id = ids.value(row);
             self.rows.push(Row { target_id, rank, tile, position, r_mag, completeness });
         }
@@ -357,5 +395,35 @@ impl Rows {
             completeness: Vec::new(),
         };
         (sample, rows.iter().map(|row| row.completeness).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_left_out_for_a_reason() {
+        let mut left_out = LeftOut::default();
+        let rows = [
+            ([10.0, 20.0, 1e-300], false),
+            ([1e9, -90.0, Z_MAX], false),
+            ([f64::NAN, 20.0, 0.1], true),
+            ([10.0, 90.1, 1e9], true),
+            ([10.0, f64::NEG_INFINITY, 0.1], true),
+            ([10.0, 20.0, f64::NAN], true),
+            ([10.0, 20.0, 0.0], true),
+            ([10.0, 20.0, f64::NEG_INFINITY], true),
+            ([10.0, 20.0, 20.01], true),
+            ([10.0, 20.0, f64::INFINITY], true),
+        ];
+        for (row, is_left_out) in rows {
+            assert_eq!(left_out.count(row), is_left_out, "{row:?}");
+        }
+        assert_eq!(left_out, LeftOut { position: 3, redshift: 3, beyond: 2 });
+        left_out.position = 0;
+        let told = "rows left out, whose quantities are NULL: 3 with no redshift above 0, \
+                    2 with a redshift above 20, to which distances are known";
+        assert_eq!(left_out.to_string(), told);
     }
 }

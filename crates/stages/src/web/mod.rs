@@ -41,6 +41,8 @@ use serde::Serialize;
 
 /// Galaxies that a web takes: of fewer, nothing but neighbours is known.
 const LEAST: usize = 10;
+/// Mpc that no coordinate can be told from 0 by.
+const NOTHING: f64 = 1e-30;
 
 /// What the web is made with.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -262,7 +264,12 @@ fn positions(
         None => distance,
     };
     let places = sample.ra.iter().zip(&sample.dec).zip(distance);
-    Ok(places.map(|((ra, dec), d)| direction(*ra, *dec).map(|x| x * d)).collect())
+    Ok(places.map(|((ra, dec), distance)| place(direction(*ra, *dec), distance)).collect())
+}
+
+/// A place (Mpc); coordinates that are next to nothing are 0, since geometry cannot be exact with them.
+fn place(direction: [f64; 3], distance: f64) -> [f64; 3] {
+    direction.map(|x| x * distance).map(|x| if x.abs() < NOTHING { 0.0 } else { x })
 }
 
 impl Web {
@@ -332,7 +339,7 @@ impl Cast<'_> {
         if self.pool.is_none_or(|pool| !pool.has_distances) {
             for point in &mut points {
                 let distance = self.depth(ends, &mut dice);
-                *point = point.map(|x| x * distance);
+                *point = place(*point, distance);
             }
         }
         points

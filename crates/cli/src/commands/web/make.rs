@@ -7,35 +7,36 @@ use crate::context::Context;
 use crate::exit::{TryAgain, usage};
 use crate::leases::Leases;
 use crate::progress;
-use crate::survey::Piece;
+use crate::survey::Whole;
 use bifrost_campaign::Stop;
 use bifrost_core::layout::Lake;
+use bifrost_core::patience::{OF_A_COMMAND, patiently};
 use bifrost_core::publish::Running;
-use bifrost_core::registry::Registry;
-use bifrost_science::cosmology::Cosmology;
 use bifrost_science::fof::Components;
-use bifrost_science::work::Memory;
+use bifrost_science::work::{Failure, Memory};
 use bifrost_stages::survey::Randoms;
-use bifrost_stages::survey::shared::{Kept, Shared, digest};
+use bifrost_stages::survey::shared::{self, Kept, Shared, digest};
 use bifrost_stages::web::{self, Blocks, Settings, Survey, Web};
 use serde_json::{Value, json};
-use std::path::PathBuf;
+use std::collections::HashMap;
 use std::time::Duration;
 
 /// Bytes of memory that do not depend on galaxies, and those of each galaxy of all samples: what is read and
 /// what is found of it.
 const OF_THE_PROCESS: u64 = 64 << 20;
 const OF_A_GALAXY: u64 = 100;
+/// Bytes in which blocks travel to a URL and back.
+const OF_A_URL: u64 = 64 << 20;
 /// How often a process looks whether another has ended.
 const LOOK: Duration = Duration::from_millis(100);
+/// How often an output may be lost until it is given up.
+const LOSSES: u32 = 3;
 
 /// What webs are made with.
 pub(super) struct Maker<'a> {
     pub(super) ctx: &'a Context,
-    pub(super) lake: &'a Lake,
-    pub(super) registry: &'a Registry,
+    pub(super) whole: &'a Whole,
     pub(super) options: &'a Options,
-    pub(super) cosmology: &'a Cosmology,
     pub(super) settings: &'a Settings,
     pub(super) randoms: Option<&'a Randoms>,
     /// Of each sample, where the product has them.
@@ -44,11 +45,8 @@ pub(super) struct Maker<'a> {
 
 impl Maker<'_> {
     /// The web of each sample, and what was kept of their blocks. `configuration` is all that shapes them.
-    pub(super) fn make(
-        &self,
-        pieces: &[Piece],
-        configuration: &Value,
-    ) -> anyhow::Result<(Vec<Web>, Vec<Kept>)> {
+    pub(super) fn make(&self, configuration: &Value) -> anyhow::Result<(Vec<Web>, Vec<Kept>)> {
+        let pieces = &self.whole.pieces;
         let all = pieces.iter().map(|piece| piece.sample.len()).sum();
         let bar = progress::bar(&self.ctx.printer, pieces.len() as u64, "samples");
         let (mut webs, mut kept) = (Vec::new(), Vec::new());
@@ -91,13 +89,30 @@ impl Maker<'_> {
                 told(&format!("{step}, {done} of {parts}"));
             }
         };
-        let node = self.ctx.node(self.lake);
-        let leases = Leases::new(self.ctx, self.registry, node, digest.to_owned(), &of_parts)?;
-        let own = || self.lake.root().join(".bifrost").join("web");
-        let folder: PathBuf = self.options.work.clone().unwrap_or_else(own);
-        let work = Shared::open(&folder, digest, &leases)?;
-        let web = self.find(survey, Blocks { count, work: &work }, told)?;
-        Ok((web, work.kept()))
+        let node = self.ctx.node(&self.whole.lake);
+        let leases =
+            Leases::new(self.ctx, &self.whole.registry, node, digest.to_owned(), &of_parts)?;
+        let own = self.whole.lake.root().join(".bifrost").join("web");
+        let place = self.options.place(&own)?;
+        if place.remote.is_some() {
+            leases.announce()?;
+        }
+        let work = Shared::open(place, digest, &leases)?;
+        let mut lost = HashMap::new();
+        loop {
+            let error = match self.find(survey, Blocks { count, work: &work }, told) {
+                Ok(web) => return Ok((web, work.kept())),
+                Err(error) => error,
+            };
+            let cause = error.chain().find_map(|cause| cause.downcast_ref());
+            let Some(shared::Error::Lost { name, .. }) = cause else { return Err(error) };
+            let times = lost.entry(name.clone()).or_insert(0);
+            *times += 1;
+            if *times > LOSSES {
+                return Err(error);
+            }
+            tracing::warn!("{error}: it is made again");
+        }
     }
 
     fn find(
@@ -106,8 +121,28 @@ impl Maker<'_> {
         blocks: Blocks<'_>,
         told: &(dyn Fn(&str) + Sync),
     ) -> anyhow::Result<Web> {
-        web::find(survey, self.cosmology, self.settings, blocks, &|step| told(step))
+        web::find(survey, &self.whole.cosmology, self.settings, blocks, &|step| told(step))
             .map_err(refused)
+    }
+
+    /// What was kept of blocks is needed no more.
+    pub(super) fn finish(&self, kept: Kept) -> anyhow::Result<()> {
+        let is_needed = kept.is_remote() && self.is_worked_on(kept.digest())?;
+        Ok(kept.finish(is_needed)?)
+    }
+
+    /// Whether any other process is at work: one that is renews its leases, those of a dead one lapse.
+    fn is_worked_on(&self, digest: &str) -> anyhow::Result<bool> {
+        let ask = || self.whole.registry.parts_held_until(digest);
+        let held_until = || self.ctx.block_on(patiently(OF_A_COMMAND, ask));
+        let first = held_until()?;
+        loop {
+            match held_until()? {
+                None => return Ok(false),
+                later if later > first => return Ok(true),
+                _ => std::thread::sleep(LOOK),
+            }
+        }
     }
 
     /// In how many blocks a sample is made, of several that have so many galaxies in all; none, if it is
@@ -118,7 +153,8 @@ impl Maker<'_> {
         }
         let Some(memory) = &self.options.memory else { return Ok(None) };
         let bytes = archive::parse_size(memory).map_err(|e| usage(format!("--memory: {e}")))?;
-        let left = bytes.saturating_sub(OF_THE_PROCESS + OF_A_GALAXY * all as u64);
+        let of_a_url = if self.options.url().is_some() { OF_A_URL } else { 0 };
+        let left = bytes.saturating_sub(OF_THE_PROCESS + of_a_url + OF_A_GALAXY * all as u64);
         let blocks = bifrost_science::web::blocks(galaxies, left);
         let refused = || {
             usage(format!(
@@ -143,16 +179,16 @@ pub(super) fn alone(ctx: &Context, lake: &Lake) -> anyhow::Result<Running> {
     }
 }
 
-/// Random points that are too few are the question's fault; who was told to stop may be asked again.
+/// Random points that are too few are the question's fault; others' faults are told by their causes.
 fn refused(error: web::Error) -> anyhow::Error {
     match error {
         web::Error::Randoms(error) => usage(error).into(),
-        web::Error::Web(bifrost_science::web::Error::Work(failure)) => {
-            match failure.downcast::<TryAgain>() {
-                Ok(again) => (*again).into(),
-                Err(failure) => anyhow::Error::from_boxed(failure),
-            }
-        }
+        web::Error::Web(bifrost_science::web::Error::Work(failure)) => Failed(failure).into(),
         error => error.into(),
     }
 }
+
+/// A part of the work, or what keeps it, failed.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Failed(#[source] Failure);

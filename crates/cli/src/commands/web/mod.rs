@@ -1,21 +1,23 @@
 //! `bifrost web`: the cosmic web of the whole survey, as a product and as filaments.
 
+mod known;
 mod make;
 
 use super::groups;
 use super::stage;
+use crate::archive;
 use crate::context::Context;
 use crate::exit::{Exit, Usage, usage};
 use crate::positions;
 use crate::printer::table;
 use crate::rows::Output;
-use crate::survey::{self, Piece, Whole};
+use crate::survey::Piece;
 use anyhow::Context as _;
-use bifrost_science::cosmology::Cosmology;
+use bifrost_core::remote::Folder;
 use bifrost_science::skeleton::Kind;
 use bifrost_stages::groups as friends;
 use bifrost_stages::picture;
-use bifrost_stages::survey::shared::Kept;
+use bifrost_stages::survey::shared::Place;
 use bifrost_stages::survey::{Cap, Population, Randoms};
 use bifrost_stages::web::{self, Settings, Web, export};
 use make::Maker;
@@ -67,9 +69,13 @@ pub struct Options {
     /// Make it in so many blocks
     #[arg(long, value_name = "N", conflicts_with = "memory")]
     blocks: Option<NonZero<usize>>,
-    /// Folder of the blocks, which nodes that share them all see [default: .bifrost/web in the lake]
-    #[arg(long, value_name = "DIR")]
+    /// Where nodes share blocks: a folder that all of them see, or s3://BUCKET/FOLDER, for which AWS_ENDPOINT,
+    /// AWS_REGION, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are heeded [default: .bifrost/web in the lake]
+    #[arg(long, value_name = "DIR|URL")]
     work: Option<PathBuf>,
+    /// Copies of blocks that lie behind a URL are kept in .bifrost/web, in so much room [default: 16GiB]
+    #[arg(long, value_name = "SIZE")]
+    scratch: Option<String>,
     /// A catalogue of random points that follow the survey (FITS, Parquet, CSV; ra, dec, and z where it has
     /// one), to be drawn from for the classes; may be given several times [default: points thrown into the mask]
     #[arg(long, value_name = "FILE")]
@@ -99,11 +105,28 @@ impl Options {
             memory: asked.memory.clone(),
             blocks: asked.blocks,
             work: self.work.clone().or_else(|| those.work.clone()),
+            scratch: self.scratch.clone().or_else(|| those.scratch.clone()),
             randoms: self.randoms.clone().or_else(|| those.randoms.clone()),
             brighter_than: self.brighter_than.or(those.brighter_than),
             faintest: self.faintest.or(those.faintest),
             k_correction: self.k_correction.or(those.k_correction),
         }
+    }
+
+    /// Where blocks are kept; `own` is the lake's folder for them.
+    fn place<'p>(&'p self, own: &'p Path) -> anyhow::Result<Place<'p>> {
+        let scratch = self.scratch.as_deref().unwrap_or("16GiB");
+        let scratch_bytes =
+            archive::parse_size(scratch).map_err(|e| usage(format!("--scratch: {e}")))?;
+        let remote = self.url().map(Folder::new).transpose();
+        let remote = remote.map_err(|e| usage(format!("--work: {:#}", anyhow::Error::new(e))))?;
+        let folder = self.work.as_deref().filter(|_| remote.is_none()).unwrap_or(own);
+        Ok(Place { folder, remote, scratch_bytes })
+    }
+
+    /// Where nodes exchange blocks that see no common folder.
+    fn url(&self) -> Option<&str> {
+        self.work.as_ref()?.to_str().filter(|work| work.contains("://"))
     }
 
     fn neighbours(&self) -> Option<Population> {
@@ -170,36 +193,28 @@ pub fn run(ctx: &Context, args: &Args) -> anyhow::Result<Exit> {
     let (tracers, groups) = galaxies.settings()?;
     let options = args.options.or(&ctx.settings.web);
     let (settings, randoms) = (options.settings(groups)?, options.randoms()?);
-    let completeness = galaxies.completeness()?;
-    let cosmology = Cosmology::desi();
-    let (lake, registry) = (ctx.lake()?, ctx.registry()?);
-    ctx.block_on(super::run::sync_lake(ctx, &registry, &lake))?;
-    let pieces = survey::pieces(ctx, &registry, &tracers, galaxies.mask(), &completeness)?;
+    let whole = galaxies.read(ctx, tracers)?;
+    let pieces = &whole.pieces;
     if pieces.is_empty() {
-        ctx.printer.note("no galaxy of any tracer is there");
         return Ok(Exit::NothingMatched);
     }
-    let about = Whole { tracers: &tracers, cosmology: &cosmology, completeness: &completeness };
-    let of_groups = about.configuration(&settings.groups, &pieces);
-    let known = survey::known_groups(ctx, &registry, &pieces, &of_groups)?;
-    let mut configuration = about.configuration(&settings, &pieces);
+    let known = known::groups(ctx, &whole, &whole.configuration(&settings.groups))?;
+    let mut configuration = whole.configuration(&settings);
     if let (Some(said), Some(randoms)) = (configuration.as_object_mut(), &randoms) {
         let about = json!({"count": randoms.len(), "digest": randoms.digest()});
         said.insert("randoms".to_owned(), about);
     }
     let maker = Maker {
         ctx,
-        lake: &lake,
-        registry: &registry,
+        whole: &whole,
         options: &options,
-        cosmology: &cosmology,
         settings: &settings,
         randoms: randoms.as_ref(),
         groups: known.as_deref(),
     };
-    let (webs, kept) = maker.make(&pieces, &configuration)?;
+    let (webs, kept) = maker.make(&configuration)?;
     // one of several processes that end together writes, and the others find it written
-    let _alone = make::alone(ctx, &lake)?;
+    let _alone = make::alone(ctx, &whole.lake)?;
     let found: Vec<_> = pieces.iter().map(|piece| &piece.sample).zip(&webs).collect();
     let made = stage::run::make(ctx, &args.which, &web::stage(configuration, &found)?)?;
     let mut told = Vec::new();
@@ -214,7 +229,7 @@ pub fn run(ctx: &Context, args: &Args) -> anyhow::Result<Exit> {
         Report { version: 1, groups_read: known.is_some(), webs: told, stage: made.report };
     ctx.printer.data(&report, Report::show)?;
     let exit = made.exit?;
-    kept.into_iter().try_for_each(Kept::finish)?;
+    kept.into_iter().try_for_each(|kept| maker.finish(kept))?;
     Ok(exit)
 }
 
