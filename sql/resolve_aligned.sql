@@ -6,7 +6,7 @@ FROM (SELECT) AS one LEFT JOIN (
     SELECT i.file_id AS own_id, f.file_id, f.lake_id, f.schema_id, f.num_rows, f.num_row_groups,
            f.size_bytes, f.mtime_ns, f.has_cells, f.product, f.path, f.promoted,
            NULL::int2[] AS cells, NULL::real[] AS ends,
-           f.release, f.survey, f.program, f.healpix, f.is_ours,
+           f.release, f.survey, f.program, f.healpix, f.is_ours, f.added_commit AS as_is_since,
            f.inode, least(f.removed_commit, f.quarantined_commit) AS ended_commit, f.state
     FROM unnest(:files::int8[]) AS own (file_id)
     JOIN file_registry i USING (file_id)

@@ -3,20 +3,27 @@
 -- may hold the objects anywhere.
 --
 -- A line that ends in words behind a question mark is left out unless the question demands one of
--- these; one of product, sky, area, tile, cells, objects and files is the way, the index that leads to
--- the files.
+-- these; one of product, sky, area, tile, cells, objects, cataloged and files is the way, the index that
+-- leads to the files. cataloged is objects where the catalog is thought to know all files; if it does
+-- not, the answer says that it is not whole.
 -- What the program can judge by what it remembers of a file it judges itself: a row that is looked up
 -- here costs more. A bound that is NULL keeps its file.
 SELECT (SELECT registry_id FROM registry_identity) AS registry_id,
        (SELECT coalesce(max(commit_id), 0) FROM commits) AS commit_id,
        array_agg(w.file_id) AS file_ids,
-       array_agg(w.row_index) AS row_indexes  --? objects
-       NULL::int4[] AS row_indexes  --? product sky area tile cells files
+       array_agg(w.row_index) AS row_indexes,  --? objects cataloged
+       NULL::int4[] AS row_indexes,  --? product sky area tile cells files
+       NOT EXISTS (  --? objects cataloged
+           SELECT FROM file_registry f  --? objects cataloged
+           WHERE f.state = 'live' AND NOT f.has_cells AND f.product = :product::text  --? objects cataloged
+       ) AS is_cataloged  --? objects cataloged
+       NULL::boolean AS is_cataloged  --? product sky area tile cells files
 FROM (
     -- joint occupancy: some object has the class, the quality and the redshift at once
     SELECT x.file_id, NULL::int4 AS row_index FROM file_cells x WHERE x.cells && :cells::int2[]  --? cells
+        AND x.cells && :release_cells::int2[]  --? cells_of_releases
     -- where the catalog knows the objects
-    SELECT c.file_id, c.row_index FROM catalog_rows c WHERE c.target_id = ANY (:objects::int8[])  --? objects
+    SELECT c.file_id, c.row_index FROM catalog_rows c WHERE c.target_id = ANY (:objects::int8[])  --? objects cataloged
     -- files that are known to hold wanted objects
     SELECT unnest(:files::int8[]) AS file_id, NULL::int4 AS row_index  --? files
     UNION ALL  --? cells objects files
@@ -41,8 +48,6 @@ FROM (
         SELECT f.file_id FROM file_registry f  --? sky area
         WHERE f.state = 'live' AND f.product = :product::text AND f.is_ours AND f.healpix BETWEEN p.first AND p.last  --? sky area
           AND f.release = ANY (:releases::text[])  --? near_releases
-          -- the same for the index
-          AND f.release BETWEEN (:releases::text[])[1] AND (:releases::text[])[cardinality(:releases::text[])]  --? near_releases
           AND f.survey = ANY (:surveys::text[])  --? near_surveys
           AND f.program = ANY (:programs::text[])  --? near_programs
         OFFSET 0) AS f  --? sky area

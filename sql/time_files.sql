@@ -1,5 +1,6 @@
--- resolve_files.sql as of a commit, with the columns of resolve_rows.sql; of files that are live no
--- longer how to find them. Few ask this, so it is written to be read, and planned for its parameters.
+-- What resolve_files.sql cannot say of a commit: files that were live then and have gone, or come into the
+-- catalog or out of it, since. With the columns of resolve_rows.sql, and how to find those that are gone.
+-- Few ask this, so it is written to be read, and planned for its parameters.
 --
 -- What was not known then must not narrow: cells and objects count where the catalog held the file,
 -- and Bifrost wrote it.
@@ -9,17 +10,19 @@ WITH located AS (
     GROUP BY c.file_id),
 known AS (
     SELECT f.*, coalesce(n.cells, p.cells) AS cells, coalesce(n.ends, p.ends) AS ends, o.located,
-           coalesce(f.cataloged_commit, 0) <= :commit::int8 AS was_cataloged
+           coalesce(f.cataloged_commit, 0) <= :commit::int8
+               AND coalesce(f.uncataloged_commit > :commit::int8, true) AS was_cataloged
     FROM files_as_of(:commit::int8) f
     LEFT JOIN file_cells n ON n.file_id = f.file_id
     LEFT JOIN past_cells p ON p.file_id = f.file_id
     LEFT JOIN located o ON o.file_id = f.file_id
-    WHERE f.product = :product::text)
+    WHERE f.product = :product::text
+      AND greatest(f.removed_commit, f.quarantined_commit, f.cataloged_commit, f.uncataloged_commit) > :commit::int8)
 SELECT f.file_id, f.lake_id, f.schema_id, f.num_rows, f.num_row_groups, f.size_bytes, f.mtime_ns,
        f.has_cells, f.product, f.path, f.promoted,
        CASE WHEN f.is_ours AND f.was_cataloged THEN f.cells END AS cells,
        CASE WHEN f.is_ours AND f.was_cataloged THEN f.ends END AS ends,
-       f.release, f.survey, f.program, f.healpix, f.is_ours,
+       f.release, f.survey, f.program, f.healpix, f.is_ours, f.added_commit AS as_is_since,
        CASE WHEN f.has_cells AND f.was_cataloged THEN f.located END AS located,
        f.inode, least(f.removed_commit, f.quarantined_commit) AS ended_commit, f.state
 FROM known f

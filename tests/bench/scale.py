@@ -35,12 +35,13 @@ PLANS = pathlib.Path(__file__).with_name("plans.txt")
 # words of resolve_files.sql by which each kind of question is put together, and what it asks
 ASKED = {"product": "'spectra'", "cells": "ARRAY[894,944,945]", "z_first": "6.2", "zwarn_first": "0", "zwarn_last": "0",
          "spectypes": "ARRAY['QSO']", "near": "'{[70368744177664,703687441776640)}'", "pixels_first": "ARRAY[1,20]",
-         "pixels_last": "ARRAY[9,29]", "releases": "ARRAY['iron']", "objects": "ARRAY[1,2,3]", "bricks": "'{[1,2)}'"}
+         "pixels_last": "ARRAY[9,29]", "releases": "ARRAY['iron']", "objects": "ARRAY[1,2,3]", "release_cells": "ARRAY[10331,4095]"}
 KINDS = {
     "predicate": ("cells", "z_first"),
     "conjunction": ("cells", "z_first", "zwarn_first", "zwarn_last", "spectypes"),
+    "long answers": ("cells", "cells_of_releases", "z_first", "zwarn_first", "zwarn_last", "spectypes", "releases"),
     "cone": ("sky", "near_releases"),
-    "100 ids": ("objects", "bricks"),
+    "100 ids": ("cataloged",),
 }
 
 
@@ -57,14 +58,14 @@ def grow(lake, files, objects):
         with psycopg.connect(URL, autocommit=True) as connection:
             have = connection.execute("SELECT count(*) FROM file_registry").fetchone()[0]
             if have < files:
-                fill(connection, lake, files, objects)
+                fill(connection, lake, have, files, objects)
     with psycopg.connect(URL, autocommit=True) as connection:
         connection.execute("VACUUM (ANALYZE)")
         size = connection.execute("SELECT pg_database_size(current_database())").fetchone()[0]
     print(f"{files} files registered in {time.perf_counter() - started:.0f} s, {size / 1e9:.1f} GB", flush=True)
 
 
-def fill(connection, lake, files, objects):
+def fill(connection, lake, have, files, objects):
     """Adds rows without indexes and builds these afterwards."""
     indexes = connection.execute(
         "SELECT i.indexrelid::regclass::text, pg_get_indexdef(i.indexrelid) FROM pg_index i"
@@ -73,7 +74,7 @@ def fill(connection, lake, files, objects):
     connection.execute("SET maintenance_work_mem = '2GB'")
     for name, _ in indexes:
         connection.execute(f"DROP INDEX {name}")
-    subprocess.run([SURVEY, "fill", lake, str(files), str(objects), URL], check=True)
+    subprocess.run([SURVEY, "fill", lake, str(have), str(files), str(objects), URL], check=True)
     for _, definition in indexes:
         connection.execute(definition)
 

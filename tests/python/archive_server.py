@@ -32,6 +32,8 @@ class Handler(BaseHTTPRequestHandler):
                 return
             self.send_response(206 if asked else 200)
             self.send_header("ETag", tag)
+            if self.server.packed:
+                self.send_header("Content-Encoding", "gzip")
             self.send_header("Content-Length", str(about.st_size - first))
             if asked:
                 self.send_header("Content-Range", f"bytes {first}-{about.st_size - 1}/{about.st_size}")
@@ -54,7 +56,7 @@ class Server(ThreadingHTTPServer):
 def server(folder):
     """A server at a free port of this machine; it serves once serve_forever is called."""
     made = Server(("127.0.0.1", 0), Handler)
-    made.folder = Path(folder)
+    made.folder, made.packed = Path(folder), False
     return made
 
 

@@ -184,6 +184,49 @@ def test_a_file_that_stays_wrong_is_refused(place, made):
     assert report["tiles"][0]["failure"]["outcome"] == "missing_source"
 
 
+def respelled(archive, tile, spell):
+    """The sum file of a tile, told otherwise; its key."""
+    (sums,) = (archive.folder / tile).parent.glob("*.sha256sum")
+    key = str(sums.relative_to(archive.folder))
+    archive.s3.put(key, spell(sums.read_bytes()))
+    return key
+
+
+@pytest.mark.parametrize("spell", [
+    lambda sums: sums.replace(b"  ", b" *"),
+    lambda sums: sums.replace(b"  ", b"  ./").replace(b"\n", b"\r\n"),
+    lambda sums: b"\n".join(line[:64].upper() + line[64:] for line in sums.split(b"\n")),
+])
+def test_sums_are_understood_as_sha256sum_writes_them(place, made, spell):
+    archive = made(pixels=1)
+    coadd = archive.files("coadd")[0]
+    respelled(archive, coadd, spell)
+    out = place.folder / "out"
+    report = place.json("fetch", coadd, "--out", out, *archive.where)
+    files = {file["kind"]: file for file in report["tiles"][0]["files"]}
+    for kind in ("coadd", "redrock", "emline"):
+        assert files[kind]["sha256"] and files[kind]["how"] == "fetched", kind
+    spoilt = bytearray((archive.folder / coadd).read_bytes())
+    spoilt[5000] ^= 1
+    archive.s3.put(str(coadd), bytes(spoilt))
+    (out / coadd).unlink()
+    report = place.json("fetch", coadd, "--out", out, *archive.where, code=3)
+    assert report["tiles"][0]["failure"]["outcome"] == "checksum_mismatch"
+
+
+def test_a_sum_file_that_holds_no_sums_is_not_believed(place, made):
+    archive = made(pixels=1)
+    coadd = archive.files("coadd")[0]
+    out = place.folder / "out"
+    key = respelled(archive, coadd, lambda sums: b"<html>please log in</html>\n")
+    report = place.json("fetch", coadd, "--out", out, *archive.where, code=3)
+    failure = report["tiles"][0]["failure"]
+    assert failure["outcome"] == "archive_error" and "holds no sums" in failure["reason"]
+    archive.s3.put(key, b"")
+    assert place.json("fetch", coadd, "--out", out, *archive.where)["fetched"] == 1
+    assert (out / str(coadd).replace("coadd", "emline")).exists(), "an empty one is none"
+
+
 def killed_in_the_middle(archive, coadd, out):
     """Most of a file is here when the process that fetched it dies; how much."""
     path = f"/{BUCKET}/{coadd}"
@@ -315,6 +358,24 @@ def test_a_web_server_is_an_archive_too(place, made):
         archive.check(out)
         swept = place.json("bench", "http", "--workers", "1,2", "--files", 4, "--from", listed, "--archive", url)
         assert [r["workers"] for r in swept["rounds"]] == [1, 2]
+    finally:
+        web.shutdown()
+        web.server_close()
+
+
+def test_what_comes_packed_is_not_taken_for_the_file(place, made):
+    archive = made(pixels=1)
+    (coadd, *_) = archive.files("coadd")
+    for sums in (archive.folder / coadd).parent.glob("*.sha256sum"):
+        sums.unlink()
+    web = server(archive.folder)
+    web.packed = True
+    threading.Thread(target=web.serve_forever, daemon=True).start()
+    try:
+        url = f"http://127.0.0.1:{web.server_port}"
+        report = place.json("fetch", coadd, "--out", place.folder / "out", "--archive", url, *QUICK, code=3)
+        failure = report["tiles"][0]["failure"]
+        assert failure["outcome"] == "archive_error" and "packed by gzip" in failure["reason"]
     finally:
         web.shutdown()
         web.server_close()

@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pyarrow as pa
+import pyarrow.parquet
 import pytest
 
 import bifrost
@@ -279,3 +280,52 @@ def test_an_interrupt_ends_the_reading_and_leaves_nothing(place):
     _, said = process.communicate(timeout=30)
     assert process.returncode != 0 and "KeyboardInterrupt" in said
     assert sorted(place.lake.rglob("*")) == before
+
+
+def test_targets_come_in_any_form_that_holds_them(lake):
+    rows = lake.read("z > 1", columns=["target_id"]).to_arrow()
+    ids = rows.column("target_id").to_numpy()[:3]
+    expected = lake.resolve(target_ids=ids.tolist()).read(["target_id"]).to_arrow()
+    assert set(expected.column(0).to_pylist()) == set(ids.tolist())
+    masked = np.ma.array(np.append(ids, 1), mask=[0, 0, 0, 1])
+    forms = [ids.astype(">i8"), masked, masked.astype(">i8"), pa.array(ids), pa.chunked_array([ids]), pd.Series(ids),
+             pl.Series(ids), set(ids.tolist()), iter(ids.tolist()), ids.astype("u8"), np.repeat(ids, 2)[::2]]
+    for form in forms:
+        assert lake.resolve(target_ids=form).read(["target_id"]).to_arrow().equals(expected), type(form)
+    assert len(lake.spectra(pa.array([None, *ids.tolist()]))) == len(lake.spectra(ids)) >= 3
+    assert len(lake.resolve(target_ids=np.array([]))) == 0
+
+
+def test_targets_never_come_by_way_of_a_double(lake):
+    """Beyond 2^53 a double is the TARGETID of somebody else, or of nobody."""
+    for wrong in [np.array([39627800000000001.0]), pd.Series([39627800000000001, None]), [1.0], [2**63], "39", [True]]:
+        with pytest.raises(bifrost.UsageError, match="integers"):
+            lake.resolve(target_ids=wrong)
+
+
+def test_a_list_to_match_is_taken_by_the_names_that_it_has(lake):
+    ra, dec = lake.read("z > 1", columns=["ra", "dec"], limit=1).to_arrow().to_pylist()[0].values()
+    expected = lake.crossmatch({"ra": [ra], "dec": [dec]}, columns=["target_id"])
+    assert expected.num_rows == 1
+    upper = np.array([(ra, dec)], dtype=[("RA", ">f8"), ("DEC", ">f8")])
+    for table in [upper, pd.DataFrame({"Ra": [ra], "Dec": [dec]}), pl.DataFrame({"RA": [ra], "DEC": [dec]}),
+                  pa.table({"RA": [ra], "DEC": [dec]}), {"RA": [ra], "DEC": [dec], "ra_error": [0]}]:
+        assert lake.crossmatch(table, columns=["target_id"]).equals(expected), type(table)
+    with pytest.raises(bifrost.UsageError, match="no column 'ra', but RAJ2000, DEJ2000"):
+        lake.crossmatch({"RAJ2000": [ra], "DEJ2000": [dec]})
+    with pytest.raises(bifrost.UsageError, match="ra has 2 rows, dec 1"):
+        lake.crossmatch({"ra": [ra, ra], "dec": [dec]})
+
+
+def test_a_column_may_be_a_word_of_sql(place, lake, tmp_path):
+    folder = place.lake / "words"
+    folder.mkdir()
+    words = ["null", "true", "not", "select", "user", "interval", "exists"]
+    pa.parquet.write_table(pa.table({"row": [1, 2], **{word: [False, True] for word in words}}), folder / "a.parquet")
+    place.run("sync")
+    for word in words:
+        rows = lake.read(f'"{word}" AND NOT ("{word}" IS NULL)', product="words", columns=["row"])
+        assert pickle.loads(pickle.dumps(rows)).to_arrow().to_pylist() == [{"row": 2}], word
+        saved = tmp_path / f"{word}.json"
+        lake.resolve(f'"{word}"', product="words").save(saved)
+        assert lake.snapshot(saved).read(["row"]).to_arrow().to_pylist() == [{"row": 2}], word

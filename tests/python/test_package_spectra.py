@@ -3,10 +3,13 @@
 BIFROST_BIN names the program; the package is installed, or in PYTHONPATH.
 """
 
+import concurrent.futures
+import itertools
 import threading
 
 import matplotlib
 import numpy as np
+import pyarrow as pa
 import pytest
 
 import bifrost
@@ -57,6 +60,38 @@ def test_what_is_not_known_is_said(lake, rows):
     with pytest.raises(bifrost.UsageError, match="of program dawn"):
         lake.spectrum(rows[0]["target_id"], program="dawn")
     assert lake.spectra([]) == []
+
+
+def test_an_open_lake_follows_commits():
+    """What a look-up remembers of files is as of a commit: stores and files that come and go are seen at once."""
+    with new_lake(1) as place:
+        lake = bifrost.open(place.lake, place.database_url)
+        before = {row["target_id"]: row for row in lake.read("z > 0", columns=["target_id", "program", "flux", "ra"]).to_arrow().to_pylist()}
+
+        def check(ids, has_store):
+            for target in ids:
+                found = lake.spectrum(target, program=before[target]["program"])
+                assert found.flux.tolist() == before[target]["flux"] and found.about["ra"] == before[target]["ra"]
+                assert (found.about["store"] is not None) == has_store
+
+        check(before, has_store=False)
+        place.run("stage", "run", "spectra-h5")
+        check(before, has_store=True)
+        # other rows, so that the stores are stale
+        place.run("convert", place.folder / "archive", "--where", "z > 0.5")
+        place.run("sync")
+        kept = lake.read("z > 0", columns=["target_id"]).to_arrow()["target_id"].to_pylist()
+        assert 0 < len(kept) < len(before)
+        check(kept, has_store=False)
+        gone = next(target for target in before if target not in kept)
+        with pytest.raises(bifrost.UsageError, match="no spectrum"):
+            lake.spectrum(gone)
+        place.run("stage", "run", "spectra-h5")
+        check(kept, has_store=True)
+        for path in (place.lake / "spectra").rglob("*-dark-*.parquet"):
+            path.unlink()
+        place.run("sync")
+        assert {one.about["program"] for one in lake.spectra(kept)} == {"bright"}
 
 
 def test_many_threads_read_at_once(lake, rows):
@@ -127,6 +162,64 @@ def test_tokens_are_those_of_numpy(lake, rows, patch, threads):
         bifrost.science.tokens(flux[1:], ivar[1:], patch, out=into)
     batch = bifrost.science.tokenise({"flux": flux, "ivar": ivar, "z": np.arange(len(flux))}, patch)
     assert np.array_equal(batch["tokens"], made.tokens) and "flux" not in batch and len(batch["z"]) == len(flux)
+
+
+def large(factor=1.0):
+    """Spectra whose tokens take more than 8 MiB, the least memory that is used again."""
+    flux = np.random.default_rng(3).normal(3, 1, (150, 7781)).astype("f4") * np.float32(factor)
+    return flux, np.ones_like(flux)
+
+
+HOLDERS = {
+    "the array": lambda made: made.tokens,
+    "a view": lambda made: made.tokens[3, 4:6],
+    "a view of a view": lambda made: made.tokens[3:].T[5],
+    "bytes of it": lambda made: made.tokens.view("u1"),
+    "a buffer": lambda made: memoryview(made.tokens[7]),
+    "an array of a buffer": lambda made: np.frombuffer(made.tokens, "f4"),
+    "Arrow": lambda made: pa.Tensor.from_numpy(made.tokens),
+}
+
+
+@pytest.mark.parametrize("holder", HOLDERS)
+def test_memory_of_tokens_is_not_used_again_while_somebody_looks_at_it(holder):
+    made = bifrost.science.tokens(*large())
+    held = HOLDERS[holder](made)
+    before = np.array(held)
+    del made
+    others = [bifrost.science.tokens(*large(factor)) for factor in (-2, 3)]
+    others[0] = bifrost.science.tokens(*large(5))
+    assert not any(np.shares_memory(np.asarray(held), one.tokens) for one in others)
+    assert not np.shares_memory(others[0].tokens, others[1].tokens)
+    assert np.array_equal(np.array(held), before)
+
+
+def test_memory_of_tokens_that_are_gone_is_used_again():
+    made = bifrost.science.tokens(*large())
+    address = made.tokens.ctypes.data
+    del made
+    again = bifrost.science.tokens(*large(2))
+    assert again.tokens.ctypes.data == address
+    expected = reference.tokens(*large(2), 32)
+    assert all(np.array_equal(ours, theirs, equal_nan=True) for ours, theirs in zip(again, expected, strict=True))
+    # few spectra need no such memory, and many more or fewer other memory
+    assert bifrost.science.tokens(*(part[:3] for part in large())).tokens.shape == (3, 244, 64)
+
+
+def test_threads_have_memory_of_tokens_of_their_own():
+    flux, ivar = large()
+
+    def make(factor):
+        for _ in range(3):
+            made = bifrost.science.tokens(flux * np.float32(factor), ivar, threads=1)
+        return made
+
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        made = list(pool.map(make, range(1, 9)))
+    starts = sorted(one.tokens.ctypes.data for one in made)
+    assert all(after - before >= made[0].tokens.nbytes for before, after in itertools.pairwise(starts))
+    for factor, one in enumerate(made, 1):
+        assert np.array_equal(one.median, np.median(flux * np.float32(factor), axis=1)), factor
 
 
 def test_positions_are_those_of_numpy():

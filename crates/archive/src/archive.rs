@@ -305,6 +305,13 @@ impl Answer {
         let headers = response.headers();
         let etag = text(headers, &header::ETAG).map(str::to_owned);
         let nonsense = |what: &str| Fault::Nonsense(what.to_owned());
+        // some name what it was uploaded as: aws-chunked
+        let packed = ["gzip", "x-gzip", "deflate", "compress", "br", "zstd"];
+        if let Some(coding) = text(headers, &header::CONTENT_ENCODING)
+            && packed.iter().any(|name| coding.eq_ignore_ascii_case(name))
+        {
+            return Err(nonsense(&format!("packed by {coding}, which was not asked for")));
+        }
         let (from, length) = if response.status() == StatusCode::PARTIAL_CONTENT {
             let range = text(headers, &header::CONTENT_RANGE)
                 .ok_or_else(|| nonsense("a part, without saying which"))?;

@@ -2,7 +2,7 @@
 //!
 //! Everything else is verified by them and nothing verifies them, so one that does not look right
 //! (a line that is none, a file that a tile should have and is not named) is believed only when it
-//! is read twice with the same bytes.
+//! is read twice with the same bytes. One of which no line is a sum is none at all.
 
 use crate::archive::Fault;
 use crate::caller::Caller;
@@ -24,7 +24,8 @@ pub struct Sums {
 }
 
 impl Sums {
-    /// Reads `<64 hex digits>`, two blanks, a bare file name, line by line.
+    /// Reads `<64 hex digits>`, two blanks (or a blank and a star), a bare file name (or one after `./`),
+    /// line by line.
     #[must_use]
     pub fn parse(text: &[u8]) -> Self {
         let mut digests = BTreeMap::new();
@@ -56,7 +57,9 @@ impl Sums {
 }
 
 fn entry(line: &str) -> Option<(String, String)> {
-    let (digest, name) = (line.get(..64)?, line.get(64..)?.strip_prefix("  ")?);
+    let (digest, name) = (line.get(..64)?, line.get(64..)?);
+    let name = name.strip_prefix("  ").or_else(|| name.strip_prefix(" *"))?;
+    let name = name.strip_prefix("./").unwrap_or(name);
     let is_digest = digest.bytes().all(|b| b.is_ascii_hexdigit());
     let is_name = !name.is_empty() && !name.contains('/');
     (is_digest && is_name).then(|| (name.to_owned(), digest.to_ascii_lowercase()))
@@ -83,7 +86,10 @@ pub async fn read(
             other => other?,
         };
         if before.as_ref() == Some(&sums) || (!doubt && sums.names_all(tile, kinds)) {
-            return Ok(Some(sums));
+            if sums.digests.is_empty() && !sums.text.is_empty() {
+                return Err(Fault::Nonsense("its sum file holds no sums".to_owned()));
+            }
+            return Ok(Some(sums).filter(|sums| !sums.text.is_empty()));
         }
         before = Some(sums);
     }
@@ -128,6 +134,11 @@ mod tests {
         let kinds = [Kind::Coadd, Kind::Redrock];
         assert!(sums.names_all(&tile, &kinds));
         assert!(!sums.names_all(&tile, &Kind::ALL));
+        for spelling in [" *", "  ./", " *./"] {
+            let spelled = Sums::parse(good.replace("  ", spelling).as_bytes());
+            assert_eq!(spelled.digests, sums.digests, "{spelling}");
+        }
+        assert!(Sums::parse(good.replace("  ", "  dir/").as_bytes()).digests.is_empty());
         // one byte less, or another one, anywhere: it is not taken at its word, or says the same,
         // or another digest, which no file will have
         let same: Vec<_> = sums.digests.keys().collect();

@@ -7,7 +7,7 @@ use crate::progress::BesideTheBar;
 use crate::settings::Settings;
 use bifrost_core::cluster::Cluster;
 use bifrost_core::layout::Lake;
-use bifrost_core::patience::{OF_A_COMMAND, patiently};
+use bifrost_core::patience::{MayPass, OF_A_COMMAND, patiently};
 use bifrost_core::registry::Registry;
 use std::io::IsTerminal;
 use std::path::Path;
@@ -36,10 +36,19 @@ impl Context {
         self.runtime.block_on(work)
     }
 
+    /// Asks the registry until it answers, or has been away for longer than somebody waits: what is
+    /// asked must be such that it may be asked twice.
+    pub fn ask<T, E: MayPass, F: Future<Output = Result<T, E>>>(
+        &self,
+        attempt: impl FnMut() -> F,
+    ) -> Result<T, E> {
+        self.block_on(patiently(OF_A_COMMAND, attempt))
+    }
+
     /// The registry for commands that write: its tables are made or brought up to date.
     pub fn registry(&self) -> anyhow::Result<Registry> {
         let registry = self.connected()?;
-        self.block_on(patiently(OF_A_COMMAND, || registry.migrate()))?;
+        self.ask(|| registry.migrate())?;
         Ok(registry)
     }
 
@@ -49,7 +58,7 @@ impl Context {
             return self.registry();
         }
         let registry = self.connected()?;
-        self.block_on(patiently(OF_A_COMMAND, || registry.check_schema()))?;
+        self.ask(|| registry.check_schema())?;
         Ok(registry)
     }
 

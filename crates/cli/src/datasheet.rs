@@ -7,11 +7,11 @@ use bifrost_stages::datasheet::{self, Access, Regenerated, SHEET};
 
 /// Makes the datasheet anew, unless it is there and as of the lake's latest commit.
 pub fn refresh(ctx: &Context, registry: &Registry, lake: &Lake) -> anyhow::Result<()> {
-    let latest = ctx.block_on(registry.last_commit(lake))?;
+    let latest = ctx.ask(|| registry.last_commit(lake))?;
     if latest.is_none() || datasheet::as_of(lake) >= latest {
         return Ok(());
     }
-    let facts = ctx.block_on(registry.facts(lake))?;
+    let facts = ctx.ask(|| registry.facts(lake))?;
     let variables = psql_variables(&ctx.database_url()?)?;
     let access = Access::new(&variables, ctx.settings.database_url.is_none());
     if let Regenerated::WrittenKeeping { kept, damage } =

@@ -66,6 +66,12 @@ pub fn code(ended: anyhow::Result<Exit>) -> ExitCode {
     ExitCode::from(number(&error))
 }
 
+/// Ends the program at once, as shells tell of one that a signal ended.
+#[expect(clippy::disallowed_methods, reason = "main waits for work that nobody wants any more")]
+pub fn by_signal(signal: i32) -> ! {
+    std::process::exit(128 + signal)
+}
+
 fn number(error: &anyhow::Error) -> u8 {
     if error.chain().any(|e| e.is::<Usage>()) {
         2

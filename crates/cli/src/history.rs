@@ -30,13 +30,13 @@ pub fn commit_at(ctx: &Context, registry: &Registry, text: &str) -> anyhow::Resu
         Err(error) if !Path::new(text).is_file() => return Err(usage(error).into()),
         Err(_) => {
             let saved = Saved::read(Path::new(text)).map_err(usage)?;
-            if ctx.block_on(registry.identity())? != saved.snapshot.registry {
+            if ctx.ask(|| registry.identity())? != saved.snapshot.registry {
                 return Err(usage(format!("{text} is of another registry")).into());
             }
             Point::Commit(saved.snapshot.commit)
         }
     };
-    ctx.block_on(history::commit_at(registry, point)).map_err(|error| match error {
+    ctx.ask(|| history::commit_at(registry, point)).map_err(|error| match error {
         history::Error::Registry(error) => error.into(),
         error => usage(error).into(),
     })

@@ -4,7 +4,6 @@ use crate::commands::run::stop_on_signals;
 use crate::context::Context;
 use crate::exit::TryAgain;
 use bifrost_campaign::Stop;
-use bifrost_core::patience::{OF_A_COMMAND, patiently};
 use bifrost_core::registry::parts::{Holder, Part};
 use bifrost_core::registry::{self, Registry};
 use bifrost_science::work::Failure;
@@ -57,7 +56,7 @@ impl<'a> Leases<'a> {
 
     fn take(&self, part: Part<'_>) -> Result<bool, registry::Error> {
         let claim = || self.registry.claim_part(part, &self.holder);
-        self.ctx.block_on(patiently(OF_A_COMMAND, claim))
+        self.ctx.ask(claim)
     }
 
     fn part<'p>(&'p self, step: &'p str, part: usize) -> Part<'p> {
@@ -87,7 +86,7 @@ impl Claims for Leases<'_> {
     fn release(&self, step: &str, part: usize) -> Result<(), Failure> {
         let (run_id, part) = (self.holder.run_id, Some(self.part(step, part)));
         let release = || self.registry.release_parts(run_id, part);
-        Ok(self.ctx.block_on(patiently(OF_A_COMMAND, release))?)
+        Ok(self.ctx.ask(release)?)
     }
 
     fn told(&self, step: &str, done: usize, parts: usize) {

@@ -14,6 +14,7 @@ mod exit;
 mod follow;
 mod history;
 mod leases;
+mod leftovers;
 mod positions;
 mod printer;
 mod progress;

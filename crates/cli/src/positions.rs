@@ -19,8 +19,6 @@ use std::io::{Read as _, Seek as _};
 use std::path::Path;
 use std::sync::Arc;
 
-/// Rows that are looked at to tell the types of a CSV file's columns.
-const ROWS_LOOKED_AT: usize = 1000;
 /// What right ascension and declination are called, likeliest first.
 const RA: [&str; 6] = ["ra", "target_ra", "ra_deg", "raj2000", "_ra", "alpha"];
 const DEC: [&str; 6] = ["dec", "target_dec", "dec_deg", "dej2000", "_de", "delta"];
@@ -116,7 +114,8 @@ fn columns(path: &Path, chosen: Chosen) -> anyhow::Result<Vec<(String, ArrayRef)
     let mut file =
         File::open(path).with_context(|| format!("failed to open {}", path.display()))?;
     let mut magic = Vec::new();
-    (&mut file).take(6).read_to_end(&mut magic)?;
+    let read = (&mut file).take(6).read_to_end(&mut magic);
+    read.with_context(|| format!("failed to read {}", path.display()))?;
     file.rewind()?;
     match magic.as_slice() {
         b"SIMPLE" => of_fits(path, chosen),
@@ -196,7 +195,8 @@ fn of_parquet(file: File, path: &Path, chosen: Chosen) -> anyhow::Result<Vec<(St
 fn of_csv(mut file: File, path: &Path, chosen: Chosen) -> anyhow::Result<Vec<(String, ArrayRef)>> {
     let failed = || format!("failed to read {} as CSV with a head line", path.display());
     let format = Format::default().with_header(true);
-    let (schema, _) = format.infer_schema(&mut file, Some(ROWS_LOOKED_AT)).with_context(failed)?;
+    // whole numbers, or none, may go on for long before one has a fraction
+    let (schema, _) = format.infer_schema(&mut file, None).with_context(failed)?;
     file.rewind()?;
     let known: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
     let chosen = chosen(&known)?;

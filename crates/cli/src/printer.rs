@@ -29,6 +29,12 @@ impl Printer {
         out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(output)
     }
 
+    /// Prints data in which there is nothing: as JSON when asked for, else a person is told so.
+    pub fn none<T: Serialize>(&self, data: &T, text: &str) -> anyhow::Result<()> {
+        self.note(text);
+        if self.json { self.data(data, |_| String::new()) } else { Ok(()) }
+    }
+
     /// Prints one line: JSON when asked for, else `text`.
     pub fn line<T: Serialize>(&self, data: &T, text: &str) -> anyhow::Result<()> {
         let json = if self.json { Some(serde_json::to_string(data)?) } else { None };

@@ -1,10 +1,11 @@
 //! How rows reach a person, a script or a file.
 //!
 //! Text goes out batch by batch. A file is written beside its final place and renamed when it is
-//! complete, so that nobody ever sees half of it.
+//! complete, so that nobody ever sees half of it; a device or a pipe is written to as it is.
 
 use crate::context::Context;
 use crate::exit::{Usage, output, usage};
+use crate::leftovers::Leftover;
 use crate::printer::table;
 use anyhow::Context as _;
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray};
@@ -18,7 +19,7 @@ use clap::ValueEnum;
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::WriterProperties;
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -196,20 +197,28 @@ impl Output {
 /// A file being written; it vanishes unless it is published.
 struct Draft {
     file: File,
-    draft: PathBuf,
+    /// None where the target is no file that could be replaced.
+    draft: Option<PathBuf>,
     target: PathBuf,
-    is_published: bool,
+    _leftover: Option<Leftover>,
 }
 
 impl Draft {
     fn new(target: &Path) -> anyhow::Result<Self> {
+        // what a link leads to is replaced, not the link
+        let target = fs::canonicalize(target).unwrap_or_else(|_| target.to_owned());
+        let failed = || format!("failed to write {}", target.display());
+        if fs::metadata(&target).is_ok_and(|about| !about.is_file() && !about.is_dir()) {
+            let file = OpenOptions::new().write(true).open(&target).with_context(failed)?;
+            return Ok(Self { file, draft: None, target, _leftover: None });
+        }
         let name =
             target.file_name().with_context(|| format!("{} is no file", target.display()))?;
         let name = format!(".{}.{}.partial", name.display(), std::process::id());
         let draft = target.with_file_name(name);
-        let file = File::create(&draft)
-            .with_context(|| format!("failed to write {}", target.display()))?;
-        Ok(Self { file, draft, target: target.to_owned(), is_published: false })
+        let leftover = Some(Leftover::new(&draft));
+        let file = File::create(&draft).with_context(failed)?;
+        Ok(Self { file, draft: Some(draft), target, _leftover: leftover })
     }
 
     fn failed(&self) -> String {
@@ -217,23 +226,24 @@ impl Draft {
     }
 
     fn publish(mut self) -> anyhow::Result<()> {
+        let Some(draft) = &self.draft else { return Ok(()) };
         let folder = self.target.parent().filter(|p| !p.as_os_str().is_empty());
         let publish = || {
             self.file.sync_all()?;
-            fs::rename(&self.draft, &self.target)?;
+            fs::rename(draft, &self.target)?;
             File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
         };
         publish().with_context(|| self.failed())?;
-        self.is_published = true;
+        self.draft = None;
         Ok(())
     }
 }
 
 impl Drop for Draft {
     fn drop(&mut self) {
-        if !self.is_published {
+        if let Some(draft) = &self.draft {
             // it is only a draft: what cannot be removed does no harm
-            let _ = fs::remove_file(&self.draft);
+            let _ = fs::remove_file(draft);
         }
     }
 }

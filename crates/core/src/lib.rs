@@ -24,6 +24,7 @@ pub mod order;
 pub mod outcome;
 pub mod patience;
 pub mod predicate;
+pub mod process;
 pub mod publish;
 pub mod quarantine;
 pub mod read;

@@ -3,11 +3,13 @@
 //! A cell is one such combination, as a number that an inverted index can find. Redshift comes in
 //! two widths, so that a long interval is a few cells: the [bins](crate::redshift) of 0.05, and
 //! eight of them together. A question demands cells; a file that has none of them holds no match.
-//! The numbers are those of `file_cells.cells`, explained in the migration that makes it.
+//! The numbers are those of `file_cells.cells`, explained in the migration that makes it. Behind them
+//! comes one for the file's release, so that of a lake of many releases one is found by the same index.
 
 use crate::narrow;
 use crate::predicate::needs::Interval;
 use crate::redshift::{FIRST_BIN, LAST_BIN, bin};
+use bifrost_sha256::Sha256;
 
 /// Bins of 0.05 in a wide one.
 const WIDTH: i16 = 8;
@@ -15,6 +17,9 @@ const WIDE: i16 = 160;
 const NO_REDSHIFT: i16 = 255;
 const STEP: i16 = 256;
 const CLASSES: [&str; 3] = ["GALAXY", "QSO", "STAR"];
+/// The numbers of releases, by 14 bits of their names' SHA-256: two that share one are found together.
+const RELEASES: i16 = 4096;
+const NO_RELEASE: i16 = RELEASES - 1;
 
 /// What is told apart besides redshift.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -147,6 +152,22 @@ impl Shell {
     }
 }
 
+/// What stands for a file's release among its cells.
+fn release_cell(release: Option<&str>) -> i16 {
+    let Some(release) = release else { return NO_RELEASE };
+    let mut hash = Sha256::new();
+    hash.update(release.as_bytes());
+    let [first, second, ..] = hash.finish();
+    RELEASES + i16::from_be_bytes([first & 0x3f, second])
+}
+
+/// What stands for one of these releases, or for none.
+#[must_use]
+pub fn release_cells(releases: &[String]) -> Vec<i16> {
+    let cells = releases.iter().map(|release| release_cell(Some(release)));
+    cells.chain([release_cell(None)]).collect()
+}
+
 /// Objects of one class and quality in a file.
 #[derive(Debug, Clone, Copy)]
 pub struct Class<'a> {
@@ -160,10 +181,10 @@ pub struct Class<'a> {
     pub has_no_redshift: bool,
 }
 
-/// The cells of a file that holds such objects, ascending.
+/// The cells of a file that holds such objects, ascending; its release comes last.
 #[must_use]
-pub fn cells<'a>(classes: impl IntoIterator<Item = Class<'a>>) -> Vec<i16> {
-    let mut cells = Vec::new();
+pub fn cells<'a>(release: Option<&str>, classes: impl IntoIterator<Item = Class<'a>>) -> Vec<i16> {
+    let mut cells = vec![release_cell(release)];
     for class in classes {
         let kind = Kind::of(class.spectype, class.zwarn_zero);
         for bin in class.z_bins {
@@ -232,7 +253,7 @@ mod tests {
             let z_bins: Vec<i16> = z.and_then(bin).into_iter().collect();
             let class =
                 Class { spectype, zwarn_zero, z_bins: &z_bins, has_no_redshift: z.is_none() };
-            let held = cells([class]);
+            let held = cells(Some("iron"), [class]);
             let ends: [f64; 2] = [random.random_range(-1.0..9.0), random.random_range(-1.0..9.0)];
             let mut asked = Interval { first: ends[0].min(ends[1]), last: ends[0].max(ends[1]) };
             if random.random_bool(0.3) {

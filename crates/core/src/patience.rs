@@ -1,7 +1,7 @@
 //! A registry that went away is waited for, with growing pauses, for a while.
 
 use crate::registry::Error;
-use crate::{hats, spectrum, sync};
+use crate::{hats, history, resolution, spectrum, sync};
 use std::time::{Duration, Instant};
 
 /// How long a command that somebody waits for tries on.
@@ -22,6 +22,18 @@ impl MayPass for Error {
 }
 
 impl MayPass for spectrum::Error {
+    fn may_pass(&self) -> bool {
+        matches!(self, Self::Registry(e) if e.is_transient())
+    }
+}
+
+impl MayPass for resolution::Error {
+    fn may_pass(&self) -> bool {
+        matches!(self, Self::Registry(e) if e.is_transient())
+    }
+}
+
+impl MayPass for history::Error {
     fn may_pass(&self) -> bool {
         matches!(self, Self::Registry(e) if e.is_transient())
     }

@@ -124,7 +124,8 @@ impl Session {
     /// # Errors
     /// [`Error::Resolution`]; an answer without files is no error.
     pub async fn resolve(&self, query: &Query, detail: Detail) -> Result<Resolution, Error> {
-        Ok(resolution::resolve(&self.registry, query, detail).await?)
+        let ask = || resolution::resolve(&self.registry, query, detail);
+        Ok(patiently(OF_A_COMMAND, ask).await?)
     }
 
     /// The rows of an answer, as they come. Columns that only other products of the tiles have are

@@ -1,6 +1,6 @@
 //! A lake's registry, and questions to it.
 
-use crate::error::raised;
+use crate::error::{BifrostError, Fault, raised};
 use crate::recipe::Stream;
 use crate::resolution::Resolution;
 use crate::spectra::{self, Told};
@@ -10,6 +10,7 @@ use arrow::datatypes::{DataType, Float64Type, Int64Type};
 use bifrost_core::crossmatch::{List, crossmatch};
 use bifrost_core::history::{Point, commit_at};
 use bifrost_core::predicate::Predicate;
+use bifrost_core::process::Process;
 use bifrost_core::read::Options;
 use bifrost_core::resolution::{Detail, Query};
 use bifrost_core::session::{At, Session};
@@ -31,13 +32,33 @@ pub struct Lake(Arc<Open>);
 pub struct Open {
     pub session: Session,
     pub spectra: Spectra,
-    runtime: Runtime,
+    runtime: Arc<Runtime>,
+    process: Process,
 }
 
 impl Open {
-    /// Waits for work, other Python threads going on.
-    pub fn wait<T: Send>(&self, py: Python<'_>, work: impl Future<Output = T> + Send) -> T {
-        py.detach(|| self.runtime.block_on(work))
+    /// Waits for work, other Python threads going on. A forked process has none of the threads that would
+    /// do it, and shares sockets and events with the one that has.
+    pub fn wait<T: Send, E: Into<Fault> + Send>(
+        &self,
+        py: Python<'_>,
+        work: impl Future<Output = Result<T, E>> + Send,
+    ) -> PyResult<T> {
+        if self.process.is_left() {
+            return Err(BifrostError::new_err(
+                "the lake was opened by the process that this one was forked from: ask a lake of this process",
+            ));
+        }
+        py.detach(|| self.runtime.block_on(work)).map_err(raised)
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        if self.process.is_left() {
+            // to end it would be to wait for its threads
+            Box::leak(Box::new(self.runtime.clone()));
+        }
     }
 }
 
@@ -55,7 +76,8 @@ impl Lake {
         let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
         let session = py.detach(|| runtime.block_on(Session::open(&at))).map_err(raised)?;
         let spectra = Spectra::new(session.registry().clone());
-        Ok(Self(Arc::new(Open { session, spectra, runtime })))
+        let (runtime, process) = (Arc::new(runtime), Process::this());
+        Ok(Self(Arc::new(Open { session, spectra, runtime, process })))
     }
 
     /// Where its registry is.
@@ -88,8 +110,8 @@ impl Lake {
             as_of: as_of.map(|text| self.commit(py, text)).transpose()?,
             columns,
         };
-        let answer = self.0.wait(py, self.0.session.resolve(&query, Detail::Files));
-        Ok(Resolution::new(self.0.clone(), query, answer.map_err(raised)?))
+        let answer = self.0.wait(py, self.0.session.resolve(&query, Detail::Files))?;
+        Ok(Resolution::new(self.0.clone(), query, answer))
     }
 
     /// An object's spectra, the primary one first.
@@ -139,8 +161,7 @@ impl Lake {
         let predicate = predicate.map(Predicate::parse).transpose().map_err(raised)?;
         let query = Query { predicate, product, ..Query::default() };
         let options = Options { columns, ..Options::default() };
-        let found = self.0.wait(py, crossmatch(&self.0.session, &list, &query, &options));
-        let found = found.map_err(raised)?;
+        let found = self.0.wait(py, crossmatch(&self.0.session, &list, &query, &options))?;
         let schema = found.schema();
         Ok(PyRecordBatchReader::new(Box::new(Stream::new(schema, found))))
     }
@@ -149,7 +170,7 @@ impl Lake {
     fn opened(&self, py: Python<'_>, path: PathBuf) -> PyResult<Resolution> {
         let saved = Saved::read(&path).map_err(raised)?;
         let answer = self.0.wait(py, snapshot::answer(self.0.session.registry(), &saved));
-        let (query, answer) = answer.map_err(raised)?;
+        let (query, answer) = answer?;
         Ok(Resolution::new(self.0.clone(), query, answer))
     }
 
@@ -158,14 +179,14 @@ impl Lake {
     fn replayed(&self, py: Python<'_>, path: PathBuf, deep: bool) -> PyResult<String> {
         let saved = Saved::read(&path).map_err(raised)?;
         let report = self.0.wait(py, snapshot::replay(self.0.session.registry(), saved, deep));
-        text(&report.map_err(raised)?)
+        text(&report?)
     }
 }
 
 impl Lake {
     fn commit(&self, py: Python<'_>, text: &str) -> PyResult<i64> {
         let point: Point = text.parse().map_err(raised)?;
-        self.0.wait(py, commit_at(self.0.session.registry(), point)).map_err(raised)
+        self.0.wait(py, commit_at(self.0.session.registry(), point))
     }
 }
 

@@ -12,11 +12,14 @@ mod science;
 mod spectra;
 mod web;
 
+use bifrost_core::process::Process;
 use pyo3::prelude::*;
 use tracing_subscriber::EnvFilter;
 
 #[pymodule]
 fn _bifrost(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    // rayon's own threads are not there in whatever is forked from here
+    let _ = Process::first();
     // what libraries warn of goes where people see it; BIFROST_LOG says how much
     let level = EnvFilter::try_from_env("BIFROST_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
     let log = tracing_subscriber::fmt().with_env_filter(level).with_writer(std::io::stderr);
@@ -29,6 +32,7 @@ fn _bifrost(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<resolution::Resolution>()?;
     module.add_class::<recipe::Recipe>()?;
     module.add_class::<recipe::Batches>()?;
+    module.add_function(wrap_pyfunction!(science::token_shape, module)?)?;
     module.add_function(wrap_pyfunction!(science::tokens, module)?)?;
     module.add_function(wrap_pyfunction!(science::encoded, module)?)?;
     module.add_function(wrap_pyfunction!(science::coadded, module)?)?;

@@ -1,10 +1,11 @@
 //! Rows to be read, here or in another process, as Arrow streams.
 
-use crate::error::{UsageError, raised};
+use crate::error::{BifrostError, UsageError, raised};
 use crate::lake::text;
 use arrow::array::{RecordBatch, RecordBatchReader};
 use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
+use bifrost_core::process::Process;
 use bifrost_core::read::{self, Options, Portion, Reading};
 use pyo3::prelude::*;
 use pyo3_arrow::{PyRecordBatch, PyRecordBatchReader, PySchema};
@@ -99,7 +100,8 @@ impl Recipe {
         threads: Option<usize>,
         batch_bytes: Option<usize>,
     ) -> Batches {
-        Batches(Mutex::new(Some(self.reading(limit, threads, batch_bytes))))
+        let reading = Mutex::new(Some(self.reading(limit, threads, batch_bytes)));
+        Batches { reading, process: Process::this() }
     }
 }
 
@@ -149,7 +151,10 @@ impl<R: Iterator<Item = Result<RecordBatch, read::Error>>> RecordBatchReader for
 
 /// Rows under way.
 #[pyclass(frozen, module = "bifrost._bifrost")]
-pub struct Batches(Mutex<Option<Reading>>);
+pub struct Batches {
+    reading: Mutex<Option<Reading>>,
+    process: Process,
+}
 
 #[pymethods]
 impl Batches {
@@ -158,8 +163,13 @@ impl Batches {
     }
 
     fn __next__(&self, py: Python<'_>) -> PyResult<Option<PyRecordBatch>> {
+        if self.process.is_left() {
+            return Err(BifrostError::new_err(
+                "the process that this one was forked from is reading these rows: begin anew",
+            ));
+        }
         let next = py.detach(|| {
-            let mut reading = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
             reading.as_mut().and_then(Iterator::next)
         });
         // Ctrl-C is noticed between batches
@@ -169,6 +179,6 @@ impl Batches {
 
     /// Lets the threads end.
     fn close(&self) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.reading.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 }

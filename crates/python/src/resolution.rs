@@ -1,10 +1,9 @@
 //! The answer to a question: files, and the way to their rows.
 
-use crate::error::raised;
 use crate::lake::{Open, text};
 use crate::recipe::Recipe;
 use bifrost_core::resolution::{self, Detail, Query};
-use bifrost_core::snapshot;
+use bifrost_core::{read, snapshot};
 use pyo3::prelude::*;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -49,22 +48,25 @@ impl Resolution {
     fn explained(&self, py: Python<'_>) -> PyResult<String> {
         let query = Query { as_of: self.query.as_of, ..self.query.clone() };
         let answer = self.lake.wait(py, self.lake.session.resolve(&query, Detail::Explained));
-        text(&answer.map_err(raised)?.pruned)
+        text(&answer?.pruned)
     }
 
     /// Saves it as a snapshot; gives the digest by which it is cited.
     fn save(&self, py: Python<'_>, path: PathBuf) -> PyResult<String> {
         let query = Query { as_of: Some(self.answer.commit), ..self.query.clone() };
         let saved = snapshot::save(self.lake.session.registry(), &query, &path);
-        Ok(self.lake.wait(py, saved).map_err(raised)?.id)
+        Ok(self.lake.wait(py, saved)?.id)
     }
 
     /// What to read of it: a portion a file.
     #[pyo3(signature = (columns=None))]
     fn recipe(&self, py: Python<'_>, columns: Option<Vec<String>>) -> PyResult<Recipe> {
-        let session = &self.lake.session;
-        let found = session.recipe(&self.answer, &self.query, columns.as_deref());
-        let (recipe, portions) = self.lake.wait(py, found).map_err(raised)?;
+        let (answer, query, columns) = (&self.answer, &self.query, columns.as_deref());
+        // what the registry need not be asked for is there in a forked process, too
+        let (recipe, portions) = match py.detach(|| read::Recipe::of(answer, query, columns)) {
+            Ok(found) => found,
+            Err(_) => self.lake.wait(py, self.lake.session.recipe(answer, query, columns))?,
+        };
         Ok(Recipe::new(recipe, portions))
     }
 }

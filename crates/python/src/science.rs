@@ -1,60 +1,51 @@
 //! Kernels on numpy arrays.
 
 use crate::error::raised;
+use bifrost_core::process::on_all_cores;
 use bifrost_science::grid::COADDED;
 use bifrost_science::tokens::{Tokenizer, TokensMut, positions};
 use bifrost_science::{coadd, lines};
 use numpy::ndarray::Array2;
 use numpy::{
-    IntoPyArray, PyArray1, PyArray2, PyArray3, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2,
-    PyUntypedArrayMethods,
+    IntoPyArray, PyArray1, PyArray2, PyReadonlyArray1, PyReadonlyArray2, PyReadwriteArray1,
+    PyReadwriteArray2, PyReadwriteArray3, PyUntypedArrayMethods,
 };
 use pyo3::prelude::*;
 
-type Tokens<'py> = (
-    Bound<'py, PyArray3<f32>>,
-    Bound<'py, PyArray2<bool>>,
-    Bound<'py, PyArray1<f32>>,
-    Bound<'py, PyArray1<u8>>,
-);
 type Pixels<'py> =
     (Bound<'py, PyArray1<f32>>, Bound<'py, PyArray1<f32>>, Bound<'py, PyArray1<i32>>);
 
-/// Tokens, mask, median and flag of spectra, (rows, pixels), that lie row by row in memory: in arrays
-/// that are given, or in new ones, which numpy makes, as it asks the system for large pages.
+/// Patches of a spectrum of so many pixels, and values of a patch.
 #[pyfunction]
-#[pyo3(name = "tokens", signature = (flux, ivar, patch, threads, out=None))]
+pub fn token_shape(pixels: usize, patch: usize) -> PyResult<(usize, usize)> {
+    let tokenizer = Tokenizer::new(patch, pixels).map_err(raised)?;
+    Ok((tokenizer.patches(), tokenizer.width()))
+}
+
+/// Tokens, mask, median and flag of spectra, (rows, pixels), that lie row by row in memory, written into
+/// arrays that are there.
+#[pyfunction]
+#[expect(clippy::too_many_arguments, reason = "two arrays in, four out")]
 pub fn tokens<'py>(
     py: Python<'py>,
     flux: PyReadonlyArray2<'py, f32>,
     ivar: PyReadonlyArray2<'py, f32>,
     patch: usize,
     threads: usize,
-    out: Option<Tokens<'py>>,
-) -> PyResult<Tokens<'py>> {
-    let (rows, pixels) = (flux.shape()[0], flux.shape()[1]);
-    let tokenizer = Tokenizer::new(patch, pixels).map_err(raised)?;
+    mut tokens: PyReadwriteArray3<'py, f32>,
+    mut masked: PyReadwriteArray2<'py, bool>,
+    mut median: PyReadwriteArray1<'py, f32>,
+    mut flag: PyReadwriteArray1<'py, u8>,
+) -> PyResult<()> {
+    let tokenizer = Tokenizer::new(patch, flux.shape()[1]).map_err(raised)?;
     let (flux, ivar) = (flux.as_slice()?, ivar.as_slice()?);
-    let (patches, width) = (tokenizer.patches(), tokenizer.width());
-    let made = out.unwrap_or_else(|| {
-        (
-            PyArray3::zeros(py, [rows, patches, width], false),
-            PyArray2::zeros(py, [rows, patches], false),
-            PyArray1::zeros(py, [rows], false),
-            PyArray1::zeros(py, [rows], false),
-        )
-    });
-    let (mut tokens, mut masked) = (made.0.try_readwrite()?, made.1.try_readwrite()?);
-    let (mut median, mut flag) = (made.2.try_readwrite()?, made.3.try_readwrite()?);
     let into = TokensMut {
         tokens: tokens.as_slice_mut()?,
         masked: masked.as_slice_mut()?,
         median: median.as_slice_mut()?,
         flag: flag.as_slice_mut()?,
     };
-    py.detach(|| tokenizer.tokens_into(flux, ivar, threads, into)).map_err(raised)?;
-    drop((tokens, masked, median, flag));
-    Ok(made)
+    py.detach(|| on_all_cores(|| tokenizer.tokens_into(flux, ivar, threads, into))).map_err(raised)
 }
 
 /// Encodings of the positions of patches, (patches, dimensions).

@@ -23,7 +23,7 @@ pub fn one<'py>(
     which: &Which,
     coadded: bool,
 ) -> PyResult<Vec<Told<'py>>> {
-    told(py, lake.wait(py, lake.spectra.spectrum(target_id, which)).map_err(raised)?, coadded)
+    told(py, lake.wait(py, lake.spectra.spectrum(target_id, which))?, coadded)
 }
 
 /// Spectra of objects, in their order; those that are not known are left out.
@@ -34,7 +34,7 @@ pub fn many<'py>(
     which: &Which,
     coadded: bool,
 ) -> PyResult<Vec<Told<'py>>> {
-    told(py, lake.wait(py, lake.spectra.spectra(target_ids, which)).map_err(raised)?, coadded)
+    told(py, lake.wait(py, lake.spectra.spectra(target_ids, which))?, coadded)
 }
 
 fn told(py: Python<'_>, found: Vec<Spectrum>, coadded: bool) -> PyResult<Vec<Told<'_>>> {

@@ -1,6 +1,7 @@
 //! Kernels of the cosmic web on numpy arrays.
 
 use crate::error::raised;
+use bifrost_core::process::on_all_cores;
 use bifrost_science::cosmology::Cosmology;
 use bifrost_science::delaunay::Delaunay;
 use bifrost_science::distance::Segments;
@@ -52,8 +53,8 @@ pub fn fof_isotropic<'py>(
     length: f64,
 ) -> PyResult<Bound<'py, PyArray1<i64>>> {
     let positions = places(&positions)?;
-    let found = py.detach(|| fof::link_isotropic(&positions, length)).map_err(raised)?;
-    Ok(labels(&found).into_pyarray(py))
+    let found = || fof::link_isotropic(&positions, length).map(|found| labels(&found));
+    Ok(py.detach(|| on_all_cores(found)).map_err(raised)?.into_pyarray(py))
 }
 
 /// Groups in redshift space by each galaxy's linking lengths.
@@ -73,8 +74,8 @@ pub fn fof_sky<'py>(
         across: across.as_slice()?,
         along: along.as_slice()?,
     };
-    let found = py.detach(|| fof::link(galaxies)).map_err(raised)?;
-    Ok(labels(&found).into_pyarray(py))
+    let found = || fof::link(galaxies).map(|found| labels(&found));
+    Ok(py.detach(|| on_all_cores(found)).map_err(raised)?.into_pyarray(py))
 }
 
 /// Comoving distances, Mpc, in DESI's fiducial cosmology.
@@ -84,7 +85,7 @@ pub fn comoving<'py>(
     z: PyReadonlyArray1<'py, f64>,
 ) -> PyResult<Bound<'py, PyArray1<f64>>> {
     let z = z.as_slice()?;
-    Ok(py.detach(|| Cosmology::desi().distances(z)).into_pyarray(py))
+    Ok(py.detach(|| on_all_cores(|| Cosmology::desi().distances(z))).into_pyarray(py))
 }
 
 /// Cells and their neighbours.
@@ -94,7 +95,7 @@ pub fn delaunay<'py>(
     positions: PyReadonlyArray2<'py, f64>,
 ) -> PyResult<Cells<'py>> {
     let positions = places(&positions)?;
-    let made = py.detach(|| Delaunay::new(&positions)).map_err(raised)?;
+    let made = py.detach(|| on_all_cores(|| Delaunay::new(&positions))).map_err(raised)?;
     let mesh = made.mesh();
     Ok((quads(mesh.cells)?.into_pyarray(py), quads(mesh.neighbours)?.into_pyarray(py)))
 }
@@ -113,7 +114,7 @@ pub fn skeleton<'py>(
     let positions = places(&positions)?;
     let options = Options { threshold: Threshold::Sigma(sigmas), smooth, keep_boundary };
     let (skeleton, density) =
-        py.detach(|| web(&positions, smooth_density, &options)).map_err(raised)?;
+        py.detach(|| on_all_cores(|| web(&positions, smooth_density, &options))).map_err(raised)?;
     let pieces = skeleton.segments();
     let numbers = (0u32..).zip(&skeleton.filaments).flat_map(|(number, filament)| {
         std::iter::repeat_n(number, skeleton.line(filament).len().saturating_sub(1))
@@ -170,7 +171,9 @@ pub fn distance_to_segments<'py>(
     }
     let end = |of: usize, row: usize| [0, 1, 2].map(|axis| array[[row, of, axis]]);
     let segments: Vec<_> = (0..array.shape()[0]).map(|row| [end(0, row), end(1, row)]).collect();
-    let found = py.detach(|| Segments::new(&segments).map(|tree| tree.nearest_of(&positions)));
+    let found = py.detach(|| {
+        on_all_cores(|| Segments::new(&segments).map(|tree| tree.nearest_of(&positions)))
+    });
     let found = found.map_err(raised)?;
     let distance = found.iter().map(|nearest| nearest.map_or(f64::NAN, |nearest| nearest.distance));
     Ok(distance.collect::<Vec<_>>().into_pyarray(py))

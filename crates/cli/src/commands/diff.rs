@@ -53,7 +53,7 @@ pub fn run(ctx: &Context, args: &Args) -> anyhow::Result<Exit> {
     let registry = ctx.registry_to_read()?;
     let from = commit_at(ctx, &registry, &args.from)?;
     let to = commit_at(ctx, &registry, &args.to)?;
-    let diff = Diff::of(from, to, ctx.block_on(registry.diff(from, to))?);
+    let diff = Diff::of(from, to, ctx.ask(|| registry.diff(from, to))?);
     ctx.printer.data(&diff, Diff::show)?;
     if !ctx.printer.json {
         ctx.printer.note(&diff.summary());

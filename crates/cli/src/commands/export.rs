@@ -4,11 +4,12 @@ use super::resolve::Selectors;
 use crate::context::Context;
 use crate::exit::{Exit, usage};
 use crate::history::AsOf;
+use crate::leftovers::Leftover;
 use crate::printer::size;
 use crate::progress;
 use bifrost_core::resolution::Query;
 use bifrost_core::session::Session;
-use bifrost_stages::export::{Error, export};
+use bifrost_stages::export::{Error, draft_of, export};
 use std::path::PathBuf;
 
 /// Arguments of `bifrost export`.
@@ -36,6 +37,7 @@ pub fn run(ctx: &Context, args: &Args) -> anyhow::Result<Exit> {
         bar.set_length(all as u64);
         bar.set_position(done as u64);
     };
+    let _leftover = draft_of(&args.output).map(|draft| Leftover::new(&draft));
     let made = export(&session, &query, args.columns.as_deref(), &args.output, tell);
     let made = ctx.block_on(made);
     bar.finish_and_clear();

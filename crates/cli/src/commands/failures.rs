@@ -36,9 +36,10 @@ pub fn run(ctx: &Context, args: &Args) -> anyhow::Result<Exit> {
     }
     let release = args.archive.clone().or(&ctx.settings.archive).production()?.release().clone();
     let registry = if args.requeue { ctx.registry()? } else { ctx.registry_to_read()? };
-    let failures = ctx.block_on(registry.campaign_failures(&release, args.outcome.as_deref()))?;
+    let failures = ctx.ask(|| registry.campaign_failures(&release, args.outcome.as_deref()))?;
     if failures.is_empty() {
-        ctx.printer.note("no tile has failed");
+        let none = Failures { version: 1, requeued: 0, failures };
+        ctx.printer.none(&none, "no tile has failed")?;
         return Ok(Exit::NothingMatched);
     }
     let ids: Vec<i64> = failures.iter().map(|failure| failure.tile_id).collect();

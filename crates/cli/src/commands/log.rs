@@ -27,7 +27,7 @@ struct Log {
 pub fn run(ctx: &Context, args: &Args) -> anyhow::Result<Exit> {
     let registry = ctx.registry_to_read()?;
     let until = args.until.as_deref().map(|text| commit_at(ctx, &registry, text)).transpose()?;
-    let commits = ctx.block_on(registry.log(args.limit.into(), until))?;
+    let commits = ctx.ask(|| registry.log(args.limit.into(), until))?;
     let log = Log { version: 1, commits };
     ctx.printer.data(&log, show)?;
     Ok(if log.commits.is_empty() { Exit::NothingMatched } else { Exit::Ok })

@@ -56,10 +56,10 @@ pub fn run(ctx: &Context, args: &Args) -> anyhow::Result<Exit> {
         return forget(ctx, node);
     }
     let registry = ctx.registry_to_read()?;
-    let rows = ctx.block_on(registry.campaign_nodes())?;
+    let rows = ctx.ask(|| registry.campaign_nodes())?;
     let nodes = Nodes { version: 1, nodes: with_shares(rows) };
     if nodes.nodes.is_empty() {
-        ctx.printer.note("no node has taken part yet: bifrost run");
+        ctx.printer.none(&nodes, "no node has taken part yet: bifrost run")?;
         return Ok(Exit::NothingMatched);
     }
     ctx.printer.data(&nodes, Nodes::show)?;

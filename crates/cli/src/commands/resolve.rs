@@ -82,7 +82,8 @@ impl Selectors {
         let text = text
             .map_err(|e| usage(format!("failed to read TARGETIDs of {}: {e}", path.display())))?;
         let mut ids = self.target_id.clone().unwrap_or_default();
-        for (number, line) in (1..).zip(text.lines()) {
+        // a byte order mark is no part of the first of them
+        for (number, line) in (1..).zip(text.trim_start_matches('\u{feff}').lines()) {
             let line = line.trim();
             if line.is_empty() {
                 continue;
@@ -113,7 +114,7 @@ impl Selectors {
 /// Resolves a question in the registry.
 pub fn resolve(ctx: &Context, query: &Query, detail: Detail) -> anyhow::Result<Resolution> {
     let registry = ctx.registry_to_read()?;
-    ctx.block_on(resolution::resolve(&registry, query, detail)).map_err(|error| match error {
+    ctx.ask(|| resolution::resolve(&registry, query, detail)).map_err(|error| match error {
         resolution::Error::Registry(error) if !error.is_usage() => error.into(),
         error => usage(error).into(),
     })

@@ -65,10 +65,10 @@ pub fn run(ctx: &Context, args: &Args) -> anyhow::Result<Exit> {
     let release = args.archive.clone().or(&ctx.settings.archive).production()?.release().clone();
     let registry = ctx.registry_to_read()?;
     // one after the other: a second connection costs more than these take
-    let standing = ctx.block_on(registry.standing())?;
-    let tiles = ctx.block_on(registry.campaign_counts(&release))?;
-    let rates = ctx.block_on(registry.campaign_rates(&release, LATE_S))?;
-    let nodes = ctx.block_on(registry.campaign_nodes())?;
+    let standing = ctx.ask(|| registry.standing())?;
+    let tiles = ctx.ask(|| registry.campaign_counts(&release))?;
+    let rates = ctx.ask(|| registry.campaign_rates(&release, LATE_S))?;
+    let nodes = ctx.ask(|| registry.campaign_nodes())?;
     let status = Status::new(standing, release.to_string(), tiles, rates, &nodes);
     if args.metrics {
         let text = status.metrics();
@@ -82,7 +82,8 @@ pub fn run(ctx: &Context, args: &Args) -> anyhow::Result<Exit> {
 
 /// The ledger of the campaign only knows now; the registry knows what there was.
 fn then(ctx: &Context, commit: i64) -> anyhow::Result<Exit> {
-    let held = ctx.block_on(ctx.registry_to_read()?.held(commit))?;
+    let registry = ctx.registry_to_read()?;
+    let held = ctx.ask(|| registry.held(commit))?;
     let then = Then { version: 1, commit, held };
     ctx.printer.data(&then, |then| {
         let mut table = printer::table(&["product", "node", "files", "rows", "size"], &[2, 3, 4]);

@@ -6,7 +6,6 @@ use crate::exit::{Exit, Usage};
 use crate::follow::follow;
 use crate::{datasheet, printer, progress};
 use bifrost_core::layout::{Lake, SPECTRA};
-use bifrost_core::patience::{OF_A_COMMAND, patiently};
 use bifrost_core::registry::Registry;
 use bifrost_core::sync::{self, Progress, Report, Step};
 use indicatif::ProgressBar;
@@ -82,7 +81,7 @@ pub fn run(ctx: &Context, args: &Args) -> anyhow::Result<Exit> {
         return follow(ctx, &job, args.every);
     }
     let bars = Bars::new(ctx.printer);
-    let report = ctx.block_on(patiently(OF_A_COMMAND, || job.sync(bars.progress())))?;
+    let report = ctx.ask(|| job.sync(bars.progress()))?;
     bars.clear();
     ctx.printer.data(&report, summary)?;
     job.refresh_sheet(ctx, &report)?;

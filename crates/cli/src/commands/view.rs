@@ -20,7 +20,7 @@ pub struct Args {
 pub fn run(ctx: &Context, args: &Args) -> anyhow::Result<Exit> {
     let (lakes, away) = if args.lakes.is_empty() {
         let registry = ctx.registry_to_read()?;
-        ctx.block_on(view::reachable(&registry))?
+        ctx.ask(|| view::reachable(&registry))?
     } else {
         let open = |folder: &PathBuf| Lake::open(folder);
         (args.lakes.iter().map(open).collect::<Result<_, _>>()?, Vec::new())

@@ -2,11 +2,11 @@
 //!
 //! ```text
 //! survey write LAKE TILES OBJECTS        Parquet files of 26 scalar columns
-//! survey fill LAKE TILES OBJECTS URL     rows about files that are not there
+//! survey fill LAKE FIRST TILES OBJECTS URL     rows about files that are not there
 //! ```
 //!
 //! OBJECTS is the mean number of a tile (DR1: 1,530). `fill` needs a file that `write` made, for the
-//! columns that all have; it leaves out tiles that were written, and rows of the catalog.
+//! columns that all have; it leaves out the FIRST tiles, which are there, and rows of the catalog.
 
 mod model;
 
@@ -26,6 +26,7 @@ use parquet::file::properties::WriterProperties;
 use rayon::prelude::*;
 use std::error::Error;
 use std::fs::{self, File};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -39,11 +40,11 @@ fn main() -> Result<()> {
             let (lake, tiles, objects) = (Path::new(lake), tiles.parse()?, objects.parse()?);
             (0..tiles).into_par_iter().try_for_each(|number: u64| write(lake, number, objects))
         }
-        ["fill", lake, tiles, objects, url] => {
-            fill(Path::new(lake), tiles.parse()?, objects.parse()?, url)
+        ["fill", lake, first, tiles, objects, url] => {
+            fill(Path::new(lake), first.parse()?..tiles.parse()?, objects.parse()?, url)
         }
         _ => {
-            Err("usage: survey write LAKE TILES OBJECTS | survey fill LAKE TILES OBJECTS URL"
+            Err("usage: survey write LAKE TILES OBJECTS | survey fill LAKE FIRST TILES OBJECTS URL"
                 .into())
         }
     }
@@ -135,14 +136,8 @@ fn columns(tile: &Tile, objects: &[Object]) -> Result<RecordBatch> {
 }
 
 #[tokio::main]
-async fn fill(lake: &Path, tiles: u64, mean: f64, url: &str) -> Result<()> {
+async fn fill(lake: &Path, tiles: Range<u64>, mean: f64, url: &str) -> Result<()> {
     let root = lake.canonicalize()?;
-    let written = |number: u64| {
-        let tile = model::tile(number);
-        let folder = path(&tile, 0);
-        root.join(folder.parent().unwrap_or(&root)).is_dir()
-    };
-    let first = (0..tiles).find(|number| !written(*number)).ok_or("all are written")?;
     let folder = path(&model::tile(0), 0).parent().map(Path::to_owned).ok_or("no folder")?;
     let written = fs::read_dir(root.join(&folder))?.next().ok_or("tile 0 is not written")??;
     let model_file = folder.join(written.file_name());
@@ -154,5 +149,5 @@ async fn fill(lake: &Path, tiles: u64, mean: f64, url: &str) -> Result<()> {
         let path = path(&tile, objects.len()).to_string_lossy().into_owned();
         Simulated { path, tile, objects }
     };
-    simulated::fill(&registry, &lake, model_file, first..tiles, make).await
+    simulated::fill(&registry, &lake, model_file, tiles, make).await
 }

@@ -2,6 +2,32 @@
 
 use super::Error;
 
+/// Words that are no names to sqlparser where a name may stand.
+const WORDS: [&str; 22] = [
+    "all",
+    "any",
+    "current_catalog",
+    "current_date",
+    "current_time",
+    "current_timestamp",
+    "current_user",
+    "exists",
+    "false",
+    "interval",
+    "localtime",
+    "localtimestamp",
+    "not",
+    "null",
+    "select",
+    "session_user",
+    "some",
+    "struct",
+    "trim",
+    "true",
+    "user",
+    "with",
+];
+
 /// The name by which columns are compared: lower case, `targetid` spelled `target_id`.
 #[must_use]
 pub fn fold(name: &str) -> String {
@@ -55,7 +81,8 @@ pub fn nearest<'a>(names: impl IntoIterator<Item = &'a str>, wanted: &str) -> Op
 #[must_use]
 pub fn quoted(name: &str) -> String {
     let plain = name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
-        && name.bytes().next().is_some_and(|b| !b.is_ascii_digit());
+        && name.bytes().next().is_some_and(|b| !b.is_ascii_digit())
+        && !WORDS.contains(&name);
     if plain { name.to_owned() } else { format!("\"{}\"", name.replace('"', "\"\"")) }
 }
 

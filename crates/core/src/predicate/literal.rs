@@ -158,15 +158,16 @@ impl Decimal {
         self.scale == 0
     }
 
-    /// The nearest double, where both parts of the fraction are doubles: a division rounds once.
+    /// The nearest double, where both parts of the fraction are doubles: a division rounds once. An
+    /// integer is rounded anyway.
     fn quotient(self) -> Option<f64> {
-        (self.unscaled.unsigned_abs() <= 1 << 53 && self.scale <= 22)
+        (self.is_integer() || self.unscaled.unsigned_abs() <= 1 << 53 && self.scale <= 22)
             .then(|| self.unscaled as f64 / TENS[self.scale as usize])
     }
 
     /// The nearest float, likewise.
     fn short_quotient(self) -> Option<f32> {
-        (self.unscaled.unsigned_abs() <= 1 << 24 && self.scale <= 10)
+        (self.is_integer() || self.unscaled.unsigned_abs() <= 1 << 24 && self.scale <= 10)
             .then(|| self.unscaled as f32 / TENS[self.scale as usize] as f32)
     }
 

@@ -236,6 +236,26 @@ mod tests {
     }
 
     #[test]
+    fn a_word_of_sql_is_a_name_when_printed() {
+        for word in sqlparser::keywords::ALL_KEYWORDS {
+            for shape in [
+                "N",
+                "N > 1",
+                "N IN (1)",
+                "N IS NULL",
+                "NOT (N <= -1 AND z = 1)",
+                "(N) IS TRUE OR N",
+            ] {
+                let quoted = format!("\"{}\"", word.to_lowercase());
+                let shape =
+                    shape.replace("NOT", "not").replace("NULL", "null").replace("IN ", "in ");
+                let tree = parsed(&shape.replace("AND", "and").replace('N', &quoted));
+                assert_eq!(parsed(&tree.to_string()), tree, "{word} became {tree}");
+            }
+        }
+    }
+
+    #[test]
     fn names_fold_and_sides_turn() {
         assert_eq!(parsed("2.5 < Z"), parsed("z > 2.5"));
         assert_eq!(parsed("TargetID = 1"), parsed("target_id = 1"));

@@ -21,6 +21,8 @@ pub(crate) struct CandidateRow {
     pub(crate) mtime_ns: i64,
     /// Whether the catalog holds its rows, and can be relied on.
     pub(crate) has_cells: bool,
+    /// The commit that added it or, later, changed what the catalog knows of it.
+    pub(super) as_is_since: i64,
     pub(crate) product: String,
     pub(crate) path: String,
     /// The commit of the answer that it was looked up for.
@@ -107,6 +109,7 @@ impl CandidateRow {
             size_bytes: row.try_get("size_bytes")?,
             mtime_ns: row.try_get("mtime_ns")?,
             has_cells: row.try_get("has_cells")?,
+            as_is_since: row.try_get("as_is_since")?,
             product: row.try_get("product")?,
             path: row.try_get("path")?,
             learnt_at: commit,

@@ -2,6 +2,7 @@
 
 use super::memory::Memory;
 use super::{Error, doing};
+use crate::patience::{OF_A_COMMAND, patiently};
 use deadpool_postgres::{
     ClientWrapper, Hook, HookError, Manager, ManagerConfig, Pool, PoolError, RecyclingMethod,
     Runtime,
@@ -9,7 +10,7 @@ use deadpool_postgres::{
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio_postgres::NoTls;
-use tokio_postgres::config::{Config, Host, SslMode};
+use tokio_postgres::config::{Config, Host, SslMode, TargetSessionAttrs};
 
 const OLDEST_SERVER: i32 = 14;
 const CONNECTIONS: usize = 8;
@@ -61,7 +62,9 @@ impl Registry {
             parked: Arc::default(),
             memory,
         };
-        match registry.server_major().await? {
+        // where several are named, one is expected to take over
+        let patience = if config.get_hosts().len() > 1 { OF_A_COMMAND } else { Duration::ZERO };
+        match patiently(patience, || registry.server_major()).await? {
             found if found < OLDEST_SERVER => {
                 Err(Error::ServerTooOld { place: registry.place, found })
             }
@@ -147,6 +150,11 @@ pub fn psql_variables(url: &str) -> Result<Vec<(&'static str, String)>, Error> {
         SslMode::Require => Some("require".to_owned()),
         _ => None,
     };
+    let session = match config.get_target_session_attrs() {
+        TargetSessionAttrs::ReadWrite => Some("read-write".to_owned()),
+        TargetSessionAttrs::ReadOnly => Some("read-only".to_owned()),
+        _ => None,
+    };
     let variables = [
         ("PGHOST", list(hosts)),
         ("PGPORT", list(ports)),
@@ -154,6 +162,7 @@ pub fn psql_variables(url: &str) -> Result<Vec<(&'static str, String)>, Error> {
         ("PGPASSWORD", password),
         ("PGDATABASE", config.get_dbname().map(str::to_owned)),
         ("PGSSLMODE", ssl),
+        ("PGTARGETSESSIONATTRS", session),
     ];
     Ok(variables.into_iter().filter_map(|(name, value)| Some((name, value?))).collect())
 }

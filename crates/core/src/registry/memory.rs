@@ -5,7 +5,8 @@
 
 use super::candidates::{CandidateRow, Labels};
 use super::resolve::{Columns, PlaceRow};
-use std::collections::HashMap;
+use super::spectra;
+use std::collections::{HashMap, HashSet};
 use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -26,11 +27,14 @@ struct Known {
     registry_id: Option<Uuid>,
     schemas: HashMap<i32, Columns>,
     products: HashMap<String, Vec<i32>>,
+    /// Products of which the catalog knew all files when somebody last asked.
+    cataloged: HashSet<String>,
     places: Option<(Instant, Arc<[PlaceRow]>)>,
     labels: HashMap<[Option<String>; 3], Arc<Labels>>,
     /// Files that were asked for lately, and before.
     young: HashMap<i64, Arc<CandidateRow>>,
     old: HashMap<i64, Arc<CandidateRow>>,
+    spectra: spectra::Known,
 }
 
 impl Memory {
@@ -90,6 +94,11 @@ impl Memory {
         }
     }
 
+    /// What is known of files of spectra.
+    pub(super) fn spectra<T>(&self, with: impl FnOnce(&mut spectra::Known) -> T) -> T {
+        with(&mut self.known().spectra)
+    }
+
     /// Labels that many files share.
     pub(super) fn labels(&self, texts: [Option<String>; 3]) -> Arc<Labels> {
         let mut known = self.known();
@@ -127,6 +136,20 @@ impl Memory {
     /// Schemas that a product had when somebody last asked; `None` where nobody has.
     pub(super) fn product(&self, product: &str) -> Option<Vec<i32>> {
         self.known().products.get(product).filter(|ids| !ids.is_empty()).cloned()
+    }
+
+    /// Whether the catalog knew all files of a product when somebody last asked.
+    pub(super) fn is_cataloged(&self, product: &str) -> bool {
+        self.known().cataloged.contains(product)
+    }
+
+    pub(super) fn learn_cataloged(&self, product: &str, is_cataloged: bool) {
+        let mut known = self.known();
+        if !is_cataloged {
+            known.cataloged.remove(product);
+        } else if !known.cataloged.contains(product) {
+            known.cataloged.insert(product.to_owned());
+        }
     }
 
     pub(super) fn learn_product(&self, product: &str, schemas: Vec<i32>) {

@@ -9,7 +9,7 @@ use refinery::{Migration, Runner};
 pub const LATEST: i32 = MIGRATIONS.len() as i32;
 
 /// Every migration in order: the version is the position, from 1.
-const MIGRATIONS: [(&str, &str); 17] = [
+const MIGRATIONS: [(&str, &str); 20] = [
     ("V1__registry", include_str!("../../../../migrations/V1__registry.sql")),
     ("V2__views", include_str!("../../../../migrations/V2__views.sql")),
     ("V3__archive", include_str!("../../../../migrations/V3__archive.sql")),
@@ -27,6 +27,9 @@ const MIGRATIONS: [(&str, &str); 17] = [
     ("V15__parts", include_str!("../../../../migrations/V15__parts.sql")),
     ("V16__store_intents", include_str!("../../../../migrations/V16__store_intents.sql")),
     ("V17__pixels", include_str!("../../../../migrations/V17__pixels.sql")),
+    ("V18__releases", include_str!("../../../../migrations/V18__releases.sql")),
+    ("V19__then", include_str!("../../../../migrations/V19__then.sql")),
+    ("V20__one_release", include_str!("../../../../migrations/V20__one_release.sql")),
 ];
 
 impl Registry {

@@ -10,6 +10,7 @@ pub(crate) mod candidates;
 mod commits;
 mod connect;
 mod copy;
+pub(crate) mod demands;
 pub mod facts;
 pub mod groups;
 mod hats;
@@ -130,6 +131,8 @@ impl Error {
                         SqlState::ADMIN_SHUTDOWN,
                         SqlState::CRASH_SHUTDOWN,
                         SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT,
+                        // a standby that takes over in a moment
+                        SqlState::READ_ONLY_SQL_TRANSACTION,
                         SqlState::T_R_SERIALIZATION_FAILURE,
                         SqlState::T_R_DEADLOCK_DETECTED,
                     ]

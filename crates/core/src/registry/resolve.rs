@@ -2,14 +2,14 @@
 //! files that it named.
 
 use super::candidates::{Answer, Candidate, CandidateRow};
+use super::demands::Demands;
 use super::memory::Memory;
 use super::tables::Connection;
 use super::template::{self, Assembled};
 use super::{Error, Registry, doing};
 use crate::bounds::{Bounds, Value};
 use crate::occupancy::Occupied;
-use crate::tile::Pixel;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
@@ -47,135 +47,6 @@ pub(crate) enum Kind {
     Bool,
     #[serde(other)]
     Other,
-}
-
-/// What indexed columns are asked; `None` asks nothing.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Demands {
-    pub(crate) product: String,
-    pub(crate) sky: Option<Cover>,
-    /// The same, where it was concluded from bounds of `ra` and `dec`: so it may leave out only files
-    /// of which it is known that their rows lie where their names and `_healpix_29` say.
-    pub(crate) area: Option<Cover>,
-    pub(crate) z: (Option<f64>, Option<f64>),
-    pub(crate) deltachi2: (Option<f64>, Option<f64>),
-    pub(crate) zwarn: (Option<i64>, Option<i64>),
-    pub(crate) target_id: (Option<i64>, Option<i64>),
-    pub(crate) spectypes: Option<Vec<String>>,
-    pub(crate) releases: Option<Vec<String>>,
-    pub(crate) surveys: Option<Vec<String>>,
-    pub(crate) programs: Option<Vec<String>>,
-    pub(crate) healpixes: Option<Vec<i64>>,
-    /// See [`crate::occupancy`].
-    pub(crate) cells: Option<Vec<i16>>,
-    /// Objects, of which a file must hold one.
-    pub(crate) objects: Option<Vec<i64>>,
-    /// Files that hold wanted objects; others count only where the catalog does not tell.
-    pub(crate) files: Option<Vec<i64>>,
-    /// Where those lie that name their bricks, an `int8multirange` as text; asked of files in which
-    /// these do not lie.
-    pub(crate) bricks: Option<String>,
-    /// Least and greatest of the others.
-    pub(crate) brickless: Option<(i64, i64)>,
-}
-
-/// Pixels of tiles that cover a part of the sky.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Cover {
-    /// First and last pixels of runs that lie apart from each other.
-    pub(crate) pixels: (Vec<i32>, Vec<i32>),
-    /// The same as an `int8multirange` of order 29, as text.
-    pub(crate) multirange: String,
-}
-
-impl Cover {
-    /// Whether it is so much of the sky that other indexes lead to fewer files.
-    fn is_wide(&self) -> bool {
-        let (first, last) = &self.pixels;
-        let pixels: i32 = first.iter().zip(last).map(|(first, last)| last - first + 1).sum();
-        i64::from(pixels) > i64::from(Pixel::COUNT) / 16
-    }
-}
-
-impl Demands {
-    /// Where the question looks.
-    fn cover(&self) -> Option<&Cover> {
-        self.sky.as_ref().or(self.area.as_ref())
-    }
-
-    /// What is demanded, in the words of `sql/resolve_files.sql`: the way first.
-    fn words(&self) -> Vec<&'static str> {
-        let way = match self {
-            Self { files: Some(_), .. } => "files",
-            Self { objects: Some(_), .. } => "objects",
-            Self { healpixes: Some(_), .. } => "tile",
-            Self { cells: Some(_), .. } if self.cover().is_none_or(Cover::is_wide) => "cells",
-            Self { sky: Some(_), .. } => "sky",
-            Self { area: Some(_), .. } => "area",
-            _ => "product",
-        };
-        let near = [
-            ("near_releases", self.releases.is_some()),
-            ("near_surveys", self.surveys.is_some()),
-            ("near_programs", self.programs.is_some()),
-        ];
-        let demands = [
-            ("cover", self.sky.is_some()),
-            ("within", self.area.is_some()),
-            ("bricks", self.bricks.is_some() && way == "objects"),
-            ("brickless", self.bricks.is_some() && way == "objects" && self.brickless.is_some()),
-            ("z_first", self.z.0.is_some()),
-            ("z_last", self.z.1.is_some()),
-            ("deltachi2_first", self.deltachi2.0.is_some()),
-            ("deltachi2_last", self.deltachi2.1.is_some()),
-            ("zwarn_first", self.zwarn.0.is_some()),
-            ("zwarn_last", self.zwarn.1.is_some()),
-            ("target_id_first", self.target_id.0.is_some()),
-            ("target_id_last", self.target_id.1.is_some()),
-            ("spectypes", self.spectypes.is_some()),
-            ("releases", self.releases.is_some()),
-            ("surveys", self.surveys.is_some()),
-            ("programs", self.programs.is_some()),
-            ("healpixes", self.healpixes.is_some() && way != "tile"),
-        ];
-        let demands = match way {
-            "sky" | "area" => near.as_slice(),
-            _ => demands.as_slice(),
-        };
-        let demanded = demands.iter().filter_map(|(word, is)| is.then_some(*word));
-        std::iter::once(way).chain(demanded).collect()
-    }
-
-    fn value(&self, name: &str) -> Option<&(dyn ToSql + Sync)> {
-        Some(match name {
-            "product" => &self.product,
-            "cover" => &self.sky.as_ref()?.multirange,
-            "area" => &self.area.as_ref()?.multirange,
-            "near" => &self.cover()?.multirange,
-            "pixels_first" => &self.cover()?.pixels.0,
-            "pixels_last" => &self.cover()?.pixels.1,
-            "z_first" => &self.z.0,
-            "z_last" => &self.z.1,
-            "deltachi2_first" => &self.deltachi2.0,
-            "deltachi2_last" => &self.deltachi2.1,
-            "zwarn_first" => &self.zwarn.0,
-            "zwarn_last" => &self.zwarn.1,
-            "target_id_first" => &self.target_id.0,
-            "target_id_last" => &self.target_id.1,
-            "spectypes" => &self.spectypes,
-            "releases" => &self.releases,
-            "surveys" => &self.surveys,
-            "programs" => &self.programs,
-            "healpixes" => &self.healpixes,
-            "cells" => &self.cells,
-            "objects" => &self.objects,
-            "files" => &self.files,
-            "bricks" => &self.bricks,
-            "brickless_first" => &self.brickless.as_ref()?.0,
-            "brickless_last" => &self.brickless.as_ref()?.1,
-            _ => return None,
-        })
-    }
 }
 
 /// Slots of each kind to fetch, first and last, from 1; `(1, 0)` fetches none.
@@ -249,11 +120,12 @@ impl Registry {
     /// A connection for one resolution, as of now or of a commit.
     pub(crate) async fn resolver(&self, as_of: Option<i64>) -> Result<Resolver, Error> {
         // settings of readers are made for the statement about now
-        let client = match as_of {
-            None => self.reader().await?,
-            Some(_) => self.client().await?,
+        let reader = Connection::Pooled(self.reader().await?);
+        let (client, reader) = match as_of {
+            None => (reader, None),
+            Some(_) => (Connection::Pooled(self.client().await?), Some(reader)),
         };
-        Ok(Resolver { client: Connection::Pooled(client), memory: self.memory.clone(), as_of })
+        Ok(Resolver { client, reader, memory: self.memory.clone(), as_of })
     }
 }
 
@@ -265,6 +137,8 @@ struct Named {
     ids: Vec<i64>,
     /// For each of them the rows that hold wanted objects, where the catalog tells.
     located: Vec<Option<Vec<i32>>>,
+    /// Whether the catalog knows all files, where that was asked.
+    is_cataloged: Option<bool>,
 }
 
 impl Named {
@@ -277,6 +151,7 @@ impl Named {
             commit: row.try_get(1)?,
             ids: Vec::new(),
             located: Vec::new(),
+            is_cataloged: row.try_get(4)?,
         };
         let Some(rows) = rows else {
             ids.sort_unstable();
@@ -306,8 +181,30 @@ impl Named {
 /// those of an answer is as of the same commit; of a file that went meanwhile, nothing is known.
 pub(crate) struct Resolver {
     pub(super) client: Connection,
+    /// Another, for what is asked about now.
+    pub(super) reader: Option<Connection>,
     pub(super) memory: Arc<Memory>,
     pub(super) as_of: Option<i64>,
+}
+
+impl Connection {
+    async fn rows(&self, sql: &str, params: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, Error> {
+        let ask = async {
+            let statement = self.prepare_cached(sql).await?;
+            self.query(&statement, params).await
+        };
+        ask.await.map_err(doing(PURPOSE))
+    }
+
+    async fn each<T>(
+        &self,
+        sql: &str,
+        params: &[&(dyn ToSql + Sync)],
+        read: impl Fn(&Row) -> Result<T, tokio_postgres::Error>,
+    ) -> Result<Vec<T>, Error> {
+        let rows = self.rows(sql, params).await?;
+        rows.iter().map(read).collect::<Result<_, _>>().map_err(doing(PURPOSE))
+    }
 }
 
 impl Resolver {
@@ -316,11 +213,7 @@ impl Resolver {
         sql: &str,
         params: &[&(dyn ToSql + Sync)],
     ) -> Result<Vec<Row>, Error> {
-        let ask = async {
-            let statement = self.client.prepare_cached(sql).await?;
-            self.client.query(&statement, params).await
-        };
-        ask.await.map_err(doing(PURPOSE))
+        self.client.rows(sql, params).await
     }
 
     pub(super) async fn each<T>(
@@ -329,8 +222,12 @@ impl Resolver {
         params: &[&(dyn ToSql + Sync)],
         read: impl Fn(&Row) -> Result<T, tokio_postgres::Error>,
     ) -> Result<Vec<T>, Error> {
-        let rows = self.rows(sql, params).await?;
-        rows.iter().map(read).collect::<Result<_, _>>().map_err(doing(PURPOSE))
+        self.client.each(sql, params, read).await
+    }
+
+    /// What is asked about now.
+    fn now(&self) -> &Connection {
+        self.reader.as_ref().unwrap_or(&self.client)
     }
 
     async fn number(&self, sql: &str, params: &[&(dyn ToSql + Sync)]) -> Result<i64, Error> {
@@ -432,15 +329,24 @@ impl Resolver {
 
     async fn files_now(&self, asked: &Demands) -> Result<Answer, Error> {
         let template = include_str!("../../../../sql/resolve_files.sql");
-        let Assembled { sql, params } =
-            template::assemble(template, &asked.words(), |name| asked.value(name));
-        // again only where the registry was made anew between two statements
+        // again only where the registry was made anew between two statements, or the catalog knows all
+        // files no longer
         loop {
+            let is_cataloged = self.memory.is_cataloged(&asked.product);
+            let words = asked.words(is_cataloged);
+            let Assembled { sql, params } =
+                template::assemble(template, &words, |name| asked.value(name));
             let read = |row: &Row| Named::of(row);
-            let Some(named) = self.each(&sql, &params, read).await?.pop() else {
+            let Some(named) = self.now().each(&sql, &params, read).await?.pop() else {
                 return Ok(Answer::default());
             };
             self.memory.keep_to(named.registry_id);
+            if let Some(is_now) = named.is_cataloged {
+                self.memory.learn_cataloged(&asked.product, is_now);
+                if is_cataloged && !is_now {
+                    continue;
+                }
+            }
             let Some(rows) = self.recall(&named).await? else { continue };
             let cells = asked.cells.as_deref().map(Occupied::of);
             let is_occupied =
@@ -468,7 +374,7 @@ impl Resolver {
         if !unknown.is_empty() {
             let sql = include_str!("../../../../sql/resolve_rows.sql");
             let read = |row: &Row| CandidateRow::of(row, &self.memory, named.commit).map(Arc::new);
-            let found = self.each(sql, &[&unknown, &named.registry_id], read).await?;
+            let found = self.now().each(sql, &[&unknown, &named.registry_id], read).await?;
             self.memory.learn(named.registry_id, found.iter().cloned());
             let mut found: HashMap<i64, Arc<CandidateRow>> =
                 found.into_iter().map(|row| (row.file_id, row)).collect();
@@ -482,12 +388,27 @@ impl Resolver {
     async fn files_then(&self, asked: &Demands, commit: i64) -> Result<Answer, Error> {
         let template = include_str!("../../../../sql/time_files.sql");
         let Assembled { sql, params } =
-            template::assemble(template, &asked.words(), |name| match name {
+            template::assemble(template, &asked.words(false), |name| match name {
                 "commit" => self.as_of.as_ref().map(|commit| commit as _),
                 _ => asked.value(name),
             });
         let read = |row: &Row| Candidate::of(row, &self.memory, commit);
-        Ok(Answer { commit, files: self.each(&sql, &params, read).await? })
+        let latest = include_str!("../../../../sql/latest_commit.sql");
+        // again where something changed between two statements
+        loop {
+            let mut now = self.files_now(asked).await?;
+            let changed = self.each(&sql, &params, read).await?;
+            // what is remembered of a file may be from before it left the catalog
+            let known: HashSet<i64> = changed.iter().map(|c| c.file.file_id).collect();
+            let is_of_then =
+                |f: &CandidateRow| f.as_is_since <= commit && !known.contains(&f.file_id);
+            now.files.retain(|candidate| is_of_then(&candidate.file));
+            now.files.extend(changed);
+            let latest = self.now().each(latest, &[], |row| row.try_get::<_, i64>(0)).await?;
+            if latest == [now.commit] {
+                return Ok(Answer { commit, ..now });
+            }
+        }
     }
 
     /// Bounds of whole files of one schema.

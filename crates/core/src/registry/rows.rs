@@ -256,16 +256,19 @@ impl Rows {
 
 impl Rows {
     /// A row of `file_cells`.
-    pub(crate) fn cells(&mut self, file_id: i64, classes: &[ClassRow]) {
-        let cells = occupancy::cells(classes.iter().map(|row| {
-            let with_redshift: i64 = row.z_counts.iter().flatten().map(|n| i64::from(*n)).sum();
-            occupancy::Class {
-                spectype: row.spectype.as_deref(),
-                zwarn_zero: row.zwarn_zero,
-                z_bins: &row.z_bins,
-                has_no_redshift: row.num_rows > with_redshift,
-            }
-        }));
+    pub(crate) fn cells(&mut self, file_id: i64, release: Option<&str>, classes: &[ClassRow]) {
+        let cells = occupancy::cells(
+            release,
+            classes.iter().map(|row| {
+                let with_redshift: i64 = row.z_counts.iter().flatten().map(|n| i64::from(*n)).sum();
+                occupancy::Class {
+                    spectype: row.spectype.as_deref(),
+                    zwarn_zero: row.zwarn_zero,
+                    z_bins: &row.z_bins,
+                    has_no_redshift: row.num_rows > with_redshift,
+                }
+            }),
+        );
         let ends = occupancy::Ends::of(
             classes
                 .iter()

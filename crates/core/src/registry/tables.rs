@@ -45,7 +45,8 @@ impl Registry {
         let client = Client::take(self.client().await?);
         let begin = include_str!("../../../../sql/tables_begin.sql");
         client.batch_execute(begin).await.map_err(doing(PURPOSE))?;
-        Ok(Resolver { client: Connection::Own(client), memory: self.memory.clone(), as_of })
+        let (client, memory) = (Connection::Own(client), self.memory.clone());
+        Ok(Resolver { client, reader: None, memory, as_of })
     }
 }
 

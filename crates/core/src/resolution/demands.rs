@@ -1,12 +1,11 @@
 //! What of a question the registry's indexes can be asked.
 
 use super::Query;
-use super::region::{demanded, multirange, pixels};
+use super::region::{demanded, pixels};
 use crate::occupancy::{self, Shell};
 use crate::predicate::Predicate;
 use crate::predicate::needs::{self, Interval};
-use crate::registry::resolve::Demands;
-use crate::sky::bricks;
+use crate::registry::demands::Demands;
 use std::ops::Range;
 
 /// The demands of a question whose regions have that cover; `None` if nothing can fulfil them.
@@ -25,7 +24,7 @@ pub(super) fn of(
     }
     let spectypes = texts("spectype");
     let objects = needs::integers(condition, "target_id").map(Vec::from_iter);
-    let located = objects.as_deref().map(bricks::locate).unwrap_or_default();
+    let releases = texts("release");
     let demands = Demands {
         product: query.product().to_owned(),
         sky: cover.map(pixels),
@@ -36,14 +35,13 @@ pub(super) fn of(
         target_id: target_id.ends(),
         cells: occupancy::demanded(spectypes.as_deref(), zwarn_zero(zwarn), z),
         spectypes,
-        releases: texts("release"),
+        release_cells: releases.as_deref().map(occupancy::release_cells),
+        releases,
         surveys: texts("survey"),
         programs: texts("program"),
         healpixes: needs::integers(condition, "healpix").map(Vec::from_iter),
-        bricks: located.cover.as_deref().map(multirange),
-        brickless: ends(&located.elsewhere),
         objects,
-        files: None,
+        ..Demands::default()
     };
     let lists = [&demands.spectypes, &demands.releases, &demands.surveys, &demands.programs];
     let is_empty = lists.into_iter().flatten().any(Vec::is_empty);
@@ -56,10 +54,6 @@ pub(super) fn shell(condition: &Predicate) -> Option<Shell> {
     let spectypes = needs::texts(condition, "spectype").map(Vec::from_iter);
     let zwarn = zwarn_zero(Interval::<i64>::of(condition, "zwarn"));
     Shell::demanded(spectypes.as_deref(), zwarn, Interval::<f64>::of(condition, "z"))
-}
-
-fn ends(ids: &[i64]) -> Option<(i64, i64)> {
-    ids.iter().min().copied().zip(ids.iter().max().copied())
 }
 
 /// Whether matching rows have `zwarn = 0` (or have not); `None`: either.

@@ -91,20 +91,13 @@ pub(super) fn may_meet(ranges: &[Range<i64>], bounds: &Bounds) -> bool {
 }
 
 /// The pixels of tiles that hold sorted ranges.
-pub(super) fn pixels(cover: &[Range<i64>]) -> registry::resolve::Cover {
+pub(super) fn pixels(cover: &[Range<i64>]) -> registry::demands::Cover {
     let whole = region::tile_cover(cover);
     let pixel = |deep: i64| (deep >> (2 * (sky::ORDER - Pixel::ORDER))) as i32;
-    registry::resolve::Cover {
+    registry::demands::Cover {
         pixels: whole.iter().map(|range| (pixel(range.start), pixel(range.end - 1))).unzip(),
-        multirange: multirange(&whole),
+        multirange: registry::demands::multirange(&whole),
     }
-}
-
-/// Sorted ranges as Postgres reads an `int8multirange`.
-pub(super) fn multirange(ranges: &[Range<i64>]) -> String {
-    let ranges: Vec<String> =
-        ranges.iter().map(|range| format!("[{},{})", range.start, range.end)).collect();
-    format!("{{{}}}", ranges.join(","))
 }
 
 /// About which share of so many tiles regions cover.
@@ -235,6 +228,6 @@ mod tests {
             assert_eq!(may_meet(&ranges, &bounds(min, max)), meets, "{min} to {max}");
         }
         assert!(may_meet(&ranges, &Bounds::default()));
-        assert_eq!(multirange(&ranges), "{[10,20),[30,40)}");
+        assert_eq!(registry::demands::multirange(&ranges), "{[10,20),[30,40)}");
     }
 }

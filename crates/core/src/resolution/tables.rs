@@ -8,7 +8,8 @@ use crate::predicate::Predicate;
 use crate::predicate::literal::List;
 use crate::registry::Registry;
 use crate::registry::candidates::Candidate;
-use crate::registry::resolve::{Demands, Resolver};
+use crate::registry::demands::Demands;
+use crate::registry::resolve::Resolver;
 use crate::registry::tables::Wanted;
 
 /// A connection for a question, and what its SQL wants, if it has any.

@@ -407,7 +407,8 @@ fn write(path: &Path, saved: &Saved) -> Result<(), Error> {
     let mut text = serde_json::to_string_pretty(saved)
         .map_err(|e| Error::Form { path: path.to_owned(), reason: e.to_string() })?;
     text.push('\n');
-    let draft = path.with_extension("draft");
+    let name = path.file_name().unwrap_or_default();
+    let draft = path.with_file_name(format!(".{}.{}.draft", name.display(), std::process::id()));
     whole::write_if_changed(path, &draft, text.as_bytes()).map_err(Error::io("write", path))?;
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     whole::flush_folder(folder.unwrap_or(Path::new("."))).map_err(Error::io("flush", path))

@@ -20,6 +20,7 @@ pub use observed::Observed;
 use crate::blocking::run_blocking;
 use crate::guard::guard;
 use crate::read::{self, Handle};
+use crate::registry::spectra::Place;
 use crate::registry::{self, Registry};
 use crate::resolution::place::Places;
 use bifrost_science::coadd::{self, coadd};
@@ -75,6 +76,15 @@ pub struct Which {
     pub survey: Option<String>,
     /// Program.
     pub program: Option<String>,
+}
+
+impl Which {
+    fn is_of(&self, place: &Place) -> bool {
+        let is = |asked: &Option<String>, name: &Option<String>| asked.is_none() || asked == name;
+        is(&self.release, &place.release)
+            && is(&self.survey, &place.survey)
+            && is(&self.program, &place.program)
+    }
 }
 
 /// The pixels of a spectrum: arrays of one length. Of the arms as they were taken, one after the
@@ -248,10 +258,10 @@ impl Spectra {
     /// [`Error::Registry`]; [`Error::Read`] where a spectrum lies on other machines only.
     pub async fn find(&self, target_ids: &[i64], which: &Which) -> Result<Vec<Observed>, Error> {
         let resolver = self.0.registry.resolver(None).await?;
-        let asked = [&which.release, &which.survey, &which.program].map(|name| name.as_deref());
-        let rows = resolver.spectra(target_ids, asked).await?;
+        let mut rows = resolver.spectra(target_ids).await?;
+        rows.retain(|row| which.is_of(&row.place()));
         let mut places = Places::reachable(&resolver.places().await?);
-        if rows.iter().any(|row| !places.has(row.lake_id)) {
+        if rows.iter().any(|row| !places.has(row.holder.lake_id)) {
             places = Places::reachable(&resolver.places_now().await?);
         }
         drop(resolver);
@@ -261,18 +271,19 @@ impl Spectra {
         }
         let (mut here, mut elsewhere) = (Vec::with_capacity(rows.len()), Vec::new());
         for row in rows {
-            let (path, uri) = places.of(row.lake_id, &row.file.path);
+            let holder = &row.holder;
+            let (path, uri) = places.of(holder.lake_id, &holder.file.path);
             match uri {
                 Some(uri) => {
-                    let store = row.store.as_ref().and_then(|(file, _)| {
-                        places.of(row.lake_id, &file.path).1.map(PathBuf::from)
+                    let store = holder.store.as_ref().and_then(|(file, _)| {
+                        places.of(holder.lake_id, &file.path).1.map(PathBuf::from)
                     });
-                    here.push(Observed::of(row, uri.into(), store));
+                    here.push(Observed::of(&row, uri.into(), store));
                 }
                 None => {
-                    let node = places.node_of(row.lake_id).map_or("unknown", |node| node);
+                    let node = places.node_of(holder.lake_id).map_or("unknown", |node| node);
                     let file = format!("{node}:{}", path.display());
-                    elsewhere.push((Observed::of(row, path, None), file));
+                    elsewhere.push((Observed::of(&row, path, None), file));
                 }
             }
         }

@@ -126,32 +126,33 @@ impl Observed {
         is_remote(&self.path)
     }
 
-    pub(super) fn of(row: SpectrumRow, path: PathBuf, store: Option<PathBuf>) -> Self {
+    pub(super) fn of(row: &SpectrumRow, path: PathBuf, store: Option<PathBuf>) -> Self {
+        let (SpectrumRow { object, label, holder }, place) = (row, row.place());
         let source = |path: &PathBuf, file: &PlacedFile| Source {
             path: path.clone(),
             size_bytes: file.size_bytes,
             mtime_ns: file.mtime_ns,
-            row: u64::try_from(row.row_index).unwrap_or_default(),
-            target_id: row.target_id,
+            row: u64::try_from(object.row_index).unwrap_or_default(),
+            target_id: object.target_id,
         };
-        let file = source(&path, &row.file);
-        let in_store = store.as_ref().zip(row.store.as_ref());
+        let file = source(&path, &holder.file);
+        let in_store = store.as_ref().zip(holder.store.as_ref());
         let in_store = in_store.map(|(path, (file, group))| (source(path, file), group.clone()));
         Self {
-            target_id: row.target_id,
-            release: row.release,
-            survey: row.survey,
-            program: row.program,
-            healpix: row.healpix,
-            ra: row.ra,
-            dec: row.dec,
-            z: row.z,
-            zerr: row.zerr,
-            deltachi2: row.deltachi2,
-            zwarn: row.zwarn,
-            spectype: row.spectype,
-            subtype: row.subtype,
-            is_primary: row.is_primary,
+            target_id: object.target_id,
+            release: place.release,
+            survey: place.survey,
+            program: place.program,
+            healpix: place.healpix,
+            ra: object.ra,
+            dec: object.dec,
+            z: object.z,
+            zerr: object.zerr,
+            deltachi2: object.deltachi2,
+            zwarn: label.zwarn,
+            spectype: label.spectype.clone(),
+            subtype: label.subtype.clone(),
+            is_primary: object.is_primary,
             path,
             row: file.row,
             store,

@@ -115,10 +115,10 @@ fn read(lake: &Lake, path: &str) -> Result<Found, String> {
 async fn put_counts(commit: &Commit<'_>, first: i64, files: &[Simulated]) -> Result<(), Error> {
     let counted: Vec<_> = files.par_iter().map(Simulated::count).collect();
     let (mut cells, mut classes, mut facts) = (Rows::default(), Rows::default(), Rows::default());
-    for (file_id, (counts, kinds)) in (first..).zip(&counted) {
+    for ((file_id, file), (counts, kinds)) in (first..).zip(files).zip(&counted) {
         facts.facts(file_id, counts);
         kinds.iter().for_each(|kind| classes.class(file_id, kind));
-        cells.cells(file_id, kinds);
+        cells.cells(file_id, Some(file.tile.release.as_str()), kinds);
     }
     commit.copy(Table::Cells, cells).await?;
     commit.copy(Table::Classes, classes).await?;

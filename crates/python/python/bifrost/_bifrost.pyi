@@ -22,6 +22,7 @@ __all__ = [
     "line_marks",
     "positions",
     "skeleton",
+    "token_shape",
     "tokens",
 ]
 __version__: str
@@ -32,9 +33,10 @@ class Error(Exception):
 class UsageError(Error):
     """The question is at fault."""
 
+def token_shape(pixels: int, patch: int) -> tuple[int, int]: ...
 def tokens(
-    flux: Any, ivar: Any, patch: int, threads: int, out: tuple[Any, Any, Any, Any] | None = None
-) -> tuple[Any, Any, Any, Any]: ...
+    flux: Any, ivar: Any, patch: int, threads: int, tokens: Any, masked: Any, median: Any, flag: Any
+) -> None: ...
 def positions(wavelength: Any, patch: int, dimensions: int) -> Any: ...
 def coadd(wavelength: Any, flux: Any, ivar: Any, mask: Any) -> tuple[Any, Any, Any]: ...
 def grid() -> Any: ...

@@ -41,14 +41,27 @@ def open(
     if lake is None and database_url is None:
         lake = os.environ.get("BIFROST_LAKE")
         database_url = os.environ.get("BIFROST_DATABASE_URL")
-    return Lake(_bifrost.Lake(lake, database_url, postgres_bin or os.environ.get("BIFROST_POSTGRES_BIN")))
+    return Lake(lake, database_url, postgres_bin or os.environ.get("BIFROST_POSTGRES_BIN"))
 
 
 class Lake:
-    """An open lake. Safe to share between threads; threads wait for nothing but their own answer."""
+    """An open lake. Safe to share between threads; threads wait for nothing but their own answer. Another
+    process that gets it, pickled or by a fork, opens it anew when it first asks."""
 
-    def __init__(self, native: _bifrost.Lake):
-        self._native = native
+    def __init__(self, *at: Any):
+        self._opened = os.getpid(), _bifrost.Lake(*at)
+        self._at = tuple(os.path.abspath(place) if place and i != 1 else place for i, place in enumerate(at))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Lake, self._at
+
+    @property
+    def _native(self) -> _bifrost.Lake:
+        process, native = self._opened
+        if process != os.getpid():
+            native = _bifrost.Lake(*self._at)
+            self._opened = os.getpid(), native
+        return native
 
     def __repr__(self) -> str:
         return f"<bifrost.Lake, registry at {self._native.place}>"
@@ -141,7 +154,7 @@ class Lake:
     ) -> list[Spectrum]:
         """All spectra of objects, in the order of these, of each the primary one first. Objects that are
         not known are left out."""
-        ids = _integers(target_ids).to_pylist()
+        ids = _integers(target_ids).drop_null().to_pylist()
         return [Spectrum._of(told) for told in self._native.spectra(ids, release, survey, program, coadded)]
 
     def crossmatch(
@@ -158,7 +171,8 @@ class Lake:
     ) -> pa.Table:
         """Rows near the positions of a list of your own.
 
-        table: whatever has columns by name: pyarrow, pandas, Polars, astropy, a dict of arrays.
+        table: whatever has columns by name: pyarrow, pandas, Polars, astropy, a dict of arrays. Upper and
+            lower case of a name are one, unless the table has it as it is given.
         radius_arcsec: how near is near.
         ra, dec: its columns of right ascension and declination, degrees. Rows without a position match
             nothing.
@@ -168,9 +182,12 @@ class Lake:
         The table that is returned begins with `match_row`, the row of the list from 0, and
         `separation_arcsec`.
         """
+        places = _degrees(_column(table, ra)), _degrees(_column(table, dec))
+        if len(places[0]) != len(places[1]):
+            raise _bifrost.UsageError(f"{ra} has {len(places[0])} rows, {dec} {len(places[1])}")
         stream = self._native.crossmatch(
-            ra=_degrees(table[ra]),
-            dec=_degrees(table[dec]),
+            ra=places[0],
+            dec=places[1],
             radius_arcsec=float(radius_arcsec),
             nearest=nearest,
             predicate=predicate,
@@ -198,6 +215,35 @@ def _degrees(column: Any) -> pa.Array:
     return pa.array(np.ma.filled(np.ma.asarray(column, dtype=np.float64), np.nan))
 
 
+def _column(table: Any, name: str) -> Any:
+    """A table's column, whatever the case of its name."""
+    told = [getattr(getattr(table, "dtype", None), "names", None)]
+    told += [getattr(table, attribute, None) for attribute in ("column_names", "colnames", "columns")]
+    names = list(next((names for names in told if names is not None), table))
+    alike = [known for known in names if isinstance(known, str) and known.lower() == name.lower()]
+    if name not in names and len(alike) != 1:
+        raise _bifrost.UsageError(f"the table has no column '{name}', but {', '.join(map(str, names))}")
+    return table[name if name in names else alike[0]]
+
+
 def _integers(ids: Any) -> pa.Array:
-    ids = pa.array(ids if hasattr(ids, "__arrow_c_array__") or hasattr(ids, "__len__") else list(ids))
-    return ids.cast(pa.int64()) if not pa.types.is_int64(ids.type) else ids
+    """TARGETIDs as Arrow's integers: never by way of a double, which does not hold them."""
+    if isinstance(ids, (str, bytes)):
+        raise _bifrost.UsageError("TARGETIDs are a list of integers, not text")
+    if not hasattr(ids, "__arrow_c_array__"):
+        ids = _in_native_order(ids if hasattr(ids, "__len__") else list(ids))
+    try:
+        ids = pa.array(ids)
+        if (pa.types.is_floating(ids.type) or pa.types.is_boolean(ids.type)) and len(ids):
+            raise pa.ArrowInvalid(f"these are of type {ids.type}, which does not tell them apart")
+        return ids if pa.types.is_int64(ids.type) else ids.cast(pa.int64())
+    except (pa.ArrowInvalid, OverflowError) as fault:
+        raise _bifrost.UsageError(f"TARGETIDs are integers of 64 bits: {fault}") from fault
+
+
+def _in_native_order(values: Any) -> Any:
+    """FITS keeps the most significant byte first, which Arrow does not take."""
+    dtype = getattr(values, "dtype", None)
+    if isinstance(dtype, np.dtype) and not dtype.isnative:
+        return np.asanyarray(values).astype(dtype.newbyteorder("="))
+    return values

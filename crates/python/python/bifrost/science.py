@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bifrost import _bifrost
+from bifrost import _bifrost, _room
 from bifrost._web import Delaunay, Skeleton, comoving, delaunay, distance, fof, fof_sky, skeleton
 
 __all__ = [
@@ -45,12 +45,19 @@ def tokens(
     flux: np.ndarray, ivar: np.ndarray, patch: int = 32, *, threads: int | None = None, out: Tokens | None = None
 ) -> Tokens:
     """Tokens of spectra of one grid, (rows, pixels); bad pixels have ivar 0. Patches of 32 or 64 pixels,
-    the last filled up with bad ones. Fastest on float32 arrays in C order, which are not copied, and into
-    the arrays of an earlier call of the same shape (`out`), whose values are lost."""
+    the last filled up with bad ones. Fastest on float32 arrays in C order, which are not copied. `out` are
+    arrays of an earlier call of the same shape, whose values are lost. Without them, large tokens take the
+    memory of earlier ones that nobody looks at any more, of which up to 256 MiB are kept."""
     flux, ivar = (np.ascontiguousarray(np.atleast_2d(values), np.float32) for values in (flux, ivar))
     if flux.shape != ivar.shape:
         raise _bifrost.UsageError(f"flux has the shape {flux.shape}, ivar {ivar.shape}")
-    return Tokens(*_bifrost.tokens(flux, ivar, patch, threads or os.cpu_count() or 1, out))
+    if out is None:
+        rows = len(flux)
+        patches, width = _bifrost.token_shape(flux.shape[1], patch)
+        masked, median, flag = np.zeros((rows, patches), bool), np.zeros(rows, np.float32), np.zeros(rows, np.uint8)
+        out = Tokens(_room.floats(rows, patches, width), masked, median, flag)
+    _bifrost.tokens(flux, ivar, patch, threads or os.cpu_count() or 1, *out)
+    return out
 
 
 def tokenise(batch: dict[str, np.ndarray], patch: int = 32) -> dict[str, np.ndarray]:

@@ -62,6 +62,8 @@ class Dataset(IterableDataset):
         drop_last: bool = False,
     ):
         super().__init__()
+        if batch_size is not None and batch_size < 1:
+            raise UsageError(f"a batch has one row at least, not {batch_size}")
         rows = resolution.read(columns, threads=1)
         self._rows = Rows(rows._recipe.split(1), **rows._options)
         self._parts = rows.split(1)

@@ -185,6 +185,13 @@ fn write_all(
     portions.into_par_iter().enumerate().filter_map(one).collect()
 }
 
+/// Where this process makes what will be a folder.
+#[must_use]
+pub fn draft_of(folder: &Path) -> Option<PathBuf> {
+    let name = format!(".{}.{}.partial", folder.file_name()?.display(), std::process::id());
+    Some(folder.with_file_name(name))
+}
+
 /// A folder that vanishes unless it is published.
 struct Draft {
     path: PathBuf,
@@ -196,11 +203,9 @@ impl Draft {
             Ok(mut entries) => entries.next().is_none(),
             Err(error) => error.kind() == io::ErrorKind::NotFound,
         };
-        let Some(name) = folder.file_name().filter(|_| is_free) else {
+        let Some(path) = draft_of(folder).filter(|_| is_free) else {
             return Err(Error::There(folder.to_owned()));
         };
-        let name = format!(".{}.{}.partial", name.display(), std::process::id());
-        let path = folder.with_file_name(name);
         fs::create_dir_all(&path).map_err(Error::write(&path))?;
         Ok(Self { path })
     }

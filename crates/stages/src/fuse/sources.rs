@@ -7,6 +7,7 @@ use bifrost_core::layout::PRIVATE;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::io;
 use std::path::{Path, PathBuf};
 use walkdir::WalkDir;
 
@@ -118,12 +119,22 @@ fn files_under(root: &Path) -> Result<Vec<PathBuf>, Error> {
     let mut files = Vec::new();
     let walk = WalkDir::new(&root).follow_links(true).sort_by_file_name();
     for entry in walk.into_iter().filter_entry(|e| e.file_name() != PRIVATE) {
-        let entry = entry.map_err(|e| fail(&e))?;
-        if entry.file_type().is_file() {
-            files.push(entry.into_path());
+        match entry {
+            Ok(entry) if entry.file_type().is_file() => files.push(entry.into_path()),
+            Ok(_) => {}
+            Err(e) if leads_nowhere(&e) => tracing::warn!("left out: {e}"),
+            Err(e) => return Err(fail(&e)),
         }
     }
     Ok(files)
+}
+
+/// Whether it is a link below the root that leads nowhere, or a file that went away meanwhile.
+fn leads_nowhere(error: &walkdir::Error) -> bool {
+    let is_link = |path: &Path| path.symlink_metadata().is_ok_and(|about| about.is_symlink());
+    let is_gone = error.io_error().is_some_and(|e| e.kind() == io::ErrorKind::NotFound);
+    let is_denied = error.io_error().is_some_and(|e| e.kind() == io::ErrorKind::PermissionDenied);
+    error.depth() > 0 && !is_denied && (is_gone || error.path().is_some_and(is_link))
 }
 
 /// (kind, stem, rank of the ending) of a file name.
@@ -212,6 +223,13 @@ mod tests {
             ]
         );
         assert!(tiles[0].files[&Kind::Coadd].ends_with("coadd-4-80613-thru20210324.fits"));
+        let link = |to: &str, name: &str| {
+            std::os::unix::fs::symlink(to, dir.path().join(name)).expect("linked");
+        };
+        link("nowhere", "a/emline-main-dark-1.fits");
+        link("coadd-main-dark-2.fits", "a/coadd-main-dark-2.fits");
+        link("..", "a/up");
+        assert_eq!(find(&[dir.path().to_owned()]).expect("found"), tiles);
         assert!(find(&[dir.path().join("gone")]).is_err());
         assert_eq!(find(&[dir.path().join("a/hpixexp-main-dark-1.csv")]).expect("found"), []);
     }

@@ -431,7 +431,8 @@ fn prepare(
     let details = read_details(inputs, tables.as_ref(), findings);
     let (tables, spectra, tile) = (tables?, spectra?, tile?);
     if spectra.width() == 0 {
-        findings.add(Outcome::Corrupt, "no pixel lies in the wavelengths that are kept");
+        let reason = "no pixel lies in the wavelengths that are kept";
+        findings.add_with(Outcome::Corrupt, reason, "keep others, or fetch the file again");
     }
     match select(&tables, &spectra, &details, tile, config, findings) {
         Ok(scalars) => Some(Prepared { spectra, scalars }),

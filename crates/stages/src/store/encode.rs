@@ -14,11 +14,12 @@ const FLUSHED: [u8; 4] = [0, 0, 0xff, 0xff];
 /// How arrays are stored.
 ///
 /// A chunk is a row: whoever wants one spectrum reads and decodes nothing else. Shuffled and
-/// deflated, which every HDF5 library undoes without a plugin. Half of a row's bytes are noise: the low
-/// bytes of its values, which shuffling puts together and nothing compresses. They go as they are, in
-/// blocks of their own: that takes no more room, and a reader has half as much to decode. Of levels, 4 is
-/// the first whose streams are read a quarter faster than those of 1, and are made no slower.
-/// `tests/bench/store.py` says what other ways cost.
+/// deflated, which every HDF5 library undoes without a plugin. Most of a row's bytes are noise: the low
+/// bytes of its values, which shuffling puts together. Planes that compression does not take to a third
+/// go as they are, in blocks of their own: a plane that shrinks by little has a symbol for nearly
+/// every byte, and takes longer to inflate than to read. Of levels, 4 is the first whose streams are read
+/// a quarter faster than those of 1, and are made no slower. `tests/bench/store.py` says what other ways
+/// cost.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Layout {
     /// How chunks are compressed.
@@ -29,7 +30,7 @@ pub struct Layout {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub enum Compression {
-    /// Not at all: twice the size, and nothing to decode.
+    /// Not at all: nearly twice the size, and nothing to decode.
     None,
     /// Shuffled, then deflated at a level from 1 to 9.
     Gzip(u8),
@@ -66,11 +67,11 @@ impl Compression {
 }
 
 /// A zlib stream in which each plane of `count` bytes has its own blocks, compressed where that takes
-/// off a quarter. Planes of nearly nothing, as masks have, share theirs: what precedes a block takes
+/// off two thirds. Planes of nearly nothing, as masks have, share theirs: what precedes a block takes
 /// longer to read than such a plane.
 fn zlib(planes: &[u8], count: usize, level: Level) -> Vec<u8> {
     let mut stream = vec![0x78, 0x01];
-    let packed = |plane: &[u8]| compressed(plane, level).filter(|b| b.len() < plane.len() * 3 / 4);
+    let packed = |plane: &[u8]| compressed(plane, level).filter(|b| b.len() < plane.len() / 3);
     let blocks: Vec<_> = planes.chunks(count.max(1)).map(|plane| (plane, packed(plane))).collect();
     let is_little = |(plane, b): &(&[u8], Option<Vec<u8>>)| {
         b.as_ref().is_some_and(|b| b.len() * 16 < plane.len())

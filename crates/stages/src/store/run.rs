@@ -73,6 +73,9 @@ pub struct Report {
     pub left: usize,
 }
 
+/// What arrays take in stores, to what they take in Parquet: of mock spectra.
+pub const STORE_TO_PARQUET: f64 = 1.15;
+
 /// What arrays take, in Parquet and in stores.
 #[derive(Debug, Clone, Copy, Default, Serialize)]
 pub struct Budget {
@@ -80,7 +83,8 @@ pub struct Budget {
     pub parquet_bytes: u64,
     /// Spectra stores that are there.
     pub store_bytes: u64,
-    /// Those that are to be made, as large as those that are there, else as their tiles' files.
+    /// Those that are to be made: to their tiles' files as those that are there, else as
+    /// [`STORE_TO_PARQUET`].
     pub to_make_bytes: u64,
 }
 
@@ -102,7 +106,8 @@ impl Budget {
         let is_new = |job: &&Job| size(lake.store(job.pixel)) == 0;
         storing +=
             jobs.iter().filter(is_new).flat_map(|job| job.tiles.values()).map(in_lake).sum::<u64>();
-        let ratio = if stored > 0 { budget.store_bytes as f64 / stored as f64 } else { 1.0 };
+        let ratio =
+            if stored > 0 { budget.store_bytes as f64 / stored as f64 } else { STORE_TO_PARQUET };
         budget.to_make_bytes = (storing as f64 * ratio) as u64;
         budget
     }

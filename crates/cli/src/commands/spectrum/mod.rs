@@ -6,7 +6,6 @@ use crate::context::Context;
 use crate::exit::{Exit, Usage};
 use crate::rows::Output;
 use anyhow::Context as _;
-use bifrost_core::patience::{OF_A_COMMAND, patiently};
 use bifrost_core::spectrum::{Error, Spectra, Spectrum, Which};
 use bifrost_stages::picture;
 use bifrost_stages::spectrum::{svg, write_fits};
@@ -83,7 +82,7 @@ pub fn run(ctx: &Context, args: &Args) -> anyhow::Result<Exit> {
     };
     let spectra = Spectra::new(ctx.registry_to_read()?);
     let asked = || spectra.spectrum(args.target_id, &which);
-    let mut found = match ctx.block_on(patiently(OF_A_COMMAND, asked)) {
+    let mut found = match ctx.ask(asked) {
         Err(error @ Error::Unknown { .. }) => {
             ctx.printer.note(&error.to_string());
             return Ok(Exit::NothingMatched);

@@ -241,7 +241,7 @@ impl Sent {
             stream.send(file.rows).await?;
             let (facts, classes) = file.tally.finish();
             self.facts.facts(file.file_id, &facts);
-            self.cells.cells(file.file_id, &classes);
+            self.cells.cells(file.file_id, file.release.as_deref(), &classes);
             classes.iter().for_each(|class| self.classes.class(file.file_id, class));
         }
         Ok(())

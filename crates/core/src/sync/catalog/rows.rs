@@ -17,6 +17,7 @@ const ROW_BYTES: usize = 144;
 #[derive(Debug, Default)]
 pub(super) struct Encoded {
     pub(super) file_id: i64,
+    pub(super) release: Option<String>,
     pub(super) rows: Rows,
     pub(super) tally: Tally,
     /// By row: where it is written whether the row is primary; nowhere for rows without a TARGETID,
@@ -36,6 +37,7 @@ impl Encoded {
         let num_rows = columns.iter().map(|c| c.num_rows).sum();
         let mut encoded = Self {
             file_id: candidate.file_id,
+            release: candidate.tile.as_ref().map(|tile| tile.release.to_string()),
             rows: Rows::with_capacity(num_rows * ROW_BYTES),
             tally: Tally::default(),
             primary_at: Vec::with_capacity(num_rows),

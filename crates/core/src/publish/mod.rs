@@ -11,28 +11,33 @@
 //! Publications share `.bifrost/publish.lock`; [`recover`] takes it alone and keeps it until its
 //! guard is dropped, so that whoever walks the lake sees no publication half done.
 
+mod disk;
+mod intent;
+mod locks;
 #[cfg(test)]
 mod tests;
 
-use crate::layout::{Lake, PRIVATE};
+pub(crate) use disk::{entries, flush_dir, forgive, make_dirs};
+pub use locks::{RUN, Running};
+pub(crate) use locks::{share, still};
+
+use crate::layout::Lake;
 use crate::store;
 use crate::tile::{FileName, Name, Pixel, Tile};
-use serde::{Deserialize, Serialize};
+use disk::flush;
+use intent::{INTENTS, Intent, Step, carry_out, replace};
+use locks::{lock_file, lock_named, open_lock};
 use std::fs::{self, File, TryLockError};
-use std::io::{self, Write};
-use std::os::unix::fs::MetadataExt;
-use std::path::{Component, Path, PathBuf};
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use uuid::Uuid;
 
 const STAGING: &str = "staging";
-const INTENTS: &str = "intents";
 pub(crate) const REPLACED: &str = "replaced";
 const CLAIMS: &str = "claims";
 /// Extension of what a writer may pile up beside a draft: it goes with the claim.
 pub const PILE: &str = "pile";
-/// What a campaign is called in [`Running::begin`].
-pub const RUN: &str = "run";
 
 /// What the file system refused.
 #[derive(Debug, thiserror::Error)]
@@ -285,28 +290,6 @@ impl Drop for Claim {
     }
 }
 
-/// The right to run a campaign, or a stage, in a lake: one process at a time. Goes with the process.
-#[derive(Debug)]
-pub struct Running {
-    _alone: File,
-}
-
-impl Running {
-    /// Takes it for [`RUN`] or a stage; none while another process has it.
-    ///
-    /// # Errors
-    /// What the file system refuses.
-    pub fn begin(lake: &Lake, what: &str) -> Result<Option<Self>, Error> {
-        let path = lake.private(&format!("{what}.lock"));
-        let alone = open_lock(&path).map_err(Error::new("open", &path))?;
-        match alone.try_lock() {
-            Ok(()) => Ok(Some(Self { _alone: alone })),
-            Err(TryLockError::WouldBlock) => Ok(None),
-            Err(TryLockError::Error(e)) => Err(Error::new("lock", &path)(e)),
-        }
-    }
-}
-
 /// No publication is under way, nor begins, while this lives.
 #[derive(Debug)]
 pub struct Quiet {
@@ -326,16 +309,6 @@ pub fn recover(lake: &Lake) -> Result<Quiet, Error> {
     let finished = recover_with(lake, &mut |_| Ok(()))?;
     Ok(Quiet { _alone: alone, finished })
 }
-
-/// Nothing is published while the lock lives; dead publications stay as they are.
-pub(crate) fn still(lake: &Lake) -> Result<File, Error> {
-    let alone = publication_lock(lake)?;
-    alone.lock().map_err(Error::new("lock", &lake.private("publish.lock")))?;
-    Ok(alone)
-}
-
-/// Called before each step with its name; an error stops there, as a kill would.
-type Step<'a> = &'a mut dyn FnMut(&'static str) -> io::Result<()>;
 
 fn recover_with(lake: &Lake, step: Step<'_>) -> Result<usize, Error> {
     let mut finished = 0;
@@ -366,235 +339,4 @@ fn recover_with(lake: &Lake, step: Step<'_>) -> Result<usize, Error> {
         }
     }
     Ok(finished)
-}
-
-/// One predecessor's way out; paths are relative to the lake.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-struct Move {
-    from: PathBuf,
-    to: PathBuf,
-}
-
-/// What a replacement is going to do; paths are relative to the lake.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-struct Intent {
-    version: u32,
-    id: Uuid,
-    #[serde(flatten)]
-    first: Part,
-    /// What becomes visible with it.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    also: Vec<Part>,
-}
-
-/// One file's way in, and its predecessors' way out.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-struct Part {
-    draft: PathBuf,
-    target: PathBuf,
-    moves: Vec<Move>,
-}
-
-impl Part {
-    /// Where its predecessors go.
-    fn replaced(&self, root: &Path) -> Vec<PathBuf> {
-        self.moves.iter().map(|m| root.join(&m.to)).collect()
-    }
-}
-
-impl Intent {
-    fn new(
-        root: &Path,
-        id: Uuid,
-        draft: &Path,
-        target: &Path,
-        predecessors: &[PathBuf],
-    ) -> io::Result<Self> {
-        let inside = |path: &Path| {
-            path.strip_prefix(root).map(Path::to_owned).map_err(|e| io::Error::other(e.to_string()))
-        };
-        let folder = Path::new(PRIVATE).join(REPLACED).join(id.to_string());
-        let moves = predecessors
-            .iter()
-            .map(|old| {
-                let from = inside(old)?;
-                let to = folder.join(from.file_name().unwrap_or_default());
-                Ok(Move { from, to })
-            })
-            .collect::<io::Result<_>>()?;
-        let first = Part { draft: inside(draft)?, target: inside(target)?, moves };
-        Ok(Self { version: 1, id, first, also: Vec::new() })
-    }
-
-    /// Both, as one. A program that knows one file an intent leaves it to one that knows several.
-    fn and(mut self, other: Self) -> Self {
-        self.version = 2;
-        self.also.push(other.first);
-        self.also.extend(other.also);
-        self
-    }
-
-    fn parts(&self) -> impl Iterator<Item = &Part> {
-        std::iter::once(&self.first).chain(&self.also)
-    }
-
-    fn read(path: &Path) -> io::Result<Self> {
-        let intent: Self = serde_json::from_slice(&fs::read(path)?)?;
-        let moved = |part: &'_ Part| -> Vec<PathBuf> {
-            let moves = part.moves.iter().flat_map(|m| [m.from.clone(), m.to.clone()]);
-            moves.chain([part.draft.clone(), part.target.clone()]).collect()
-        };
-        let inside = intent
-            .parts()
-            .flat_map(moved)
-            .all(|p| p.components().all(|c| matches!(c, Component::Normal(_))));
-        if (1..=2).contains(&intent.version) && inside {
-            Ok(intent)
-        } else {
-            Err(io::Error::new(io::ErrorKind::InvalidData, "unknown version or a path outside"))
-        }
-    }
-
-    fn path(&self, lake: &Lake) -> PathBuf {
-        lake.private(INTENTS).join(format!("{}.json", self.id))
-    }
-}
-
-/// Writes the intent, then carries it out. An error before the draft is in place withdraws it.
-fn replace(lake: &Lake, intent: &Intent, step: Step<'_>) -> io::Result<()> {
-    let path = intent.path(lake);
-    let intents = lake.private(INTENTS);
-    make_dirs(&intents)?;
-    // beside the draft first: what lies in intents/ is whole
-    let whole = lake.root().join(intent.first.draft.with_extension("json"));
-    let mut file = File::create(&whole)?;
-    file.write_all(&serde_json::to_vec_pretty(intent)?)?;
-    file.sync_all()?;
-    step("record the intent")?;
-    fs::rename(&whole, &path)?;
-    flush_dir(&intents)?;
-    let ended = carry_out(lake, intent, step);
-    if ended.is_err() && intent.parts().all(|part| lake.root().join(&part.draft).exists()) {
-        fs::remove_file(&path)?;
-    }
-    ended
-}
-
-/// Every step leaves the same state when it is repeated.
-fn carry_out(lake: &Lake, intent: &Intent, step: Step<'_>) -> io::Result<()> {
-    for part in intent.parts() {
-        place(lake.root(), part, step)?;
-    }
-    step("strike the intent")?;
-    forgive(fs::remove_file(intent.path(lake)), io::ErrorKind::NotFound)
-}
-
-fn place(root: &Path, part: &Part, step: Step<'_>) -> io::Result<()> {
-    let (draft, target) = (root.join(&part.draft), root.join(&part.target));
-    let replaced = part.moves.first().and_then(|m| Some(root.join(m.to.parent()?)));
-    if let Some(replaced) = &replaced {
-        step("make the folder of the replaced")?;
-        make_dirs(replaced)?;
-    }
-    // while the draft is there, the target is still the old file
-    if draft.exists() {
-        if let Some(same) = part.moves.iter().find(|m| m.from == part.target) {
-            step("keep the old file of the same name")?;
-            let linked = fs::hard_link(&target, root.join(&same.to));
-            // gone: somebody deleted the old file; there: an earlier try came this far
-            forgive(forgive(linked, io::ErrorKind::NotFound), io::ErrorKind::AlreadyExists)?;
-            replaced.as_deref().map_or(Ok(()), flush_dir)?;
-        }
-        step("put the new file in place")?;
-        fs::rename(&draft, &target)?;
-    }
-    let folder = target.parent().unwrap_or(root);
-    step("flush the folder")?;
-    flush_dir(folder)?;
-    for other in part.moves.iter().filter(|m| m.from != part.target) {
-        step("move an old file away")?;
-        forgive(fs::rename(root.join(&other.from), root.join(&other.to)), io::ErrorKind::NotFound)?;
-    }
-    if let Some(replaced) = &replaced {
-        step("flush the folders")?;
-        flush_dir(replaced)?;
-        flush_dir(folder)?;
-    }
-    Ok(())
-}
-
-pub(crate) fn forgive(result: io::Result<()>, kind: io::ErrorKind) -> io::Result<()> {
-    match result {
-        Err(e) if e.kind() == kind => Ok(()),
-        other => other,
-    }
-}
-
-fn publication_lock(lake: &Lake) -> Result<File, Error> {
-    let path = lake.private("publish.lock");
-    open_lock(&path).map_err(Error::new("open", &path))
-}
-
-pub(crate) fn share(lake: &Lake) -> Result<File, Error> {
-    let lock = publication_lock(lake)?;
-    lock.lock_shared().map_err(Error::new("lock", &lake.private("publish.lock")))?;
-    Ok(lock)
-}
-
-fn lock_file(staging: &Path) -> Result<File, Error> {
-    let path = staging.join("lock");
-    open_lock(&path).map_err(Error::new("open", &path))
-}
-
-fn open_lock(path: &Path) -> io::Result<File> {
-    File::options().create(true).truncate(false).write(true).open(path)
-}
-
-/// Locks a file that its holder removes: what was locked must still be what the name means.
-fn lock_named(path: &Path) -> io::Result<File> {
-    loop {
-        let lock = open_lock(path)?;
-        lock.lock()?;
-        let held = lock.metadata()?;
-        match fs::metadata(path) {
-            Ok(named) if (named.dev(), named.ino()) == (held.dev(), held.ino()) => return Ok(lock),
-            Ok(_) => {}
-            Err(e) if e.kind() == io::ErrorKind::NotFound => {}
-            Err(e) => return Err(e),
-        }
-    }
-}
-
-pub(crate) fn entries(dir: &Path) -> Result<Vec<PathBuf>, Error> {
-    let listed = || -> io::Result<Vec<PathBuf>> {
-        let mut paths =
-            fs::read_dir(dir)?.map(|e| Ok(e?.path())).collect::<io::Result<Vec<_>>>()?;
-        paths.sort();
-        Ok(paths)
-    };
-    match listed() {
-        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
-        other => other.map_err(Error::new("list", dir)),
-    }
-}
-
-fn flush(path: &Path) -> io::Result<u64> {
-    let file = File::open(path)?;
-    file.sync_all()?;
-    Ok(file.metadata()?.len())
-}
-
-pub(crate) fn flush_dir(dir: &Path) -> io::Result<()> {
-    File::open(dir)?.sync_all()
-}
-
-/// Makes a folder and those above it; each new name is durable.
-pub(crate) fn make_dirs(dir: &Path) -> io::Result<()> {
-    if dir.is_dir() {
-        return Ok(());
-    }
-    let Some(parent) = dir.parent() else { return Ok(()) };
-    make_dirs(parent)?;
-    forgive(fs::create_dir(dir), io::ErrorKind::AlreadyExists)?;
-    flush_dir(parent)
 }

@@ -1,0 +1,56 @@
+//! What a forked process lacks: threads do not follow a fork, and whoever waits for those of before waits
+//! for ever. `multiprocessing` of Python and the DataLoader of torch fork.
+
+use rayon::{ThreadPool, ThreadPoolBuilder};
+use std::sync::{Mutex, OnceLock, PoisonError};
+
+/// A process, as the maker of something that has threads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Process(u32);
+
+impl Process {
+    /// The one that runs.
+    #[must_use]
+    pub fn this() -> Self {
+        Self(std::process::id())
+    }
+
+    /// The one that asked for it first: rayon's own threads are there, if anywhere. A library that may be
+    /// forked asks when it is loaded.
+    #[must_use]
+    pub fn first() -> Self {
+        static FIRST: OnceLock<Process> = OnceLock::new();
+        *FIRST.get_or_init(Self::this)
+    }
+
+    /// Whether another one runs: it was forked from this.
+    #[must_use]
+    pub fn is_left(self) -> bool {
+        self != Self::this()
+    }
+}
+
+/// Does work of which parts may run on all cores, by rayon: in a forked process by threads of its own.
+pub fn on_all_cores<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+    if !Process::first().is_left() {
+        return work();
+    }
+    match own_pool() {
+        Some(pool) => pool.install(work),
+        None => work(),
+    }
+}
+
+/// The threads of this process; none where the system gives it none.
+fn own_pool() -> Option<&'static ThreadPool> {
+    static POOL: Mutex<Option<(Process, &'static ThreadPool)>> = Mutex::new(None);
+    let mut pool = POOL.lock().unwrap_or_else(PoisonError::into_inner);
+    match *pool {
+        Some((process, pool)) if !process.is_left() => Some(pool),
+        _ => {
+            let made = Box::leak(Box::new(ThreadPoolBuilder::new().build().ok()?));
+            *pool = Some((Process::this(), made));
+            Some(made)
+        }
+    }
+}

@@ -1,0 +1,1 @@
+SELECT coalesce(max(commit_id), 0) FROM commits
