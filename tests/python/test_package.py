@@ -73,6 +73,19 @@ def test_rows_are_those_of_the_command_line(place, lake):
     assert lake.read(polygon=corners, columns=["target_id"]).to_arrow().equals(expected)
 
 
+@pytest.mark.parametrize("nothing", ["FALSE", "z > 99", "z > 3 AND z < 2", "program = 'nowhere'"])
+def test_an_answer_without_files_has_its_columns(lake, nothing):
+    answer, some = lake.resolve(nothing), lake.resolve(QUESTION)
+    assert len(answer) == 0
+    table = answer.read(["z", "target_id"]).to_arrow()
+    assert table.equals(some.read(["z", "target_id"]).to_arrow().slice(0, 0))
+    assert answer.read().schema.names == some.read().schema.names
+    rows = pickle.loads(pickle.dumps(answer.read(["z"])))
+    assert rows.to_arrow().column("z").to_pylist() == [] == rows.to_pandas()["z"].tolist()
+    with pytest.raises(bifrost.UsageError, match="zwarn"):
+        answer.read(["zwarm"])
+
+
 @pytest.mark.parametrize("kind", [list, np.array, pa.array, pd.Series, iter])
 def test_objects_are_named_by_whatever_holds_integers(lake, kind):
     wanted = lake.read(QUESTION, columns=["target_id"]).to_arrow().column("target_id").to_pylist()[:7]

@@ -73,7 +73,11 @@ pub fn by_signal(signal: i32) -> ! {
 }
 
 fn number(error: &anyhow::Error) -> u8 {
-    if error.chain().any(|e| e.is::<Usage>()) {
+    let is_usage = |e: &(dyn std::error::Error + 'static)| {
+        e.is::<Usage>()
+            || e.downcast_ref::<registry::Error>().is_some_and(registry::Error::is_usage)
+    };
+    if error.chain().any(is_usage) {
         2
     } else if error.chain().any(may_pass) {
         75

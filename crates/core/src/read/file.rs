@@ -65,7 +65,14 @@ pub(crate) fn open(source: &Source, columns: Option<&Columns>) -> Result<Opened,
 }
 
 pub(crate) fn damaged<E: Display>(path: &Path) -> impl Fn(E) -> Error {
-    move |reason| Error::Damaged { path: path.to_owned(), reason: reason.to_string() }
+    move |reason| {
+        let (path, reason) = (path.to_owned(), reason.to_string());
+        // the crate has no other word for a codec that it was built without
+        match reason.contains("Disabled feature") {
+            true => Error::Codec { path, reason },
+            false => Error::Damaged { path, reason },
+        }
+    }
 }
 
 /// A panic while a file was read. One of the decoder tells of the file, not of this program.

@@ -119,6 +119,14 @@ pub enum Error {
         /// What the decoder said.
         reason: String,
     },
+    /// The file's content is compressed in a way that is not known here.
+    #[error("{} is compressed as nobody can read here ({reason}): write it with zstd, snappy, lz4 or gzip, run `bifrost sync` and ask again", path.display())]
+    Codec {
+        /// The file.
+        path: PathBuf,
+        /// What the decoder said.
+        reason: String,
+    },
     /// Its arrays are in a spectra store that does not give them.
     #[error("{} has its arrays in {}, and they cannot be read there ({reason}): restore the store or convert the tile again, or leave them out with --columns", path.display(), store.display())]
     Arrays {

@@ -6,7 +6,7 @@
 
 use super::file::Plan;
 use super::schema::Shape;
-use super::{Error, Options, Reading, Source, sources};
+use super::{Error, Options, Reading, Source, source, sources};
 use crate::predicate::Predicate;
 use crate::resolution::{Query, Resolution, ResolvedFile};
 use crate::sky::Region;
@@ -58,7 +58,10 @@ impl Recipe {
         columns: Option<&[String]>,
     ) -> Result<(Self, Vec<Portion>), Error> {
         let sources = sources(resolution)?;
-        let shape = Shape::of(&sources, columns)?;
+        let shape = match sources.as_slice() {
+            [] => without_rows(resolution, columns)?,
+            sources => Shape::of(sources, columns)?,
+        };
         let targets = resolution.targets.clone();
         let plan = Plan::new(query.condition(), targets, query.regions.clone(), shape);
         let portions = resolution.files.iter().zip(sources);
@@ -115,6 +118,16 @@ impl Recipe {
         let regions = regions.map_err(|e| wrong(&e))?;
         let condition = Predicate::parse(&written.predicate)?;
         Ok(Self(Arc::new(Plan::new(condition, written.targets, regions, Shape { schema }))))
+    }
+}
+
+/// What an answer without files looks like: like other files of the product, where one can be read.
+fn without_rows(resolution: &Resolution, columns: Option<&[String]>) -> Result<Shape, Error> {
+    let patterns: Vec<Source> = resolution.patterns.iter().map(source).collect();
+    match Shape::of(&patterns, columns) {
+        Err(Error::Predicate(error)) => Err(error.into()),
+        Err(_) => Shape::of(&[], columns),
+        shape => shape,
     }
 }
 

@@ -76,7 +76,14 @@ fn resolved(paths: &[&Path]) -> Resolution {
         }
     });
     let pruned = Pruned::default();
-    Resolution { version: 1, commit: 1, files: files.collect(), pruned, targets: None }
+    Resolution {
+        version: 1,
+        commit: 1,
+        files: files.collect(),
+        pruned,
+        targets: None,
+        patterns: Vec::new(),
+    }
 }
 
 fn query(text: &str) -> Query {

@@ -114,7 +114,7 @@ impl Error {
     /// Whether the question, not the registry, is at fault.
     #[must_use]
     pub fn is_usage(&self) -> bool {
-        matches!(self, Self::Question(_))
+        matches!(self, Self::Question(_) | Self::Url(_))
     }
 
     /// Whether the same thing may work later without anybody's doing.

@@ -142,6 +142,11 @@ struct Named {
 }
 
 impl Named {
+    fn without_rows(registry_id: Uuid, ids: Vec<i64>) -> Self {
+        let located = vec![None; ids.len()];
+        Self { registry_id, commit: 0, ids, located, is_cataloged: None }
+    }
+
     fn of(row: &Row) -> Result<Self, tokio_postgres::Error> {
         let ids: Option<Vec<i64>> = row.try_get(2)?;
         let mut ids = ids.unwrap_or_default();
@@ -383,6 +388,22 @@ impl Resolver {
             }
         }
         Ok(rows.into_iter().collect())
+    }
+
+    /// A live file of each schema of a product; none where some schema has none any more.
+    pub(crate) async fn patterns(&self, product: &str) -> Result<Vec<Candidate>, Error> {
+        let schemas = self.product_schemas(product).await?;
+        let sql = include_str!("../../../../sql/resolve_patterns.sql");
+        let read = |row: &Row| Ok((row.try_get(0)?, row.try_get(1)?));
+        let found: Vec<(Uuid, i64)> = self.each(sql, &[&product, &schemas], read).await?;
+        let Some((registry_id, _)) = found.first().filter(|_| found.len() == schemas.len()) else {
+            return Ok(Vec::new());
+        };
+        let named = Named::without_rows(*registry_id, found.iter().map(|(_, id)| *id).collect());
+        self.memory.keep_to(*registry_id);
+        let rows = self.recall(&named).await?.unwrap_or_default();
+        let pattern = |file| Candidate { file, located: None, past: None };
+        Ok(rows.into_iter().map(pattern).collect())
     }
 
     async fn files_then(&self, asked: &Demands, commit: i64) -> Result<Answer, Error> {

@@ -272,7 +272,7 @@ fn row_groups_in(file: &CandidateRow) -> usize {
 }
 
 /// A file of which nothing is known is kept whole.
-fn whole(candidate: &Candidate) -> Judged<'_> {
+pub(super) fn whole(candidate: &Candidate) -> Judged<'_> {
     let groups = row_groups_in(&candidate.file);
     Judged {
         candidate,
@@ -406,6 +406,7 @@ impl Kind {
             Self::Float => "numbers".into(),
             Self::Text => "text".into(),
             Self::Bool => "booleans".into(),
+            Self::Other if data_type.contains("List") => "arrays".into(),
             Self::Other => format!("values of type {data_type}"),
         }
     }

@@ -83,6 +83,9 @@ pub struct Resolution {
     /// Objects of the question's SQL, where rows of some files can only be told by them.
     #[serde(skip)]
     pub targets: Option<Vec<i64>>,
+    /// Of an answer without files: others of the product, of which none is read but the columns.
+    #[serde(skip)]
+    pub patterns: Vec<ResolvedFile>,
 }
 
 /// A file that may hold matching rows.
@@ -309,7 +312,13 @@ async fn alone(registry: &Registry, query: &Query, detail: Detail) -> Result<Res
         .collect();
     pruned.files = files.len();
     let targets = wanted.and_then(|wanted| wanted.targets);
-    Ok(Resolution { version: 1, commit: answer.commit, files, pruned, targets })
+    let patterns = if files.is_empty() { resolver.patterns(&product).await? } else { Vec::new() };
+    let patterns = patterns.iter().map(|candidate| {
+        let file = resolved(judge::whole(candidate), &product, &places, &mut whereabouts);
+        ResolvedFile { row_groups: Vec::new(), ..file }
+    });
+    let patterns = patterns.filter(|file| file.uri.is_some()).collect();
+    Ok(Resolution { version: 1, commit: answer.commit, files, pruned, targets, patterns })
 }
 
 impl Resolution {
