@@ -88,7 +88,7 @@ impl Recipe {
     #[must_use]
     pub fn read(&self, portions: Vec<Portion>, options: &Options) -> Reading {
         // a large file is read by several threads
-        let jobs = portions.into_iter().flat_map(|portion| portion.split(ROWS_A_JOB));
+        let jobs = portions.into_iter().flat_map(|portion| portion.even().split(ROWS_A_JOB));
         let sources = jobs.map(|portion| portion.source).collect();
         Reading::start(self.0.clone(), sources, options)
     }
@@ -155,6 +155,15 @@ impl Portion {
     #[must_use]
     pub fn uri(&self) -> String {
         self.source.path.display().to_string()
+    }
+
+    /// Takes row groups of which nobody knows the rows for equal.
+    fn even(mut self) -> Self {
+        let groups = self.source.row_groups.len();
+        if self.group_rows.len() != groups && groups > 0 {
+            self.group_rows = vec![self.rows_at_most.div_ceil(groups as u64); groups];
+        }
+        self
     }
 
     /// The same as portions of whole row groups with at most so many rows, or one row group.
