@@ -270,7 +270,7 @@ fn a_named_server_is_not_ours_to_start_or_stop() {
     }
     place.bifrost(["db", "status", "--database-url", url]).expect(4);
     place.bifrost(["db", "migrate", "--database-url", url]).expect(75);
-    place.bifrost(["db", "migrate", "--database-url", "mysql://x"]).expect(1);
+    place.bifrost(["db", "migrate", "--database-url", "mysql://x"]).expect(2);
 }
 
 fn is_root() -> bool {
