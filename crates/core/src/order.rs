@@ -1,11 +1,16 @@
 //! The order of a tile's rows as one hash: files of one tile with equal hashes zip row by row.
 
+use crate::footer::Footer;
+use crate::read::keys;
 use crate::tile::Tile;
 use arrow::array::{Array, AsArray};
 use arrow::datatypes::Int64Type;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use std::fs::File;
+
+/// Words that are hashed together.
+const WORDS: usize = 256;
 
 /// Hash of a tile's row order: of its key and its TARGETIDs, in order.
 #[derive(Debug, Clone)]
@@ -22,8 +27,15 @@ impl Order {
 
     /// The next rows.
     pub fn add(&mut self, target_ids: &[i64]) {
-        for id in target_ids {
-            self.0.update(&id.to_le_bytes());
+        self.hash_bytes(target_ids, |id| id.to_le_bytes());
+    }
+
+    fn hash_bytes<T: Copy>(&mut self, words: &[T], bytes: impl Fn(T) -> [u8; 8]) {
+        let mut all = [[0; 8]; WORDS];
+        for words in words.chunks(WORDS) {
+            let here = &mut all[..words.len()];
+            here.iter_mut().zip(words).for_each(|(to, word)| *to = bytes(*word));
+            self.0.update(here.as_flattened());
         }
     }
 
@@ -42,12 +54,34 @@ pub fn hash_of(tile: &Tile, target_ids: &[i64]) -> String {
     order.hash()
 }
 
-/// The same of the rows of a file, by its column `target_id` or TARGETID. None where it has no such
+/// Whether a column of that name holds the TARGETIDs.
+#[must_use]
+pub fn is_key(name: &str) -> bool {
+    ["target_id", "targetid"].iter().any(|key| name.eq_ignore_ascii_case(key))
+}
+
+/// The same of the rows of a file of which the footer is known. None where it does not tell where they
+/// are, or where they are written in a way that only the parquet crate knows: see [`of_file`].
+#[must_use]
+pub fn of_footer(file: &File, footer: &Footer, tile: &Tile) -> Option<String> {
+    let rows = match footer.groups.as_slice() {
+        [] => std::slice::from_ref(&footer.bounds),
+        groups => groups,
+    };
+    let agrees =
+        rows.iter().map(|group| group.num_rows).eq(footer.keys.iter().map(|key| key.values as i64));
+    let mut order = agrees.then(|| Order::of(tile))?;
+    for chunk in &footer.keys {
+        keys::each(file, chunk, &mut |words| order.hash_bytes(words, u64::to_le_bytes))?;
+    }
+    Some(order.hash())
+}
+
+/// The same of the rows of any file, by its column `target_id` or TARGETID. None where it has no such
 /// column of integers, or one that cannot be read.
 pub fn of_file(file: &File, tile: &Tile) -> Option<String> {
     let builder = ParquetRecordBatchReaderBuilder::try_new(file.try_clone().ok()?).ok()?;
-    let named = |name: &str| ["target_id", "targetid"].iter().any(|n| name.eq_ignore_ascii_case(n));
-    let column = builder.schema().fields().iter().position(|field| named(field.name()))?;
+    let column = builder.schema().fields().iter().position(|field| is_key(field.name()))?;
     let mask = ProjectionMask::roots(builder.parquet_schema(), [column]);
     let mut order = Order::of(tile);
     for batch in builder.with_projection(mask).with_batch_size(1 << 16).build().ok()? {
@@ -64,9 +98,13 @@ pub fn of_file(file: &File, tile: &Tile) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::footer::Schemas;
     use crate::tile::{Name, Pixel};
     use arrow::array::{ArrayRef, Int64Array, RecordBatch};
     use parquet::arrow::ArrowWriter;
+    use parquet::basic::{Compression, Encoding, ZstdLevel};
+    use parquet::file::properties::{WriterProperties, WriterPropertiesBuilder, WriterVersion};
+    use std::os::unix::fs::FileExt;
     use std::sync::Arc;
 
     fn tile(pixel: i64) -> Tile {
@@ -97,5 +135,89 @@ mod tests {
         }
         assert_eq!(of_file(&file("id", ids()), &tile(1)), None);
         assert_eq!(of_file(&file("target_id", vec![Some(1), None]), &tile(1)), None);
+    }
+    fn footer_of(file: &File) -> Footer {
+        let bytes = file.metadata().expect("a length").len();
+        Footer::read(file, bytes, &Schemas::default()).expect("a footer")
+    }
+
+    fn written(
+        ids: &[Option<i64>],
+        nullable: bool,
+        change: impl Fn(WriterPropertiesBuilder) -> WriterPropertiesBuilder,
+    ) -> File {
+        let column: ArrayRef = Arc::new(Int64Array::from(ids.to_vec()));
+        let other: ArrayRef = Arc::new(Int64Array::from(vec![7; ids.len()]));
+        let columns = [("other", other, false), ("TARGETID", column, nullable)];
+        let batch = RecordBatch::try_from_iter_with_nullable(columns).expect("a batch");
+        let file = tempfile::tempfile().expect("a file");
+        let clone = file.try_clone().expect("the file");
+        let properties = change(WriterProperties::builder().set_max_row_group_row_count(Some(700)));
+        let properties = properties.set_data_page_row_count_limit(100).set_write_batch_size(50);
+        let mut writer = ArrowWriter::try_new(clone, batch.schema(), Some(properties.build()))
+            .expect("a writer");
+        writer.write(&batch).expect("written");
+        writer.close().expect("closed");
+        file
+    }
+
+    #[test]
+    fn what_the_footer_locates_is_what_the_parquet_crate_reads() {
+        let zstd = Compression::ZSTD(ZstdLevel::default());
+        let codecs = [Compression::UNCOMPRESSED, Compression::SNAPPY, zstd];
+        let many: Vec<_> = (0..2000).map(|row| Some(row * 7_919 % 1_009 - 400)).collect();
+        for (codec, ids) in codecs.iter().flat_map(|c| [(c, &many[..]), (c, &many[..1])]) {
+            for (nullable, dictionary, version) in [
+                (false, false, WriterVersion::PARQUET_1_0),
+                (true, true, WriterVersion::PARQUET_1_0),
+                (false, true, WriterVersion::PARQUET_2_0),
+                (true, true, WriterVersion::PARQUET_2_0),
+            ] {
+                let file = written(ids, nullable, |properties| {
+                    let properties = properties.set_compression(*codec).set_writer_version(version);
+                    properties.set_dictionary_enabled(dictionary)
+                });
+                let quick = of_footer(&file, &footer_of(&file), &tile(5)).expect("a hash");
+                assert_eq!(Some(&quick), of_file(&file, &tile(5)).as_ref());
+                let all: Vec<i64> = ids.iter().flatten().copied().collect();
+                assert_eq!(quick, hash_of(&tile(5), &all));
+            }
+        }
+    }
+
+    #[test]
+    fn what_it_cannot_read_it_leaves() {
+        let mut ids: Vec<_> = (0..1000).map(Some).collect();
+        let delta = |properties: WriterPropertiesBuilder| {
+            properties.set_dictionary_enabled(false).set_encoding(Encoding::DELTA_BINARY_PACKED)
+        };
+        let file = written(&ids, false, delta);
+        assert_eq!(of_footer(&file, &footer_of(&file), &tile(5)), None);
+        assert!(of_file(&file, &tile(5)).is_some());
+        ids[993] = None;
+        for dictionary in [false, true] {
+            let file = written(&ids, true, |p| p.set_dictionary_enabled(dictionary));
+            assert_eq!(of_footer(&file, &footer_of(&file), &tile(5)), None);
+        }
+    }
+
+    #[test]
+    fn damage_does_not_end_the_program() {
+        let ids: Vec<_> = (0..300).map(|row| Some(row % 50)).collect();
+        let file = written(&ids, true, |p| p.set_compression(Compression::SNAPPY));
+        let footer = footer_of(&file);
+        let [chunk] = &footer.keys[..] else { panic!("one row group") };
+        let mut byte = [0];
+        for at in chunk.bytes.clone() {
+            file.read_exact_at(&mut byte, at).expect("read");
+            for flip in [0x01, 0x80, 0xff] {
+                file.write_all_at(&[byte[0] ^ flip], at).expect("written");
+                let _ = of_footer(&file, &footer, &tile(5));
+            }
+            file.write_all_at(&byte, at).expect("written");
+        }
+        assert_eq!(of_footer(&file, &footer, &tile(5)), of_file(&file, &tile(5)));
+        file.set_len(chunk.bytes.end - 1).expect("cut");
+        assert_eq!(of_footer(&file, &footer, &tile(5)), None);
     }
 }

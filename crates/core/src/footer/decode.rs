@@ -3,7 +3,8 @@
 use super::packed::{Packed, Statistics};
 use super::schema::{Schema, Schemas};
 use super::thrift::{self, Kind, Reader};
-use super::{Error, Footer};
+use super::{Chunk, Error, Footer};
+use std::ops::Range;
 
 type Result<T> = std::result::Result<T, Error>;
 
@@ -22,12 +23,19 @@ struct Parts<'a> {
 /// another file and stands before it in this one: then it is decoded as it comes.
 enum Groups<'a> {
     Encoded(&'a [u8]),
-    Decoded(Vec<Packed>),
+    Decoded(Decoded),
+}
+
+/// Of each row group its bounds, and where its keys are.
+#[derive(Default)]
+struct Decoded {
+    bounds: Vec<Packed>,
+    keys: Vec<Chunk>,
 }
 
 impl Default for Groups<'_> {
     fn default() -> Self {
-        Self::Decoded(Vec::new())
+        Self::Decoded(Decoded::default())
     }
 }
 
@@ -74,8 +82,8 @@ pub(super) fn footer(bytes: &[u8], data_bytes: u64, schemas: &Schemas) -> Result
     let pairs = parts.key_values.map(key_values).transpose()?.unwrap_or_default();
     let arrow = pairs.iter().find(|(key, _)| *key == "ARROW:schema").map(|(_, value)| *value);
     let schema = schemas.get(schema_bytes, arrow)?;
-    let mut groups = match parts.groups {
-        Groups::Decoded(groups) => groups,
+    let Decoded { bounds: mut groups, keys } = match parts.groups {
+        Groups::Decoded(decoded) => decoded,
         Groups::Encoded(bytes) => row_groups(&mut Reader::new(bytes), data_bytes, &schema)?,
     };
     if groups.iter().try_fold(0i64, |sum, g| sum.checked_add(g.num_rows)) != Some(num_rows) {
@@ -96,10 +104,11 @@ pub(super) fn footer(bytes: &[u8], data_bytes: u64, schemas: &Schemas) -> Result
     let hash = blake3::hash(bytes);
     let (hash, _) = hash.as_bytes().split_first_chunk().expect("a BLAKE3 hash has 32 bytes");
     Ok(Footer {
-        schema,
         num_row_groups,
         bounds,
         groups,
+        keys: if schema.key().is_some() { keys } else { Vec::new() },
+        schema,
         writer: parts.writer,
         key_values: pairs
             .into_iter()
@@ -146,16 +155,22 @@ fn all_type_ordered(bytes: &[u8], leaves: usize) -> Result<bool> {
     Ok(all)
 }
 
-fn row_groups(reader: &mut Reader<'_>, data_bytes: u64, schema: &Schema) -> Result<Vec<Packed>> {
+fn row_groups(reader: &mut Reader<'_>, data_bytes: u64, schema: &Schema) -> Result<Decoded> {
     let count = reader.structs()?;
-    let mut groups = Vec::new();
+    let mut groups = Decoded::default();
     for _ in 0..count {
-        groups.push(row_group(reader, data_bytes, schema)?);
+        let bounds = row_group(reader, data_bytes, schema, &mut groups.keys)?;
+        groups.bounds.push(bounds);
     }
     Ok(groups)
 }
 
-fn row_group(reader: &mut Reader<'_>, data_bytes: u64, schema: &Schema) -> Result<Packed> {
+fn row_group(
+    reader: &mut Reader<'_>,
+    data_bytes: u64,
+    schema: &Schema,
+    keys: &mut Vec<Chunk>,
+) -> Result<Packed> {
     let (mut bounds, mut num_rows, mut id) = (Packed::unknown(schema.slots()), None, 0);
     // a few bytes must not claim the bounds of a thousand columns
     let mut has_columns = schema.leaves().is_empty();
@@ -165,9 +180,12 @@ fn row_group(reader: &mut Reader<'_>, data_bytes: u64, schema: &Schema) -> Resul
                 if reader.structs()? != schema.leaves().len() {
                     return Err(Error::Nonsense("a row group has another number of columns"));
                 }
-                for leaf in schema.leaves() {
-                    let statistics = column_chunk(reader, data_bytes)?;
+                for (number, leaf) in schema.leaves().iter().enumerate() {
+                    let (statistics, pages) = column_chunk(reader, data_bytes)?;
                     bounds.note(leaf, &statistics);
+                    if schema.key() == Some(number) {
+                        keys.extend(pages.and_then(|pages| pages.chunk(leaf.nullable)));
+                    }
                 }
                 has_columns = true;
             }
@@ -187,28 +205,33 @@ fn row_group(reader: &mut Reader<'_>, data_bytes: u64, schema: &Schema) -> Resul
     Ok(bounds)
 }
 
-/// The statistics of a `ColumnChunk`; none of them where it has none (or is encrypted).
-fn column_chunk<'a>(reader: &mut Reader<'a>, data_bytes: u64) -> Result<Statistics<'a>> {
-    let (mut found, mut id) = (Statistics::default(), 0);
+/// The statistics of a `ColumnChunk`, none of them where it has none (or is encrypted), and its pages.
+fn column_chunk<'a>(
+    reader: &mut Reader<'a>,
+    data_bytes: u64,
+) -> Result<(Statistics<'a>, Option<Pages>)> {
+    let (mut found, mut pages, mut id) = (Statistics::default(), None, 0);
     while let Some((field, kind)) = reader.field(&mut id)? {
         match (field, kind) {
             (3, Kind::Struct) => {
-                let pages;
-                (found, pages) = column_metadata(reader)?;
-                if !pages.lie_within(data_bytes) {
+                let of_chunk;
+                (found, of_chunk) = column_metadata(reader)?;
+                if !of_chunk.lie_within(data_bytes) {
                     return Err(Error::Nonsense("a column lies outside of the file"));
                 }
+                pages = Some(of_chunk);
             }
             (3, _) => return Err(thrift::Error::Unexpected.into()),
             _ => reader.skip(kind)?,
         }
     }
-    Ok(found)
+    Ok((found, pages))
 }
 
 /// Where the pages of a column lie in the file, in bytes.
 #[derive(Default)]
 struct Pages {
+    codec: Option<i64>,
     values: Option<i64>,
     decoded: Option<i64>,
     stored: Option<i64>,
@@ -220,30 +243,39 @@ impl Pages {
     /// Readers believe these numbers: what is negative or leads out of the file must not get to
     /// them. A dictionary at 0, where the magic is, is none.
     fn lie_within(&self, data_bytes: u64) -> bool {
-        let number = |n: Option<i64>| n.and_then(|n| u64::try_from(n).ok());
-        let counts = [self.values, self.decoded].map(number);
-        let (Some(length), Some(data)) = (number(self.stored), number(self.data)) else {
-            return false;
-        };
-        let Some(dictionary) = number(self.dictionary.or(Some(0))) else { return false };
-        let first = if dictionary > 0 { dictionary } else { data };
-        counts.iter().all(Option::is_some)
-            && data <= data_bytes
-            && first.checked_add(length).is_some_and(|end| end <= data_bytes)
+        [self.values, self.decoded].map(number).iter().all(Option::is_some)
+            && number(self.data).is_some_and(|data| data <= data_bytes)
+            && self.bytes().is_some_and(|bytes| bytes.end <= data_bytes)
     }
+
+    fn bytes(&self) -> Option<Range<u64>> {
+        let dictionary = number(self.dictionary.or(Some(0)))?;
+        let start = if dictionary > 0 { dictionary } else { number(self.data)? };
+        Some(start..start.checked_add(number(self.stored)?)?)
+    }
+
+    fn chunk(&self, nullable: bool) -> Option<Chunk> {
+        let (bytes, values) = (self.bytes()?, usize::try_from(self.values?).ok()?);
+        Some(Chunk { bytes, values, codec: i32::try_from(self.codec?).ok()?, nullable })
+    }
+}
+
+fn number(stated: Option<i64>) -> Option<u64> {
+    u64::try_from(stated?).ok()
 }
 
 fn column_metadata<'a>(reader: &mut Reader<'a>) -> Result<(Statistics<'a>, Pages)> {
     let (mut found, mut pages, mut id) = (Statistics::default(), Pages::default(), 0);
     while let Some((field, kind)) = reader.field(&mut id)? {
         match (field, kind) {
+            (4, Kind::Int) => pages.codec = Some(reader.int()?),
             (5, Kind::Int) => pages.values = Some(reader.int()?),
             (6, Kind::Int) => pages.decoded = Some(reader.int()?),
             (7, Kind::Int) => pages.stored = Some(reader.int()?),
             (9, Kind::Int) => pages.data = Some(reader.int()?),
             (11, Kind::Int) => pages.dictionary = Some(reader.int()?),
             (12, Kind::Struct) => found = statistics(reader)?,
-            (5..=7 | 9 | 11 | 12, _) => return Err(thrift::Error::Unexpected.into()),
+            (4..=7 | 9 | 11 | 12, _) => return Err(thrift::Error::Unexpected.into()),
             _ => reader.skip(kind)?,
         }
     }

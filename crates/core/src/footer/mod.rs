@@ -24,6 +24,7 @@ pub use schema::{Column, Kind, Schema, Schemas};
 use crate::metadata;
 use std::fs::File;
 use std::io;
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
@@ -46,12 +47,28 @@ pub struct Footer {
     pub bounds: Packed,
     /// Bounds of each row group, in order; none where there is only one.
     pub groups: Vec<Packed>,
+    /// Where the TARGETIDs of each row group are, as far as that is stated; none where there are none, or
+    /// no 64-bit integers.
+    pub keys: Vec<Chunk>,
     /// Program that wrote the file, as it calls itself.
     pub writer: Option<String>,
     /// Key-value metadata whose keys start with `bifrost.`.
     pub key_values: Vec<(String, String)>,
     /// First 16 bytes of BLAKE3 of the footer.
     pub hash: [u8; 16],
+}
+
+/// A column of a row group, in the file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Chunk {
+    /// Where its pages lie; within the file.
+    pub bytes: Range<u64>,
+    /// Values, NULLs among them.
+    pub values: usize,
+    /// How pages are compressed, by the number that the format gives it.
+    pub codec: i32,
+    /// Whether values may be NULL.
+    pub nullable: bool,
 }
 
 /// Why a file's footer cannot be read.

@@ -4,6 +4,7 @@ use super::Error;
 use super::element::{Element, REQUIRED, elements};
 use crate::guard::guard;
 use crate::metadata;
+use crate::order::is_key;
 use arrow::datatypes::Schema as ArrowSchema;
 use parquet::arrow::parquet_to_arrow_schema;
 use parquet::file::metadata::{KeyValue, ParquetMetaDataReader};
@@ -134,6 +135,7 @@ pub struct Schema {
     columns: Vec<Column>,
     leaves: Vec<Leaf>,
     slots: Slots,
+    key: Option<usize>,
 }
 
 impl Schema {
@@ -141,7 +143,7 @@ impl Schema {
     pub(super) fn without_columns() -> Self {
         let fingerprint = blake3::hash(b"[]").to_hex().to_string();
         let slots = Slots::default();
-        Self { fingerprint, columns: Vec::new(), leaves: Vec::new(), slots }
+        Self { fingerprint, columns: Vec::new(), leaves: Vec::new(), slots, key: None }
     }
 
     /// BLAKE3 (hex) of the column list: files with equal fingerprints have the same columns and
@@ -166,6 +168,11 @@ impl Schema {
 
     pub(super) fn leaves(&self) -> &[Leaf] {
         &self.leaves
+    }
+
+    /// Which leaf the TARGETIDs are, where they are 64-bit integers.
+    pub(super) fn key(&self) -> Option<usize> {
+        self.key
     }
 
     pub(super) fn slots(&self) -> Slots {
@@ -223,9 +230,14 @@ fn decode(tree: &[u8], arrow: Option<&str>) -> Result<Schema, Error> {
         columns: Vec::new(),
         leaves: Vec::new(),
         slots: Slots::default(),
+        key: None,
     };
+    let mut key = None;
     for index in 0..root.children {
         let element = rest.next().ok_or(Error::Nonsense("its schema ends early"))?;
+        if element.name.is_some_and(is_key) {
+            key.get_or_insert((schema.columns.len(), schema.leaves.len()));
+        }
         let scalar = element.encoding().map(|encoding| schema.slots.place(encoding));
         if element.children > 0 {
             for _ in 0..leaves_below(element, &mut rest, MAX_DEPTH)? {
@@ -249,6 +261,10 @@ fn decode(tree: &[u8], arrow: Option<&str>) -> Result<Schema, Error> {
             description: text(metadata::DESCRIPTION),
         });
     }
+    schema.key = key.and_then(|(column, leaf)| {
+        let is_plain = schema.columns.get(column)?.data_type == "Int64";
+        is_plain.then_some(leaf)
+    });
     let columns = serde_json::to_vec(&schema.columns).unwrap_or_default();
     schema.fingerprint = blake3::hash(&columns).to_hex().to_string();
     Ok(schema)

@@ -27,6 +27,7 @@ impl Footer {
             num_row_groups: index.groups.len(),
             bounds: of_rows(rows().sum()),
             groups,
+            keys: Vec::new(),
             writer: Some(format!("bifrost {}", index.written_by)),
             key_values: key_values.map(|(key, value)| (key.to_owned(), value)).into(),
             hash,

@@ -26,6 +26,7 @@ mod stream;
 mod tests;
 mod zipped;
 
+pub(crate) use arrays::keys;
 pub(crate) use file::{Opened, damaged, gave_up, open};
 pub(crate) use footers::whole;
 pub(crate) use handle::Handle;

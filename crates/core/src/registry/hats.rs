@@ -40,9 +40,18 @@ impl Registry {
             .map_err(doing(PURPOSE))?;
         let lake_id = lake.identity().lake_id;
         let ask = async || -> Result<Changes, tokio_postgres::Error> {
-            let sql = include_str!("../../../../sql/hats_folders.sql");
+            let rows = match since {
+                0 => {
+                    let sql = include_str!("../../../../sql/hats_folders_all.sql");
+                    snapshot.query(sql, &[&lake_id, &product]).await?
+                }
+                _ => {
+                    let sql = include_str!("../../../../sql/hats_folders.sql");
+                    snapshot.query(sql, &[&lake_id, &product, &since]).await?
+                }
+            };
             let mut folders = Vec::new();
-            for row in snapshot.query(sql, &[&lake_id, &product, &since]).await? {
+            for row in rows {
                 let count = |i| row.try_get(i).map(i64::cast_unsigned);
                 let content = Content { files: count(1)?, rows: count(2)?, size_bytes: count(3)? };
                 folders.push(FolderRow { folder: row.try_get(0)?, content });

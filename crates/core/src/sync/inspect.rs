@@ -118,7 +118,8 @@ impl Found {
     /// where it has none that can be.
     fn order_of(&self, file: &File) -> Option<String> {
         let tile = self.tile.as_ref()?;
-        guard(|| order::of_file(file, tile)).ok().flatten()
+        order::of_footer(file, &self.footer, tile)
+            .or_else(|| guard(|| order::of_file(file, tile)).ok().flatten())
     }
 
     /// The part of the sky of a HATS partition. Rows that may lie beyond it widen it; `None` where

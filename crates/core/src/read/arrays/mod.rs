@@ -8,6 +8,7 @@
 
 mod header;
 mod hybrid;
+pub(crate) mod keys;
 mod levels;
 mod scratch;
 #[cfg(test)]
@@ -27,7 +28,7 @@ use parquet::arrow::arrow_reader::ArrowReaderMetadata;
 use parquet::basic::{Compression, Encoding, Repetition, Type};
 use parquet::file::metadata::ParquetMetaData;
 use parquet::file::page_index::offset_index::PageLocation;
-use scratch::Scratch;
+use scratch::{Place, Scratch};
 use std::collections::VecDeque;
 use std::io;
 use std::ops::Range;
@@ -392,40 +393,12 @@ impl Arrays {
         if !header.agrees(scratch.packed.get(body.clone()).ok_or(Fault::End)?) {
             return Err(Fault::Checksum);
         }
-        let codec = self.codec(group);
-        let found =
-            |scratch: &mut Scratch, rep: Range<usize>, def: Range<usize>, in_plain: bool| {
-                let Scratch { packed, plain, rows: found, .. } = scratch;
-                let levels: &[u8] = if in_plain { plain } else { packed };
-                let levels = levels.get(rep).zip(levels.get(def)).ok_or(Fault::End)?;
-                found.find(levels, header.values, rows, self.column.depth)
-            };
-        let from = match header.kind {
-            Kind::Data => {
-                scratch.unpack(body, header.plain_bytes, codec)?;
-                let repetition = prefixed(&scratch.plain, 0)?;
-                let definition = prefixed(&scratch.plain, repetition.end)?;
-                let from = definition.end;
-                found(scratch, repetition, definition, true)?;
-                from
-            }
-            Kind::DataV2 { repetition_bytes, definition_bytes, is_compressed } => {
-                let repetition = body.start..body.start + repetition_bytes;
-                let definition = repetition.end..repetition.end + definition_bytes;
-                let levels = repetition_bytes + definition_bytes;
-                if definition.end > body.end || levels > header.plain_bytes {
-                    return Err(Fault::End);
-                }
-                let codec =
-                    if is_compressed { codec } else { (Compression::UNCOMPRESSED, codec.1) };
-                let values = definition.end..body.end;
-                scratch.unpack(values, header.plain_bytes - levels, codec)?;
-                found(scratch, repetition, definition, false)?;
-                0
-            }
-            Kind::Dictionary => return Err(Fault::Header),
-        };
-        Ok(Written { from, encoding: header.encoding })
+        let levels = scratch.open(&header, body, self.codec(group), (true, true))?;
+        let Scratch { packed, plain, rows: found, .. } = scratch;
+        let bytes = |at: &Place| at.of(packed, plain);
+        let both = (bytes(&levels.repetition)?, bytes(&levels.definition)?);
+        found.find(both, header.values, rows, self.column.depth)?;
+        Ok(Written { from: levels.values_from, encoding: header.encoding })
     }
 
     /// Reads the dictionary of a row group, if there is one: what lies before the first data page.
@@ -507,13 +480,6 @@ impl Kept for u64 {
     fn of(dictionary: &Dictionary) -> &[Self] {
         &dictionary.wide
     }
-}
-
-/// Bytes with their number before them.
-fn prefixed(bytes: &[u8], at: usize) -> Result<Range<usize>, Fault> {
-    let length = bytes.get(at..).and_then(|rest| rest.first_chunk()).ok_or(Fault::End)?;
-    let start = at + size_of::<u32>();
-    Ok(start..start + u32::from_le_bytes(*length) as usize)
 }
 
 /// The pages that hold wanted rows of row groups, which are numbered as if they were one.

@@ -1,6 +1,7 @@
 //! What is used again from page to page and from file to file: buffers, and what zstd needs.
 
 use super::Fault;
+use super::header::{Header, Kind};
 use super::levels::Rows;
 use parquet::basic::Compression;
 use std::io;
@@ -27,6 +28,31 @@ pub(super) struct Scratch {
     /// The page as it was before it was compressed.
     pub(super) plain: Vec<u8>,
     pub(super) rows: Rows,
+}
+
+/// Bytes in one of the buffers.
+#[derive(Debug)]
+pub(super) enum Place {
+    Packed(Range<usize>),
+    Plain(Range<usize>),
+}
+
+impl Place {
+    pub(super) fn of<'a>(&self, packed: &'a [u8], plain: &'a [u8]) -> Result<&'a [u8], Fault> {
+        let bytes = match self {
+            Self::Packed(range) => packed.get(range.clone()),
+            Self::Plain(range) => plain.get(range.clone()),
+        };
+        bytes.ok_or(Fault::End)
+    }
+}
+
+/// Where the levels of an unpacked page are, and from where on in `plain` its values.
+#[derive(Debug)]
+pub(super) struct Levels {
+    pub(super) repetition: Place,
+    pub(super) definition: Place,
+    pub(super) values_from: usize,
 }
 
 impl Scratch {
@@ -82,4 +108,57 @@ impl Scratch {
         };
         if made == plain_bytes { Ok(()) } else { Err(Fault::Size) }
     }
+    pub(super) fn levels(&self, at: &Place) -> Result<&[u8], Fault> {
+        at.of(&self.packed, &self.plain)
+    }
+
+    /// Unpacks a data page that has levels of repetition, of definition, both, or none.
+    pub(super) fn open(
+        &mut self,
+        header: &Header,
+        body: Range<usize>,
+        codec: (Compression, usize),
+        (repeats, is_defined): (bool, bool),
+    ) -> Result<Levels, Fault> {
+        match header.kind {
+            Kind::Data => {
+                self.unpack(body, header.plain_bytes, codec)?;
+                let next = |from: usize, is_there: bool| match is_there {
+                    true => prefixed(&self.plain, from),
+                    false => Ok(from..from),
+                };
+                let repetition = next(0, repeats)?;
+                let definition = next(repetition.end, is_defined)?;
+                Ok(Levels {
+                    values_from: definition.end,
+                    repetition: Place::Plain(repetition),
+                    definition: Place::Plain(definition),
+                })
+            }
+            Kind::DataV2 { repetition_bytes, definition_bytes, is_compressed } => {
+                let repetition = body.start..body.start + repetition_bytes;
+                let definition = repetition.end..repetition.end + definition_bytes;
+                let levels = repetition_bytes + definition_bytes;
+                if definition.end > body.end || levels > header.plain_bytes {
+                    return Err(Fault::End);
+                }
+                let codec =
+                    if is_compressed { codec } else { (Compression::UNCOMPRESSED, codec.1) };
+                self.unpack(definition.end..body.end, header.plain_bytes - levels, codec)?;
+                Ok(Levels {
+                    values_from: 0,
+                    repetition: Place::Packed(repetition),
+                    definition: Place::Packed(definition),
+                })
+            }
+            Kind::Dictionary => Err(Fault::Header),
+        }
+    }
+}
+
+/// Bytes with their number before them.
+fn prefixed(bytes: &[u8], at: usize) -> Result<Range<usize>, Fault> {
+    let length = bytes.get(at..).and_then(|rest| rest.first_chunk()).ok_or(Fault::End)?;
+    let start = at + size_of::<u32>();
+    Ok(start..start + u32::from_le_bytes(*length) as usize)
 }
