@@ -30,13 +30,13 @@ FROM (
     -- names and numbers in files that others wrote may lie
     SELECT f.file_id, NULL::int4 AS row_index  --? area tile
     FROM file_registry f  --? area tile
-    WHERE f.state = 'live' AND NOT f.has_cells AND f.product = :product::text AND NOT f.is_ours  --? area tile
+    WHERE f.state = 'live' AND f.product = :product::text AND NOT f.is_ours  --? area tile
     UNION ALL  --? area tile
-    -- files of no tile, those of others, and those that have rows beyond the pixel of their tile
+    -- files of no tile, and those that have rows beyond the pixel of their tile
     SELECT f.file_id, NULL::int4 AS row_index  --? sky area
     FROM file_registry f  --? sky area
     WHERE f.state = 'live' AND f.product = :product::text AND f.sky && :near::text::int8multirange  --? sky area
-      AND (NOT f.is_ours OR f.healpix IS NULL OR NOT f.sky <@ int8range(f.healpix::int8 << 46, (f.healpix::int8 + 1) << 46))  --? sky area
+      AND (f.healpix IS NULL OR NOT f.sky <@ int8range(f.healpix::int8 << 46, (f.healpix::int8 + 1) << 46))  --? sky area
     UNION ALL  --? sky area
     SELECT f.file_id, NULL::int4 AS row_index  --? sky area
     FROM file_registry f  --? sky area
@@ -51,6 +51,14 @@ FROM (
           AND f.survey = ANY (:surveys::text[])  --? near_surveys
           AND f.program = ANY (:programs::text[])  --? near_programs
         OFFSET 0) AS f  --? sky area
+    UNION ALL  --? sky
+    -- what others wrote of tiles, whatever its name says
+    SELECT f.file_id, NULL::int4 AS row_index  --? sky
+    FROM unnest(:pixels_first::int4[], :pixels_last::int4[]) AS p (first, last), LATERAL (  --? sky
+        SELECT f.file_id FROM file_registry f  --? sky
+        WHERE f.state = 'live' AND f.product = :product::text AND NOT f.is_ours AND f.healpix BETWEEN p.first AND p.last  --? sky
+          AND f.sky <@ int8range(f.healpix::int8 << 46, (f.healpix::int8 + 1) << 46)  --? sky
+        OFFSET 0) AS f  --? sky
     -- all else, by a look at each
     SELECT f.file_id, NULL::int4 AS row_index  --? product tile cells objects files
     FROM file_registry f  --? product tile cells objects files

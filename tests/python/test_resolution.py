@@ -325,6 +325,13 @@ def test_psql_functions_miss_no_file(lake):
         cone = questions.cone(rng, positions)
         listed = {r[0] for r in lake.place.sql("SELECT path FROM files_in_cone(%s, %s, %s)", *cone)}
         assert set(lake.brute("spectra", ["target_id"], cone=cone)) <= listed
+        starts = rng.sample(range(-9, 12 * 2**58), 3)
+        parts = [f"[{start},{start + rng.choice([1, 2**40, 2**50, 2**57])})" for start in starts]
+        for sky in (parts, ["(,5)", *parts], [*parts, f"[{2**61},)"]):
+            sky = "{" + ",".join(sky) + "}"
+            each = "SELECT path FROM files WHERE product = 'spectra' AND (sky && %s::int8multirange OR sky IS NULL)"
+            found = lake.place.sql("SELECT path FROM files_on_sky(%s)", sky)
+            assert sorted(found) == sorted(lake.place.sql(each, sky)), sky
         first = round(rng.uniform(-0.1, 3), 2)
         last = round(first + rng.choice([0.01, 0.3, 5]), 2)
         classes = rng.sample(["GALAXY", "QSO", "STAR"], rng.randint(1, 2))

@@ -13,8 +13,14 @@ mod spectra;
 mod web;
 
 use bifrost_core::process::Process;
+use mimalloc::MiMalloc;
 use pyo3::prelude::*;
 use tracing_subscriber::EnvFilter;
+
+/// Arrow's buffers are large and many: the C library gives each back to the system at once, whose pages
+/// then come anew, zeroed.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 #[pymodule]
 fn _bifrost(module: &Bound<'_, PyModule>) -> PyResult<()> {

@@ -138,6 +138,12 @@ impl<'a> Commit<'a> {
         self.number
     }
 
+    /// Tells the planner of files that came, where it would not know of them for a while.
+    pub(crate) async fn analyze_files(&self) -> Result<(), Error> {
+        let sql = include_str!("../../../../sql/sync_analyze_files.sql");
+        self.transaction.batch_execute(sql).await.map_err(doing("analyze files"))
+    }
+
     /// The first of so many consecutive numbers of files.
     pub(crate) async fn reserve_file_ids(&self, count: i64) -> Result<i64, Error> {
         if count == 0 {

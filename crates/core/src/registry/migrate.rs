@@ -9,7 +9,7 @@ use refinery::{Migration, Runner};
 pub const LATEST: i32 = MIGRATIONS.len() as i32;
 
 /// Every migration in order: the version is the position, from 1.
-const MIGRATIONS: [(&str, &str); 20] = [
+const MIGRATIONS: [(&str, &str); 21] = [
     ("V1__registry", include_str!("../../../../migrations/V1__registry.sql")),
     ("V2__views", include_str!("../../../../migrations/V2__views.sql")),
     ("V3__archive", include_str!("../../../../migrations/V3__archive.sql")),
@@ -30,6 +30,7 @@ const MIGRATIONS: [(&str, &str); 20] = [
     ("V18__releases", include_str!("../../../../migrations/V18__releases.sql")),
     ("V19__then", include_str!("../../../../migrations/V19__then.sql")),
     ("V20__one_release", include_str!("../../../../migrations/V20__one_release.sql")),
+    ("V21__files_on_sky", include_str!("../../../../migrations/V21__files_on_sky.sql")),
 ];
 
 impl Registry {

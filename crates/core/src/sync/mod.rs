@@ -40,6 +40,8 @@ use walk::Listing;
 
 /// More changed tiles than this are not looked at one by one.
 const FEW_PIXELS: usize = 1000;
+/// More new files than this are analyzed at once.
+const MANY_FILES: usize = 1000;
 
 /// What a sync is asked to do.
 #[derive(Debug, Clone, Default)]
@@ -332,7 +334,11 @@ impl Update<'_> {
         let mut registrar =
             Registrar::new(commit, lake_id, node, root.clone(), products, &self.progress);
         report.files_opened = (difference.fresh.len() + difference.backlog.len()) as u64;
+        let are_many = difference.fresh.len() > MANY_FILES;
         registrar.register(difference.fresh).await?;
+        if are_many {
+            commit.analyze_files().await?;
+        }
         registrar.look_again(difference.backlog).await?;
         let mut registered = registrar.registered;
         let candidates = std::mem::take(&mut registered.candidates);

@@ -1,0 +1,8 @@
+-- Tells the planner of thousands of new files at once, and not when autovacuum gets to it. Only the owner may.
+DO $$
+BEGIN
+    IF pg_has_role((SELECT relowner FROM pg_class WHERE oid = 'file_registry'::regclass), 'USAGE') THEN
+        ANALYZE file_registry (product, state, healpix, release, is_ours, has_cells);
+    END IF;
+END
+$$
