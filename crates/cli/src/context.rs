@@ -8,7 +8,7 @@ use crate::settings::Settings;
 use bifrost_core::cluster::Cluster;
 use bifrost_core::layout::Lake;
 use bifrost_core::patience::{MayPass, OF_A_COMMAND, patiently};
-use bifrost_core::registry::Registry;
+use bifrost_core::registry::{LATEST, Registry};
 use std::io::IsTerminal;
 use std::path::Path;
 
@@ -48,7 +48,32 @@ impl Context {
     /// The registry for commands that write: its tables are made or brought up to date.
     pub fn registry(&self) -> anyhow::Result<Registry> {
         let registry = self.connected()?;
-        self.ask(|| registry.migrate())?;
+        let before = self.ask(|| registry.migrate())?;
+        if let Some(before) = before.filter(|before| *before < LATEST) {
+            self.printer.note(&format!(
+                "the registry was brought from schema {before} to {LATEST}: earlier programs cannot use it any more"
+            ));
+        }
+        Ok(registry)
+    }
+
+    /// The registry for commands that write what is in a lake. A copy of a lake that is still there would take
+    /// turns with it in a registry that both share.
+    pub fn registry_of(&self, lake: &Lake) -> anyhow::Result<Registry> {
+        let registry = self.registry()?;
+        if self.settings.database_url.is_some() {
+            let lakes = self.ask(|| registry.lakes())?;
+            let mut known = lakes.iter().filter(|(id, ..)| *id == lake.identity().lake_id);
+            if let Some((.., root)) = known.find(|(.., root)| lake.is_twin_of(Path::new(root))) {
+                let (here, id) = (lake.root().display(), lake.identity().lake_id);
+                return Err(Usage(format!(
+                    "{here} and {root} have one identity ({id}), by which the registry knows the latter: one is \
+                     a copy of the other. Remove {here}/.bifrost/lake.json to register this one beside it; if it \
+                     is to take the other's place, remove {root}/.bifrost/lake.json"
+                ))
+                .into());
+            }
+        }
         Ok(registry)
     }
 

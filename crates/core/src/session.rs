@@ -72,7 +72,8 @@ impl Error {
     pub fn is_usage(&self) -> bool {
         match self {
             Self::Nowhere => true,
-            Self::Lake(_) | Self::Cluster(_) => false,
+            Self::Lake(error) => error.is_usage(),
+            Self::Cluster(_) => false,
             Self::Registry(error) => error.is_usage(),
             Self::Resolution(error) => error.is_usage(),
             Self::Read(error) => error.is_usage(),

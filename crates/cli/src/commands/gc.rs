@@ -33,9 +33,9 @@ pub fn run(ctx: &Context, args: &Args) -> anyhow::Result<Exit> {
     let lake = ctx.lake()?;
     let (consent, registry) = match args.apply {
         None => (Consent::Nothing, ctx.registry_to_read()?),
-        Some(Step::Mark) => (Consent::Mark, ctx.registry()?),
-        Some(Step::Move) => (Consent::Move, ctx.registry()?),
-        Some(Step::Unlink) => (Consent::Unlink, ctx.registry()?),
+        Some(Step::Mark) => (Consent::Mark, ctx.registry_of(&lake)?),
+        Some(Step::Move) => (Consent::Move, ctx.registry_of(&lake)?),
+        Some(Step::Unlink) => (Consent::Unlink, ctx.registry_of(&lake)?),
     };
     let report = match ctx.block_on(gc::run(&registry, &lake, args.grace, consent)) {
         Err(e @ Error::AtWork) => return Err(TryAgain(e.to_string()).into()),

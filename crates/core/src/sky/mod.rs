@@ -133,6 +133,32 @@ pub fn pixel_of(ra_deg: f64, dec_deg: f64) -> Option<Pixel> {
     Pixel::new(deep >> (2 * (ORDER - Pixel::ORDER))).ok()
 }
 
+/// Right ascension brought to 0 to 360 degrees, 360 excluded.
+#[must_use]
+pub fn turned(ra_deg: f64) -> f64 {
+    match ra_deg.rem_euclid(360.0) {
+        // a tiny negative angle is rounded to a whole turn
+        whole if whole >= 360.0 => 0.0,
+        part => part,
+    }
+}
+
+/// How far a row may lie outside of its tile's pixel: the archive rounds positions.
+const MARGIN_DEG: f64 = 1.0 / 3600.0;
+
+/// Whether a position (degrees) lies in a cell, given by its order-29 numbers, or within one arc second of
+/// it, as rows of a tile must; `false` where it is not a finite point of the sky.
+#[must_use]
+pub fn lies_in(ra_deg: f64, dec_deg: f64, cell: &Range<i64>) -> bool {
+    let Some(here) = healpix_29(ra_deg, dec_deg) else { return false };
+    if cell.contains(&here) {
+        return true;
+    }
+    let Ok(around) = Cone::new(ra_deg, dec_deg, MARGIN_DEG) else { return false };
+    let around = region::cover(&[Region::Cone(around)]);
+    around.iter().flatten().any(|part| part.start < cell.end && cell.start < part.end)
+}
+
 /// Great-circle separation in degrees, accurate at all distances (Vincenty).
 #[must_use]
 pub fn separation_deg(ra1: f64, dec1: f64, ra2: f64, dec2: f64) -> f64 {
