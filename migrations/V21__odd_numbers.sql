@@ -170,3 +170,32 @@ RETURNS SETOF files LANGUAGE sql STABLE PARALLEL SAFE AS $$
       AND (files_with.target_id IS NULL OR NOT f.in_catalog OR NOT made.ours OR f.file_id IN (
                SELECT c.file_id FROM catalog_rows c WHERE c.target_id = ANY (files_with.target_id)))
 $$;
+
+CREATE OR REPLACE FUNCTION targets_of_query(query text) RETURNS bigint[]
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    asked   text := rtrim(query, E' \t\r\n;');
+    cursor  refcursor;
+    kind    regtype;
+    targets bigint[];
+BEGIN
+    IF coalesce(asked, '') = '' THEN
+        RAISE EXCEPTION 'the query is empty' USING ERRCODE = 'syntax_error';
+    END IF;
+    -- what can be opened as a cursor by something that is not volatile is one query, and only reads;
+    -- after that it can be put in parentheses
+    BEGIN
+        OPEN cursor FOR EXECUTE asked;
+        CLOSE cursor;
+    EXCEPTION WHEN feature_not_supported OR invalid_cursor_definition THEN
+        RAISE EXCEPTION 'one query is wanted, and one that only reads: %', SQLERRM USING ERRCODE = SQLSTATE;
+    END;
+    EXECUTE format(E'SELECT pg_typeof((SELECT * FROM (%s\n) AS asked LIMIT 0))', asked) INTO kind;
+    IF kind NOT IN ('smallint'::regtype, 'integer'::regtype, 'bigint'::regtype) THEN
+        RAISE EXCEPTION 'the query gives values of type %, and TARGETIDs are integers', kind
+            USING ERRCODE = 'datatype_mismatch', HINT = 'cast the column to bigint, if it holds whole numbers';
+    END IF;
+    EXECUTE format(E'SELECT ARRAY(%s\n)::bigint[]', asked) INTO targets;
+    RETURN targets;
+END
+$$;

@@ -75,14 +75,18 @@ def test_a_variable_that_is_empty_is_named(place, variable):
 def test_a_copy_of_a_lake_is_not_taken_for_it(place):
     copy = copied(place)
     before = place.sql("SELECT file_id, path, state FROM file_registry ORDER BY 1"), place.sql("SELECT node, root FROM lakes")
-    for command in (("sync",), ("sync", "--node", "beta"), ("verify", "--repair"), ("gc", "--apply", "mark"), ("stage", "run", "snr")):
+    for command in (("sync",), ("sync", "--node", "beta"), ("verify",), ("verify", "--repair"), ("gc",), ("gc", "--apply", "mark"), ("stage", "run", "snr")):
         said = place.run("--lake", copy, *command, code=2).stderr
         assert f"{copy} and {place.lake} have one identity" in said and f"Remove {copy}/.bifrost/lake.json" in said
     assert before == (place.sql("SELECT file_id, path, state FROM file_registry ORDER BY 1"), place.sql("SELECT node, root FROM lakes"))
+    said = place.run("db", "rebuild", "--discard", copy, code=2).stderr
+    assert f"{copy} and {place.lake} have one identity" in said
+    assert place.sql("SELECT count(*) FROM files") == [(2,)]
     # the lake itself, by whatever path
     link = place.folder / "link"
     link.symlink_to(place.lake)
     assert "nothing changed" in place.run("--lake", link, "sync").stdout
+    assert "made anew of 1 lakes: 2 files" in place.run("db", "rebuild", "--discard", link, place.lake).stdout
 
 
 def test_a_lake_that_moved_is_the_same(place):
@@ -132,3 +136,17 @@ def test_a_tile_in_two_lakes_is_told_with_both(place):
     place.run("--lake", copy, "sync")
     assert "share their tile" not in place.run("status").stdout
     assert place.run("verify").returncode == 0
+
+
+def test_an_export_is_no_part_of_a_lake(place):
+    (place.folder / "link").symlink_to(place.lake)
+    for folder in (place.lake / "part", place.lake / "a" / "b", place.folder / "link" / "part"):
+        said = place.run("export", "z > -1", "-o", folder, code=2).stderr
+        assert f"{folder} lies in the lake {place.lake}: export to a folder outside" in said
+        assert not folder.exists()
+    place.run("export", "z > -1", "-o", place.folder / "part")
+
+
+def test_a_grace_that_is_longer_than_a_life_is_refused(place):
+    assert "a hundred years" in place.run("gc", "--grace", "9999999999d", code=2).stderr
+    place.run("gc", "--grace", "36525d")

@@ -133,6 +133,16 @@ def test_without_matches_there_are_the_same_columns(place, lake, positions):
     assert place.run("match", far, code=4).stdout == ""
 
 
+def test_odd_positions_and_lists_of_none_match_nothing(place, lake):
+    path = place.folder / "odd.csv"
+    for rows in ("", "1e300,0\ninf,0\n0,91\n-1e17,12\n", ",\n,\n", "nan,nan\n"):
+        path.write_text("ra,dec\n" + rows)
+        place.run("match", path, code=4)
+    assert lake.crossmatch({"ra": [1e300, -1e300], "dec": [0.0, 0.0]}, 1.0).num_rows == 0
+    path.write_text("")
+    assert "odd.csv is empty" in place.run("match", path, code=2).stderr
+
+
 def test_lists_that_are_none(place, lake, positions):
     path = place.folder / "list.csv"
     path.write_text("a,b\n1,2\n")

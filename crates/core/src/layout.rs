@@ -147,7 +147,7 @@ impl Lake {
         let is_same = |(a, b): (std::fs::Metadata, std::fs::Metadata)| {
             (a.dev(), a.ino()) == (b.dev(), b.ino())
         };
-        Self::open(folder).is_ok_and(|other| other.identity == self.identity)
+        Self::open(folder).is_ok_and(|other| other.identity.lake_id == self.identity.lake_id)
             && !file(folder).zip(file(&self.root)).is_some_and(is_same)
     }
 

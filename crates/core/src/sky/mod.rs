@@ -113,7 +113,8 @@ pub fn healpix_29(ra_deg: f64, dec_deg: f64) -> Option<i64> {
     if !ra_deg.is_finite() || !(-90.0..=90.0).contains(&dec_deg) {
         return None;
     }
-    Some(nested::hash(ORDER, ra_deg.to_radians(), dec_deg.to_radians()) as i64)
+    // of very many turns the library makes a cell that is none
+    Some(nested::hash(ORDER, turned(ra_deg).to_radians(), dec_deg.to_radians()) as i64)
 }
 
 /// The position (right ascension, declination; degrees) of the centre of an order-29 cell.
