@@ -180,7 +180,7 @@ DECLARE
     targets bigint[];
 BEGIN
     IF coalesce(asked, '') = '' THEN
-        RAISE EXCEPTION 'the query is empty' USING ERRCODE = 'syntax_error';
+        RAISE EXCEPTION 'one query is wanted, and none is given' USING ERRCODE = 'syntax_error';
     END IF;
     -- what can be opened as a cursor by something that is not volatile is one query, and only reads;
     -- after that it can be put in parentheses

@@ -72,6 +72,18 @@ def test_a_variable_that_is_empty_is_named(place, variable):
     assert f"or {variable.removeprefix('BIFROST_').lower()} in bifrost.toml" in place.run("sync", code=2).stderr
 
 
+def test_nothing_is_no_name_for_the_package_either(place, monkeypatch):
+    for variable in ("BIFROST_LAKE", "BIFROST_DATABASE_URL"):
+        with monkeypatch.context() as patched, pytest.raises(bifrost.UsageError, match=f"{variable} is empty"):
+            patched.setenv("BIFROST_LAKE", str(place.lake))
+            patched.setenv(variable, "")
+            bifrost.open()
+    with pytest.raises(bifrost.UsageError, match="the database URL is empty"):
+        bifrost.open(place.lake, "")
+    with pytest.raises(bifrost.UsageError, match="the lake's folder is empty"):
+        bifrost.open("")
+
+
 def test_a_copy_of_a_lake_is_not_taken_for_it(place):
     copy = copied(place)
     before = place.sql("SELECT file_id, path, state FROM file_registry ORDER BY 1"), place.sql("SELECT node, root FROM lakes")
@@ -138,11 +150,12 @@ def test_a_tile_in_two_lakes_is_told_with_both(place):
     assert place.run("verify").returncode == 0
 
 
-def test_an_export_is_no_part_of_a_lake(place):
+def test_exports_and_views_are_no_parts_of_a_lake(place):
     (place.folder / "link").symlink_to(place.lake)
     for folder in (place.lake / "part", place.lake / "a" / "b", place.folder / "link" / "part"):
         said = place.run("export", "z > -1", "-o", folder, code=2).stderr
         assert f"{folder} lies in the lake {place.lake}: export to a folder outside" in said
+        assert f"{folder} lies in the lake {place.lake}" in place.run("view", folder, code=2).stderr
         assert not folder.exists()
     place.run("export", "z > -1", "-o", place.folder / "part")
 

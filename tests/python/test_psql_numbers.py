@@ -112,5 +112,5 @@ def test_lists_of_nothing_find_nothing(place):
     for targets in ("NULL", "'{}'", "'{NULL}'"):
         assert place.sql(f"SELECT count(*) FROM files_of_targets({targets}::bigint[])") == [(0,)], targets
     for query in ("''", "'  ;'", "NULL"):
-        assert "the query is empty" in refused(place, f"SELECT * FROM files_of_query({query})")
-    assert "the query is empty" in place.run("resolve", "--sql", " ", code=2).stderr
+        assert "one query is wanted, and none is given" in refused(place, f"SELECT * FROM files_of_query({query})")
+    assert "one query is wanted, and none is given" in place.run("resolve", "--sql", " ", code=2).stderr

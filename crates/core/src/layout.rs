@@ -140,6 +140,14 @@ impl Lake {
         Self::open(root)
     }
 
+    /// The lake in which a folder lies, or would lie: what is put there its sync takes for its own.
+    #[must_use]
+    pub fn around(folder: &Path) -> Option<PathBuf> {
+        let whole = std::path::absolute(folder).ok()?;
+        let there = whole.ancestors().find_map(|part| part.canonicalize().ok())?;
+        there.ancestors().find(|part| Self::open(part).is_ok()).map(Path::to_owned)
+    }
+
     /// Whether another folder holds a lake of the same identity: one is a copy of the other.
     #[must_use]
     pub fn is_twin_of(&self, folder: &Path) -> bool {

@@ -205,13 +205,6 @@ struct Draft {
     path: PathBuf,
 }
 
-/// The lake in which a folder lies, or would lie.
-fn lake_around(folder: &Path) -> Option<PathBuf> {
-    let whole = std::path::absolute(folder).ok()?;
-    let there = whole.ancestors().find_map(|part| part.canonicalize().ok())?;
-    there.ancestors().find(|part| Lake::open(part).is_ok()).map(Path::to_owned)
-}
-
 impl Draft {
     fn new(folder: &Path) -> Result<Self, Error> {
         let is_free = match fs::read_dir(folder) {
@@ -221,7 +214,7 @@ impl Draft {
         let Some(path) = draft_of(folder).filter(|_| is_free) else {
             return Err(Error::There(folder.to_owned()));
         };
-        if let Some(lake) = lake_around(folder) {
+        if let Some(lake) = Lake::around(folder) {
             return Err(Error::InLake { folder: folder.to_owned(), lake });
         }
         fs::create_dir_all(&path).map_err(Error::write(&path))?;
