@@ -1,4 +1,4 @@
-"""A web server over a folder: files, whole or from a byte on, with ETag and length.
+"""A web server over a folder: files, whole, from a byte on or a part of, with ETag and length.
 
     python archive_server.py FOLDER     prints its URL, serves until it is killed
 """
@@ -24,22 +24,26 @@ class Handler(BaseHTTPRequestHandler):
             about = os.fstat(file.fileno())
             tag = f'"{about.st_mtime_ns:x}-{about.st_size:x}"'
             asked = self.headers.get("Range", "")
-            first = int(asked.removeprefix("bytes=").split("-")[0]) if asked else 0
+            first, _, last = asked.removeprefix("bytes=").partition("-")
+            if asked and not first:
+                first, last = max(about.st_size - int(last), 0), ""
+            first, end = int(first or 0), min(int(last or about.st_size), about.st_size - 1) + 1
             if self.headers.get("If-Match", tag) != tag:
                 self.send_response(412)
                 self.send_header("Content-Length", "0")
                 self.end_headers()
                 return
+            whole = "*" if self.server.unsized else about.st_size
             self.send_response(206 if asked else 200)
             self.send_header("ETag", tag)
             if self.server.packed:
                 self.send_header("Content-Encoding", "gzip")
-            self.send_header("Content-Length", str(about.st_size - first))
+            self.send_header("Content-Length", str(end - first))
             if asked:
-                self.send_header("Content-Range", f"bytes {first}-{about.st_size - 1}/{about.st_size}")
+                self.send_header("Content-Range", f"bytes {first}-{end - 1}/{whole}")
             self.end_headers()
             file.seek(first)
-            while block := file.read(1 << 20):
+            while block := file.read(min(1 << 20, end - file.tell())):
                 self.wfile.write(block)
 
     def log_message(self, *_):
@@ -56,7 +60,7 @@ class Server(ThreadingHTTPServer):
 def server(folder):
     """A server at a free port of this machine; it serves once serve_forever is called."""
     made = Server(("127.0.0.1", 0), Handler)
-    made.folder, made.packed = Path(folder), False
+    made.folder, made.packed, made.unsized = Path(folder), False, False
     return made
 
 

@@ -363,6 +363,30 @@ def test_a_web_server_is_an_archive_too(place, made):
         web.server_close()
 
 
+@pytest.mark.parametrize("has_sums", [True, False])
+def test_a_part_of_a_file_of_unknown_size_is_taken_up(place, made, has_sums):
+    """`Content-Range: bytes 5-9/*`: the server need not know how large the file is."""
+    archive, out = made(pixels=1), place.folder / "out"
+    coadd = archive.files("coadd")[0]
+    if not has_sums:
+        for sums in (archive.folder / coadd).parent.glob("*.sha256sum"):
+            sums.unlink()
+    whole = (archive.folder / coadd).read_bytes()
+    web = server(archive.folder)
+    web.unsized = True
+    threading.Thread(target=web.serve_forever, daemon=True).start()
+    proxy = Proxy(("127.0.0.1", web.server_port), faults=6, rate=1.0, wanted=("cut",))
+    try:
+        report = place.json("fetch", coadd, "--out", out, "--archive", proxy.url, *QUICK)
+        assert report["fetched"] == 1 and proxy.injected["cut"] == 6
+        assert (out / coadd).read_bytes() == whole
+        assert any("range" in fields for _, fields in proxy.requests), "some of it was here already"
+    finally:
+        proxy.close()
+        web.shutdown()
+        web.server_close()
+
+
 def test_what_comes_packed_is_not_taken_for_the_file(place, made):
     archive = made(pixels=1)
     (coadd, *_) = archive.files("coadd")

@@ -106,6 +106,43 @@ def test_a_condition_holds_besides_and_a_table_is_short(place, positions, expect
     assert "flux" in pq.read_schema(out).names and pq.read_table(out).num_rows == len({row for row, _, _ in expected})
 
 
+def test_without_matches_there_are_the_same_columns(place, lake, positions):
+    asked = {"nearest": [True, False], "columns": [None, ["z", "flux"]], "predicate": [None, "program = 'dark'"]}
+    for nearest in asked["nearest"]:
+        for columns in asked["columns"]:
+            for predicate in asked["predicate"]:
+                options = {"nearest": nearest, "columns": columns, "predicate": predicate}
+                some = lake.crossmatch(positions, RADIUS, **options)
+                for ra, dec in [([10.0], [-80.0]), ([np.nan], [0.0]), ([], [])]:
+                    none = lake.crossmatch({"ra": ra, "dec": dec}, RADIUS, **options)
+                    assert none.num_rows == 0 and none.schema.equals(some.schema), options
+    here = place.folder / "here.csv"
+    pd.DataFrame(positions).to_csv(here, index=False)
+    far = place.folder / "far.csv"
+    far.write_text("ra,dec\n10,-80\n")
+    for words in ((), ("--nearest",), ("--columns", "target_id,flux"), ("--where", "z > 0")):
+        heads = []
+        for path, code in ((here, 0), (far, 4)):
+            out = place.folder / "matches.parquet"
+            out.unlink(missing_ok=True)
+            place.run("match", path, "--radius", RADIUS, *words, "--format", "parquet", "-o", out, code=code)
+            text = place.run("match", path, "--radius", RADIUS, *words, "--format", "csv", code=code).stdout
+            heads.append((pq.read_schema(out), text.splitlines()[0]))
+        assert heads[0][0].equals(heads[1][0]) and heads[0][1] == heads[1][1], words
+        assert pq.read_table(out).num_rows == 0
+    assert place.run("match", far, code=4).stdout == ""
+
+
+def test_odd_positions_and_lists_of_none_match_nothing(place, lake):
+    path = place.folder / "odd.csv"
+    for rows in ("", "1e300,0\ninf,0\n0,91\n-1e17,12\n", ",\n,\n", "nan,nan\n"):
+        path.write_text("ra,dec\n" + rows)
+        place.run("match", path, code=4)
+    assert lake.crossmatch({"ra": [1e300, -1e300], "dec": [0.0, 0.0]}, 1.0).num_rows == 0
+    path.write_text("")
+    assert "odd.csv is empty" in place.run("match", path, code=2).stderr
+
+
 def test_lists_that_are_none(place, lake, positions):
     path = place.folder / "list.csv"
     path.write_text("a,b\n1,2\n")

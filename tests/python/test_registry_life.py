@@ -194,6 +194,29 @@ def test_a_reader_sees_everything_and_changes_nothing(people):
     people.run("sync", "--database-url", url, code=1)
 
 
+def test_who_may_not_migrate_is_told_so(people):
+    """A registry of an earlier schema: people see what to do, and its owner is told what was done."""
+    [(latest,)] = people.sql("SELECT max(version) FROM refinery_schema_history")
+    with psycopg.connect(people.database_url) as owner:
+        owner.execute("DROP FUNCTION outward")
+        owner.execute("DELETE FROM refinery_schema_history WHERE version = %s", [latest])
+    words = f"the registry has schema {latest - 1}, and this program needs schema {latest}: run `bifrost db migrate` as a role"
+    for role, command in [(READER, ("resolve", "z > 0")), (WRITER, ("resolve", "z > 0")), (WRITER, ("sync",))]:
+        assert words in people.run(*command, "--database-url", url_of(people, role), code=1).stderr
+    assert f"from schema {latest - 1} to {latest}" in people.run("sync").stderr
+    assert "schema" not in people.run("sync").stderr
+    people.run("resolve", "z > 0", "--database-url", url_of(people, READER))
+    with psycopg.connect(people.database_url) as owner:
+        owner.execute("UPDATE refinery_schema_history SET version = version + 1 WHERE version = %s", [latest])
+    try:
+        for command in (("resolve", "z > 0"), ("sync",), ("status",)):
+            said = people.run(*command, code=1).stderr
+            assert f"the registry has schema {latest + 1}, and this program knows schemas up to {latest}: use a newer" in said
+    finally:
+        with psycopg.connect(people.database_url) as owner:
+            owner.execute("UPDATE refinery_schema_history SET version = version - 1 WHERE version > %s", [latest])
+
+
 def test_a_writer_does_the_programs_work_and_no_more(people):
     url = url_of(people, WRITER)
     with psycopg.connect(url, autocommit=True) as writer:

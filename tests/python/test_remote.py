@@ -8,9 +8,11 @@ import contextlib
 import json
 import os
 import shutil
+import threading
 from pathlib import Path
 
 import pytest
+from archive_server import server
 from conftest import new_place
 from s3 import BUCKET, bucket
 from test_stage import mock
@@ -166,6 +168,31 @@ def test_what_is_gone_or_another_is_told(place):
     with elsewhere(place):
         assert "failed to open http://" in place.read(*QUESTION, code=1)
     place.run("sync")
+
+
+def test_a_server_need_not_know_how_large_its_files_are(place):
+    """`Content-Range: bytes 5-9/*`."""
+    serving = server("/")
+    serving.unsized = True
+    threading.Thread(target=serving.serve_forever, daemon=True).start()
+    url = f"http://127.0.0.1:{serving.server_port}"
+    try:
+        place.run("sync", "--uri-prefix", url)
+        expected = place.read(*QUESTION)
+        with elsewhere(place):
+            assert expected.num_rows > 0 and place.read(*QUESTION).equals(expected)
+            file = Path(place.json("resolve", QUESTION[0])["files"][0]["path"])
+            content, written = file.read_bytes(), os.stat(file).st_mtime_ns
+            try:
+                file.write_bytes(content[:-4])
+                assert "has changed since it was registered" in place.read(*QUESTION, code=1)
+            finally:
+                file.write_bytes(content)
+                os.utime(file, ns=(written, written))
+    finally:
+        serving.shutdown()
+        serving.server_close()
+        place.run("sync")
 
 
 def test_rows_come_from_an_object_store(place, monkeypatch):

@@ -317,7 +317,7 @@ impl Answer {
                 .ok_or_else(|| nonsense("a part, without saying which"))?;
             let (from, length) =
                 content_range(range).ok_or_else(|| nonsense(&format!("the part '{range}'")))?;
-            (from, Some(length))
+            (from, length)
         } else {
             let length = text(headers, &header::CONTENT_LENGTH).and_then(|n| n.parse().ok());
             (0, length)
@@ -338,13 +338,18 @@ impl Answer {
     }
 }
 
-/// `bytes 5-9/10`: the first byte, and the size of the whole.
-fn content_range(range: &str) -> Option<(u64, u64)> {
+/// `bytes 5-9/10`: the first byte, and the size of the whole, of which the part must be the end; `*` where
+/// the server does not know the size.
+fn content_range(range: &str) -> Option<(u64, Option<u64>)> {
     let (part, length) = range.strip_prefix("bytes ")?.split_once('/')?;
     let (from, to) = part.split_once('-')?;
-    let (from, to, length): (u64, u64, u64) =
-        (from.parse().ok()?, to.parse().ok()?, length.parse().ok()?);
-    (from <= to && to.checked_add(1)? == length).then_some((from, length))
+    let (from, to): (u64, u64) = (from.parse().ok()?, to.parse().ok()?);
+    let length = match length {
+        "*" => None,
+        length => Some(length.parse().ok()?),
+    };
+    let end = to.checked_add(1)?;
+    (from <= to && length.is_none_or(|length| length == end)).then_some((from, length))
 }
 
 async fn fault_of(mut response: Response, stall: Duration) -> Fault {
@@ -462,8 +467,9 @@ mod tests {
 
     #[test]
     fn headers_are_read_without_trust() {
-        assert_eq!(content_range("bytes 5-9/10"), Some((5, 10)));
-        for range in ["bytes 5-8/10", "bytes 9-5/10", "bytes */10", "5-9/10", "bytes 5-9/*"] {
+        assert_eq!(content_range("bytes 5-9/10"), Some((5, Some(10))));
+        assert_eq!(content_range("bytes 5-9/*"), Some((5, None)));
+        for range in ["bytes 5-8/10", "bytes 9-5/10", "bytes */10", "5-9/10", "bytes 9-5/*"] {
             assert_eq!(content_range(range), None, "{range}");
         }
         assert_eq!(content_range("bytes 0-18446744073709551615/1"), None);

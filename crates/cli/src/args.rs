@@ -1,7 +1,9 @@
 //! What can be typed.
 
 use crate::commands;
-use clap::{ArgAction, Args, Parser, Subcommand};
+use crate::exit::Usage;
+use clap::error::ContextKind;
+use clap::{Arg, ArgAction, Args, CommandFactory, Parser, Subcommand};
 use std::path::PathBuf;
 
 /// A survey's spectra as a lake of Parquet files, indexed by Postgres.
@@ -54,6 +56,33 @@ pub struct Global {
     /// Say more (-vv: still more)
     #[arg(short, long, global = true, env = "BIFROST_VERBOSE", action = ArgAction::Count)]
     pub verbose: u8,
+}
+
+impl Cli {
+    /// Reads the arguments; ends the program where they are none, or ask for help.
+    pub fn from_arguments() -> Self {
+        Self::try_parse().unwrap_or_else(|error| {
+            let told = error.get(ContextKind::InvalidArg).map(ToString::to_string);
+            let is_told = |arg: &&Arg| {
+                let option = arg.get_long().map(|long| format!("--{long} "));
+                told.as_ref().zip(option).is_some_and(|(told, option)| told.starts_with(&option))
+            };
+            let command = Self::command();
+            let variable = command.get_arguments().find(is_told).and_then(Arg::get_env);
+            if let Some(name) =
+                variable.filter(|name| std::env::var_os(name).is_some_and(|v| v.is_empty()))
+            {
+                let told = format!("{} is empty: give it a value, or leave it out", name.display());
+                crate::printer::complain(&Usage(told).into());
+            }
+            error.exit()
+        })
+    }
+}
+
+/// The variable of a global option.
+pub fn variable(key: &str) -> String {
+    format!("BIFROST_{}", key.to_uppercase())
 }
 
 impl Command {

@@ -8,7 +8,7 @@ use crate::settings::Settings;
 use bifrost_core::cluster::Cluster;
 use bifrost_core::layout::Lake;
 use bifrost_core::patience::{MayPass, OF_A_COMMAND, patiently};
-use bifrost_core::registry::Registry;
+use bifrost_core::registry::{LATEST, Registry};
 use std::io::IsTerminal;
 use std::path::Path;
 
@@ -48,8 +48,34 @@ impl Context {
     /// The registry for commands that write: its tables are made or brought up to date.
     pub fn registry(&self) -> anyhow::Result<Registry> {
         let registry = self.connected()?;
-        self.ask(|| registry.migrate())?;
+        let before = self.ask(|| registry.migrate())?;
+        if let Some(before) = before.filter(|before| *before < LATEST) {
+            self.printer.note(&format!(
+                "the registry was brought from schema {before} to {LATEST}: earlier programs cannot use it any more"
+            ));
+        }
         Ok(registry)
+    }
+
+    /// The registry for commands that write what is in a lake.
+    pub fn registry_of(&self, lake: &Lake) -> anyhow::Result<Registry> {
+        let registry = self.registry()?;
+        self.refuse_copy(&registry, lake)?;
+        Ok(registry)
+    }
+
+    /// Refuses a copy of a lake that is still there: in a registry that both share, one would be taken for the
+    /// other.
+    pub fn refuse_copy(&self, registry: &Registry, lake: &Lake) -> anyhow::Result<()> {
+        if self.settings.database_url.is_none() {
+            return Ok(());
+        }
+        let lakes = self.ask(|| registry.lakes())?;
+        let mut known = lakes.iter().filter(|(id, ..)| *id == lake.identity().lake_id);
+        match known.find(|(.., root)| lake.is_twin_of(Path::new(root))) {
+            Some((.., root)) => Err(twins(lake, Path::new(root)).into()),
+            None => Ok(()),
+        }
     }
 
     /// The registry for commands that only read: a shared one is left as it is.
@@ -110,6 +136,16 @@ impl Context {
         let host = host.trim();
         Ok(if host.is_empty() { "localhost".into() } else { host.to_owned() })
     }
+}
+
+/// What to do about two folders that are one lake, as far as a registry can tell.
+pub fn twins(lake: &Lake, other: &Path) -> Usage {
+    let (here, other, id) = (lake.root().display(), other.display(), lake.identity().lake_id);
+    Usage(format!(
+        "{here} and {other} have one identity ({id}), by which the registry knows the latter: one is a copy of \
+         the other. Remove {here}/.bifrost/lake.json to register this one beside it; if it is to take the \
+         other's place, remove {other}/.bifrost/lake.json"
+    ))
 }
 
 /// Of a command that works for days more is told, in JSON, unless somebody looks on: who does sees

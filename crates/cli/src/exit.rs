@@ -1,7 +1,7 @@
 //! Every way a command can end, and the number that says so.
 
 use bifrost_core::patience::MayPass;
-use bifrost_core::{cluster, guard, registry, spectrum, sync};
+use bifrost_core::{cluster, guard, layout, registry, spectrum, sync};
 use bifrost_stages::survey::shared;
 use std::fmt::Display;
 use std::io;
@@ -76,6 +76,7 @@ fn number(error: &anyhow::Error) -> u8 {
     let is_usage = |e: &(dyn std::error::Error + 'static)| {
         e.is::<Usage>()
             || e.downcast_ref::<registry::Error>().is_some_and(registry::Error::is_usage)
+            || e.downcast_ref::<layout::Error>().is_some_and(layout::Error::is_usage)
     };
     if error.chain().any(is_usage) {
         2

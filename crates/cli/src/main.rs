@@ -23,12 +23,11 @@ mod settings;
 mod survey;
 
 use bifrost_core::guard::{guard, keep_quiet};
-use clap::Parser;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     keep_quiet();
-    let cli = args::Cli::parse();
+    let cli = args::Cli::from_arguments();
     let ended = guard(|| {
         context::Context::new(cli.global, cli.command.is_long())
             .and_then(|ctx| commands::run(&ctx, cli.command))

@@ -130,6 +130,9 @@ fn numbers(path: &Path, chosen: Chosen) -> anyhow::Result<Vec<Vec<f64>>> {
 
 /// A column as numbers, NaN where it has none.
 fn reals(path: &Path, name: &str, column: &ArrayRef) -> anyhow::Result<Vec<f64>> {
+    if column.logical_null_count() == column.len() {
+        return Ok(vec![f64::NAN; column.len()]);
+    }
     if !column.data_type().is_numeric() {
         return Err(Usage(format!("column '{name}' of {} holds no numbers", path.display())).into());
     }
@@ -148,6 +151,9 @@ impl Names {
             });
             wanted.find_map(|name| column::find(known.iter().copied(), name)).ok_or_else(|| {
                 let asked = named.as_deref().unwrap_or(what);
+                if known.is_empty() {
+                    return Usage(format!("{} is empty", path.display()));
+                }
                 Usage(format!(
                     "{} has no column '{asked}', but {}: name it with --{}-column",
                     path.display(),

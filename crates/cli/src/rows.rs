@@ -67,7 +67,8 @@ impl Target {
         }
     }
 
-    /// Writes all rows and counts them; without rows nothing is written, and no file made.
+    /// Writes all rows and counts them. Without rows a file has the columns alone, where they are known, and
+    /// so has CSV; to a terminal nothing is written.
     pub fn write(
         &self,
         ctx: &Context,
@@ -87,6 +88,15 @@ impl Target {
                 none => none.insert(Sink::open(self.format(ctx)?, self.output.as_deref(), schema)?),
             };
             sink.write(&batch)?;
+        }
+        let format = self.format(ctx)?;
+        if sink.is_none()
+            && !schema.fields().is_empty()
+            && (self.output.is_some() || format == Format::Csv)
+        {
+            let mut empty = Sink::open(format, self.output.as_deref(), schema)?;
+            empty.write(&RecordBatch::new_empty(schema.clone()))?;
+            sink = Some(empty);
         }
         sink.map_or(Ok(()), Sink::finish)?;
         Ok(written)

@@ -1,6 +1,6 @@
 //! Settings, merged once: an option beats a variable, a variable beats `bifrost.toml`.
 
-use crate::args::Global;
+use crate::args::{self, Global};
 use crate::exit::Usage;
 use anyhow::Context as _;
 use bifrost_core::cluster::Surroundings;
@@ -55,10 +55,31 @@ impl Settings {
         settings.node = global.node.or(settings.node);
         settings.database_url = global.database_url.or(settings.database_url);
         settings.postgres_bin = global.postgres_bin.or(settings.postgres_bin);
+        settings.refuse_empty()?;
         settings.json = global.json.unwrap_or(settings.json);
         settings.quiet = global.quiet.unwrap_or(settings.quiet);
         settings.verbose = settings.verbose.max(global.verbose);
         Ok(settings)
+    }
+
+    /// What is empty was meant to be something: a variable whose own variable was not set.
+    fn refuse_empty(&self) -> Result<(), Usage> {
+        let path = |path: &Option<PathBuf>| path.as_ref().is_some_and(|p| p.as_os_str().is_empty());
+        let text = |text: &Option<String>| text.as_ref().is_some_and(String::is_empty);
+        let settings = [
+            ("lake", path(&self.lake)),
+            ("node", text(&self.node)),
+            ("database_url", text(&self.database_url)),
+            ("postgres_bin", path(&self.postgres_bin)),
+        ];
+        match settings.into_iter().find(|(_, is_empty)| *is_empty) {
+            Some((key, _)) => Err(Usage(format!(
+                "{} is empty (or --{}, or {key} in bifrost.toml): give it a value, or leave it out",
+                args::variable(key),
+                key.replace('_', "-"),
+            ))),
+            None => Ok(()),
+        }
     }
 
     /// What the private Postgres needs to know of this machine and its user.

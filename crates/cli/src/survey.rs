@@ -80,7 +80,8 @@ impl Whole {
         mask: Option<&Path>,
         completeness: Completeness,
     ) -> anyhow::Result<Self> {
-        let (lake, registry) = (ctx.lake()?, ctx.registry()?);
+        let lake = ctx.lake()?;
+        let registry = ctx.registry_of(&lake)?;
         ctx.block_on(sync_lake(ctx, &registry, &lake))?;
         let pieces = pieces(ctx, &registry, &tracers, mask, &completeness)?;
         if pieces.is_empty() {

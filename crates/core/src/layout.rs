@@ -20,6 +20,7 @@ use crate::store;
 use crate::tile::{FileName, Name, Pixel, Tile};
 use serde::{Deserialize, Serialize};
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use uuid::Uuid;
 
@@ -52,6 +53,9 @@ pub enum Error {
     /// The folder is not a lake (yet).
     #[error("{} is not a lake: it has no {PRIVATE}/lake.json; `bifrost convert` and `bifrost sync` make one", .0.display())]
     NotALake(PathBuf),
+    /// There is no such folder.
+    #[error("there is no folder {}: give the lake's as it is", .0.display())]
+    Missing(PathBuf),
     /// The identity file is damaged.
     #[error("{} cannot be understood ({reason}): restore it from a backup, or delete it to give the lake a new identity", path.display())]
     Identity {
@@ -70,17 +74,29 @@ pub enum Error {
     },
 }
 
+impl Error {
+    /// Whether another folder was meant.
+    #[must_use]
+    pub fn is_usage(&self) -> bool {
+        matches!(self, Self::NotALake(_) | Self::Missing(_))
+    }
+}
+
 impl Lake {
     /// Opens an existing lake.
     ///
     /// # Errors
-    /// [`Error::NotALake`] where `.bifrost/lake.json` is missing; [`Error::Identity`] where it is damaged.
+    /// [`Error::Missing`], [`Error::NotALake`] where `.bifrost/lake.json` is missing; [`Error::Identity`] where it is damaged.
     pub fn open(root: &Path) -> Result<Self, Error> {
         let io = |path: &Path| {
             let path = path.to_owned();
             move |source| Error::Io { path, source }
         };
-        let root = root.canonicalize().map_err(io(root))?;
+        let root = match root.canonicalize() {
+            Ok(folder) if folder.is_dir() => folder,
+            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(io(root)(e)),
+            _ => return Err(Error::Missing(root.to_owned())),
+        };
         let path = root.join(PRIVATE).join("lake.json");
         let text = match std::fs::read_to_string(&path) {
             Ok(text) => text,
@@ -101,8 +117,7 @@ impl Lake {
     /// As [`Lake::open`], and [`Error::Io`] where the folder cannot be written.
     pub fn open_or_create(root: &Path, node: &str) -> Result<Self, Error> {
         match Self::open(root) {
-            Err(Error::NotALake(_)) => {}
-            Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {}
+            Err(Error::NotALake(_) | Error::Missing(_)) => {}
             other => return other,
         }
         let private = root.join(PRIVATE);
@@ -123,6 +138,25 @@ impl Lake {
         };
         create().map_err(|source| Error::Io { path: private.clone(), source })?;
         Self::open(root)
+    }
+
+    /// The lake in which a folder lies, or would lie: what is put there its sync takes for its own.
+    #[must_use]
+    pub fn around(folder: &Path) -> Option<PathBuf> {
+        let whole = std::path::absolute(folder).ok()?;
+        let there = whole.ancestors().find_map(|part| part.canonicalize().ok())?;
+        there.ancestors().find(|part| Self::open(part).is_ok()).map(Path::to_owned)
+    }
+
+    /// Whether another folder holds a lake of the same identity: one is a copy of the other.
+    #[must_use]
+    pub fn is_twin_of(&self, folder: &Path) -> bool {
+        let file = |root: &Path| std::fs::metadata(root.join(PRIVATE).join("lake.json")).ok();
+        let is_same = |(a, b): (std::fs::Metadata, std::fs::Metadata)| {
+            (a.dev(), a.ino()) == (b.dev(), b.ino())
+        };
+        Self::open(folder).is_ok_and(|other| other.identity.lake_id == self.identity.lake_id)
+            && !file(folder).zip(file(&self.root)).is_some_and(is_same)
     }
 
     /// The lake's folder, absolute and without symbolic links.

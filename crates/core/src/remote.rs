@@ -3,11 +3,19 @@
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use futures::{StreamExt, TryStreamExt, stream};
+use object_store::client::{
+    ClientOptions, HttpClient, HttpConnector, HttpError, HttpRequest, HttpResponse, HttpService,
+    ReqwestConnector,
+};
+use object_store::http::HttpBuilder;
 use object_store::path::Path as Key;
-use object_store::{Error as Refusal, GetOptions, GetRange, ObjectStore, ObjectStoreExt};
+use object_store::{
+    Error as Refusal, GetOptions, GetRange, ObjectStore, ObjectStoreExt, ObjectStoreScheme,
+};
 use std::collections::HashMap;
 use std::io;
 use std::ops::Range;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use tokio::runtime::{Builder, Runtime};
 use url::Url;
@@ -295,9 +303,71 @@ pub(crate) fn store_of(url: &Url) -> io::Result<(Arc<dyn ObjectStore>, Key)> {
     if url.scheme() == "http" {
         settings.insert("allow_http".to_owned(), "true".to_owned());
     }
-    let (store, key) = object_store::parse_url_opts(url, settings).map_err(io::Error::other)?;
+    let (scheme, key) = ObjectStoreScheme::parse(url).map_err(io::Error::other)?;
+    let (store, key) = match scheme {
+        ObjectStoreScheme::Http => web(base, settings)
+            .and_then(|store| Ok((store, Key::parse(key)?)))
+            .map_err(io::Error::other)?,
+        _ => object_store::parse_url_opts(url, settings).map_err(io::Error::other)?,
+    };
     let shared = with_net(|net| net.stores.entry(base.to_owned()).or_insert(store.into()).clone())?;
     Ok((shared, key))
+}
+
+/// A web server, which may not know how large its files are.
+fn web(
+    base: &str,
+    settings: HashMap<String, String>,
+) -> object_store::Result<Box<dyn ObjectStore>> {
+    let builder = HttpBuilder::new().with_url(base).with_http_connector(Sizing);
+    let builder = settings.into_iter().fold(builder, |builder, (key, value)| match key.parse() {
+        Ok(key) => builder.with_config(key, value),
+        Err(_) => builder,
+    });
+    Ok(Box::new(builder.build()?))
+}
+
+/// Answers with a part of a file whose size the server does not tell, `bytes 5-9/*`, are taken as its end: of
+/// ranges that are asked for here the size is known beforehand, or they reach to the end.
+#[derive(Debug)]
+struct Sizing;
+
+impl HttpConnector for Sizing {
+    fn connect(&self, options: &ClientOptions) -> object_store::Result<HttpClient> {
+        Ok(HttpClient::new(Telling(ReqwestConnector::default().connect(options)?)))
+    }
+}
+
+#[derive(Debug)]
+struct Telling(HttpClient);
+
+impl HttpService for Telling {
+    fn call<'this, 'call>(
+        &'this self,
+        request: HttpRequest,
+    ) -> Pin<Box<dyn Future<Output = Result<HttpResponse, HttpError>> + Send + 'call>>
+    where
+        'this: 'call,
+        Self: 'call,
+    {
+        Box::pin(async move {
+            let mut answer = self.0.execute(request).await?;
+            let range = answer.headers().get("content-range").and_then(|range| range.to_str().ok());
+            if let Some(range) = range.and_then(sized)
+                && let Ok(range) = range.parse()
+            {
+                answer.headers_mut().insert("content-range", range);
+            }
+            Ok(answer)
+        })
+    }
+}
+
+/// The range of a file of unknown size as that of one that ends there.
+fn sized(range: &str) -> Option<String> {
+    let part = range.strip_suffix("/*")?;
+    let last: u64 = part.rsplit_once('-')?.1.parse().ok()?;
+    Some(format!("{part}/{}", last.checked_add(1)?))
 }
 
 /// Waits for what goes on elsewhere, whether or not this thread runs other such work.
@@ -356,6 +426,14 @@ mod tests {
         folder.remove_all("b").expect("removed");
         assert_eq!(names(""), ["5", "bb"]);
         assert_eq!(folder.url("5"), "s3://bucket/a/folder/5");
+    }
+
+    #[test]
+    fn a_part_of_unknown_size_is_the_end() {
+        assert_eq!(sized("bytes 5-9/*").as_deref(), Some("bytes 5-9/10"));
+        for range in ["bytes 5-9/10", "bytes */*", "bytes 0-18446744073709551615/*", "/*", ""] {
+            assert_eq!(sized(range), None, "{range}");
+        }
     }
 
     #[test]

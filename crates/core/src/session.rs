@@ -46,6 +46,9 @@ pub enum Error {
     /// Neither lake nor database was named.
     #[error("which lake? name its folder, a database URL, or both")]
     Nowhere,
+    /// Something was named by nothing.
+    #[error("the {0} is empty: give one, or leave it out")]
+    Empty(&'static str),
     /// The lake cannot be opened.
     #[error(transparent)]
     Lake(#[from] layout::Error),
@@ -71,8 +74,9 @@ impl Error {
     #[must_use]
     pub fn is_usage(&self) -> bool {
         match self {
-            Self::Nowhere => true,
-            Self::Lake(_) | Self::Cluster(_) => false,
+            Self::Nowhere | Self::Empty(_) => true,
+            Self::Lake(error) => error.is_usage(),
+            Self::Cluster(_) => false,
             Self::Registry(error) => error.is_usage(),
             Self::Resolution(error) => error.is_usage(),
             Self::Read(error) => error.is_usage(),
@@ -93,6 +97,11 @@ impl Session {
     /// # Errors
     /// [`Error`] where there is no lake, no server or no registry of this program's schema.
     pub async fn open(at: &At) -> Result<Self, Error> {
+        if at.database_url.as_deref() == Some("") {
+            return Err(Error::Empty("database URL"));
+        } else if at.lake.as_deref().is_some_and(|lake| lake.as_os_str().is_empty()) {
+            return Err(Error::Empty("lake's folder"));
+        }
         let lake = at.lake.as_deref().map(Lake::open).transpose()?;
         let registry = match (&at.database_url, lake) {
             (Some(url), _) => {

@@ -265,8 +265,8 @@ impl Fetcher {
         if answer.from == here.written() && here.written() > 0 {
             let same = here.version().is_some_and(|old| {
                 let tags = (&old.etag, &version.etag);
-                old.length.is_none_or(|old| Some(old) == length)
-                    && !matches!(tags, (Some(old), Some(new)) if old != new)
+                let differ = matches!((old.length, length), (Some(old), Some(new)) if old != new);
+                !differ && !matches!(tags, (Some(old), Some(new)) if old != new)
             });
             if same {
                 return Ok(here);

@@ -1,6 +1,6 @@
 //! `bifrost db backup`, `restore` and `rebuild`: a registry outlives its server.
 
-use crate::context::Context;
+use crate::context::{Context, twins};
 use crate::datasheet;
 use crate::exit::{Exit, Usage};
 use anyhow::{Context as _, bail};
@@ -142,7 +142,13 @@ struct Absent {
 pub fn rebuild(ctx: &Context, args: &Rebuild) -> anyhow::Result<Exit> {
     let mut lakes = vec![ctx.lake()?];
     for folder in &args.lakes {
-        lakes.push(Lake::open(folder)?);
+        let lake = Lake::open(folder)?;
+        if let Some(twin) = lakes.iter().find(|known| known.is_twin_of(lake.root())) {
+            return Err(twins(&lake, twin.root()).into());
+        }
+        if lakes.iter().all(|known| known.root() != lake.root()) {
+            lakes.push(lake);
+        }
     }
     let registry = ctx.registry()?;
     let lost = ctx.block_on(registry.lost())?;

@@ -37,6 +37,7 @@ pub fn run(ctx: &Context, args: &Args) -> anyhow::Result<Exit> {
         Some(Step::Move) => (Consent::Move, ctx.registry()?),
         Some(Step::Unlink) => (Consent::Unlink, ctx.registry()?),
     };
+    ctx.refuse_copy(&registry, &lake)?;
     let report = match ctx.block_on(gc::run(&registry, &lake, args.grace, consent)) {
         Err(e @ Error::AtWork) => return Err(TryAgain(e.to_string()).into()),
         other => other?,
@@ -44,6 +45,9 @@ pub fn run(ctx: &Context, args: &Args) -> anyhow::Result<Exit> {
     ctx.printer.data(&report, summary)?;
     Ok(Exit::Ok)
 }
+
+/// The longest time that can be given.
+const YEARS_100_S: f64 = 36525.0 * 86400.0;
 
 /// `7d`, `12h`, `30m`, `10s`.
 pub fn parse_time(text: &str) -> Result<Duration, String> {
@@ -56,6 +60,9 @@ pub fn parse_time(text: &str) -> Result<Duration, String> {
         _ => return Err("give a number and s, m, h or d: 7d".to_owned()),
     };
     let number: f64 = number.parse().map_err(|e| format!("'{number}': {e}"))?;
+    if number * seconds > YEARS_100_S {
+        return Err("a hundred years (36525d) are the most".to_owned());
+    }
     Duration::try_from_secs_f64(number * seconds).map_err(|e| e.to_string())
 }
 

@@ -270,6 +270,8 @@ impl Status {
                 text.value(name, &labels, of(product) as f64);
             }
         }
+        text.head("bifrost_files_twice", "gauge", "Files that share their tile with another.");
+        text.value("bifrost_files_twice", &[], self.registry.files_twice as f64);
         let name = "bifrost_node_sync_age_seconds";
         text.head(name, "gauge", "Time since the node's last sync.");
         for node in &self.registry.nodes {
@@ -312,7 +314,24 @@ fn show_registry(registry: &Standing) -> String {
         ]);
     }
     let at = latest.at.format("%Y-%m-%d %H:%M:%S");
-    format!("commit {} of {at} UTC\n{nodes}\n\n{products}", latest.commit)
+    format!("commit {} of {at} UTC\n{nodes}\n\n{products}{}", latest.commit, show_twice(registry))
+}
+
+/// Files that share their tile, if there are any.
+fn show_twice(registry: &Standing) -> String {
+    if registry.twice.is_empty() {
+        return String::new();
+    }
+    let mut lines = vec![format!(
+        "\n\n{} files share their tile with another, whose rows are in answers twice: take one of each out of its lake",
+        registry.files_twice
+    )];
+    let named = registry.twice.iter().map(|twice| format!("{}: {}", twice.tile, twice.file));
+    lines.extend(named);
+    if registry.files_twice > registry.twice.len() as i64 {
+        lines.push("…".to_owned());
+    }
+    lines.join("\n")
 }
 
 /// How long ago something was, in one unit.

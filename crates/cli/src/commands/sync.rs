@@ -105,7 +105,7 @@ pub struct Job {
 impl Job {
     fn new(ctx: &Context, args: &Args, lake: Lake) -> anyhow::Result<Self> {
         let options = args.options.clone().or(&ctx.settings.sync);
-        let registry = ctx.registry()?;
+        let registry = ctx.registry_of(&lake)?;
         let sheet_wanted = !args.dry_run && !options.leaves_datasheet();
         let asked = sync::Options {
             node: ctx.node(&lake),

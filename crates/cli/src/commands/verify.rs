@@ -28,6 +28,7 @@ pub struct Args {
 pub fn run(ctx: &Context, args: &Args) -> anyhow::Result<Exit> {
     let lake = ctx.lake()?;
     let registry = if args.repair { ctx.registry()? } else { ctx.registry_to_read()? };
+    ctx.refuse_copy(&registry, &lake)?;
     let options = sync::Options {
         node: ctx.node(&lake),
         catalog: ctx.settings.sync.products(),

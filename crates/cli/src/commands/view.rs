@@ -26,7 +26,9 @@ pub fn run(ctx: &Context, args: &Args) -> anyhow::Result<Exit> {
         (args.lakes.iter().map(open).collect::<Result<_, _>>()?, Vec::new())
     };
     let mut report = view::make(&args.dir, &lakes).map_err(|refused| match refused {
-        Refused::InUse(_) | Refused::IsLake(_) => anyhow::Error::from(Usage(refused.to_string())),
+        Refused::InUse(_) | Refused::IsLake(_) | Refused::InLake { .. } => {
+            anyhow::Error::from(Usage(refused.to_string()))
+        }
         Refused::Hats(error) => error.into(),
     })?;
     report.missing.splice(0..0, away);

@@ -73,6 +73,14 @@ pub enum Refused {
     /// The folder is a lake.
     #[error("{} is a lake: give the view a folder of its own", .0.display())]
     IsLake(PathBuf),
+    /// The folder is part of a lake, which would take the view's links for files of its own.
+    #[error("{} lies in the lake {}: give the view a folder outside", folder.display(), lake.display())]
+    InLake {
+        /// The folder.
+        folder: PathBuf,
+        /// The lake.
+        lake: PathBuf,
+    },
     /// The file system refused.
     #[error(transparent)]
     Hats(#[from] Error),
@@ -126,10 +134,13 @@ pub fn make(folder: &Path, lakes: &[Lake]) -> Result<Report, Refused> {
 /// Makes sure that the folder is a view, and gives the owner of its catalogs.
 fn claim(folder: &Path, lakes: &[Lake]) -> Result<Uuid, Refused> {
     let claim = || -> io::Result<Result<Uuid, Refused>> {
-        fs::create_dir_all(folder)?;
         if folder.join(PRIVATE).exists() {
             return Ok(Err(Refused::IsLake(folder.to_owned())));
         }
+        if let Some(lake) = Lake::around(folder) {
+            return Ok(Err(Refused::InLake { folder: folder.to_owned(), lake }));
+        }
+        fs::create_dir_all(folder)?;
         let path = folder.join(MARK);
         let known =
             fs::read(&path).ok().and_then(|text| serde_json::from_slice::<Mark>(&text).ok());

@@ -1,4 +1,5 @@
-//! Which name means which column: upper and lower case are one, and `targetid` is `target_id`.
+//! Which name means which column: upper and lower case are one, and `targetid` is `target_id`; but a name
+//! in double quotes that is not in lower case means itself alone.
 
 use super::Error;
 
@@ -51,7 +52,24 @@ pub fn find<'a>(names: impl IntoIterator<Item = &'a str>, wanted: &str) -> Optio
     first
 }
 
-/// Says that a name means no column.
+/// The name as a predicate keeps it: folded, unless it stood in quotes. What folding would not change means
+/// the same with quotes and without, as in Postgres.
+#[must_use]
+pub(super) fn kept(name: &str, is_quoted: bool) -> String {
+    if is_quoted { name.to_owned() } else { fold(name) }
+}
+
+/// Position of the column that a name of a predicate means: one that is not folded stood in quotes, and means
+/// the column of this spelling alone.
+pub fn find_named<'a>(names: impl IntoIterator<Item = &'a str>, named: &str) -> Option<usize> {
+    if named == fold(named) {
+        find(names, named)
+    } else {
+        names.into_iter().position(|name| name == named)
+    }
+}
+
+/// Says that a name of a predicate means no column.
 ///
 /// # Errors
 /// [`Error::UnknownColumn`] with the most similar of the names.
@@ -59,7 +77,7 @@ pub fn require<'a>(
     names: impl IntoIterator<Item = &'a str> + Clone,
     wanted: &str,
 ) -> Result<(), Error> {
-    if find(names.clone(), wanted).is_some() {
+    if find_named(names.clone(), wanted).is_some() {
         return Ok(());
     }
     Err(Error::UnknownColumn { name: wanted.to_owned(), nearest: nearest(names, wanted) })
@@ -82,7 +100,8 @@ pub fn nearest<'a>(names: impl IntoIterator<Item = &'a str>, wanted: &str) -> Op
 pub fn quoted(name: &str) -> String {
     let plain = name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
         && name.bytes().next().is_some_and(|b| !b.is_ascii_digit())
-        && !WORDS.contains(&name);
+        && !WORDS.contains(&name)
+        && name == fold(name);
     if plain { name.to_owned() } else { format!("\"{}\"", name.replace('"', "\"\"")) }
 }
 
@@ -113,6 +132,19 @@ mod tests {
         assert_eq!(find(names, "target_id"), Some(2));
         assert_eq!(find(names, "Targetid"), Some(2));
         assert_eq!(find(names, "dec"), None);
+    }
+
+    #[test]
+    fn a_name_in_quotes_means_itself() {
+        let names = ["z", "Z", "Zwarn"];
+        assert_eq!(find_named(names, &kept("Z", true)), Some(1));
+        assert_eq!(find_named(names, &kept("Z", false)), Some(0));
+        assert_eq!(find_named(names, &kept("zwarn", true)), Some(2));
+        assert_eq!(find_named(names, &kept("ZWARN", false)), Some(2));
+        assert_eq!(find_named(names, &kept("ZWARN", true)), None);
+        assert_eq!(find_named(["target_id"], &kept("targetid", true)), None);
+        let told = require(names, "ZWARN").expect_err("none is so named").to_string();
+        assert_eq!(told, "no column 'ZWARN': did you mean 'Zwarn'?");
     }
 
     #[test]

@@ -147,7 +147,7 @@ fn bind(predicate: &Predicate, schema: &Schema) -> Result<Node, Error> {
 }
 
 fn position(schema: &Schema, column: &str) -> Option<usize> {
-    column::find(schema.fields().iter().map(|f| f.name().as_str()), column)
+    column::find_named(schema.fields().iter().map(|f| f.name().as_str()), column)
 }
 
 /// What one column is asked.

@@ -125,7 +125,7 @@ pub enum Predicate {
     Constant(Option<bool>),
     /// A column against a literal.
     Compare {
-        /// Column name, see [`column::fold`].
+        /// Column name, see [`column::find_named`].
         column: String,
         /// The comparison, column on the left.
         op: Op,

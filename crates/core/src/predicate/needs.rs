@@ -5,7 +5,7 @@
 //! is necessary, never sufficient: where nothing can be concluded it is everything.
 
 use super::literal::List;
-use super::{Literal, Number, Op, Predicate, column};
+use super::{Literal, Number, Op, Predicate};
 use std::collections::BTreeSet;
 
 /// An interval, ends included; empty when `first > last`.
@@ -172,7 +172,7 @@ fn demand<D: Demand>(
     wanted: bool,
     leaf: &impl Fn(Op, &Literal) -> D,
 ) -> D {
-    let is_it = |column: &str| column::fold(column) == column::fold(name);
+    let is_it = |column: &str| column == name;
     match predicate {
         Predicate::Constant(truth) if *truth == Some(wanted) => D::ANYTHING,
         Predicate::Constant(_) => D::NOTHING,

@@ -174,7 +174,7 @@ fn column_of(whole: &Expr, expr: &Expr) -> Result<String, Error> {
 }
 
 fn name_of(name: &Ident) -> String {
-    column::fold(&name.value)
+    column::kept(&name.value, name.quote_style.is_some())
 }
 
 /// The literal that an expression is, with its sign; `None` for anything else.
@@ -227,6 +227,7 @@ mod tests {
             "NOT (z BETWEEN -0.5 AND 1e-3 OR zwarn <> 0) AND has_emline",
             "subtype IS NULL OR subtype NOT IN ('CV', 'it''s', NULL)",
             "(a = 1 OR b = 2) AND (c = TRUE) IS NOT TRUE AND d IS FALSE",
+            "z > 1 AND \"Z\" > 1 AND \"TARGETID\" = 1 AND \"targetid\" = 2",
             "\"Odd Name\" <= -.5e+10 and 3 >= x and x IN (NULL) and NULL",
             "x < 1e999",
         ] {
@@ -259,7 +260,8 @@ mod tests {
     fn names_fold_and_sides_turn() {
         assert_eq!(parsed("2.5 < Z"), parsed("z > 2.5"));
         assert_eq!(parsed("TargetID = 1"), parsed("target_id = 1"));
-        assert_eq!(parsed("\"Z\" > +1"), parsed("((z)) > (1)"));
+        assert_eq!(parsed("\"z\" > +1"), parsed("((Z)) > (1)"));
+        assert_ne!(parsed("\"Z\" > 1"), parsed("Z > 1"));
         assert_eq!(parsed("z > 1 and (z < 2 or ra > 3)").columns(), ["ra", "z"].into());
     }
 

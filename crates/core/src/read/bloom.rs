@@ -46,7 +46,7 @@ impl Sought {
         };
         self.0.iter().all(|(name, values)| {
             let roots = parquet.file_metadata().schema_descr().root_schema().get_fields();
-            let root = column::find(roots.iter().map(|root| root.name()), name);
+            let root = column::find_named(roots.iter().map(|root| root.name()), name);
             let is_it = |chunk: &&ColumnChunkMetaData| {
                 let path = chunk.column_path().parts();
                 path.len() == 1 && root.is_some_and(|root| roots[root].name() == path[0])

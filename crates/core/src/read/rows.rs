@@ -29,7 +29,7 @@ pub(super) fn columns_of(condition: &Predicate, regions: &[Region], schema: &Sch
 }
 
 fn position(schema: &Schema, name: &str) -> Option<usize> {
-    column::find(schema.fields().iter().map(|field| field.name().as_str()), name)
+    column::find_named(schema.fields().iter().map(|field| field.name().as_str()), name)
 }
 
 impl<'a> Test<'a> {

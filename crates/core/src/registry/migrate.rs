@@ -4,12 +4,13 @@
 
 use super::{Error, Registry, doing};
 use refinery::{Migration, Runner};
+use tokio_postgres::error::SqlState;
 
 /// The schema version that this program works with.
 pub const LATEST: i32 = MIGRATIONS.len() as i32;
 
 /// Every migration in order: the version is the position, from 1.
-const MIGRATIONS: [(&str, &str); 21] = [
+const MIGRATIONS: [(&str, &str); 22] = [
     ("V1__registry", include_str!("../../../../migrations/V1__registry.sql")),
     ("V2__views", include_str!("../../../../migrations/V2__views.sql")),
     ("V3__archive", include_str!("../../../../migrations/V3__archive.sql")),
@@ -30,7 +31,8 @@ const MIGRATIONS: [(&str, &str); 21] = [
     ("V18__releases", include_str!("../../../../migrations/V18__releases.sql")),
     ("V19__then", include_str!("../../../../migrations/V19__then.sql")),
     ("V20__one_release", include_str!("../../../../migrations/V20__one_release.sql")),
-    ("V21__files_on_sky", include_str!("../../../../migrations/V21__files_on_sky.sql")),
+    ("V21__odd_numbers", include_str!("../../../../migrations/V21__odd_numbers.sql")),
+    ("V22__files_on_sky", include_str!("../../../../migrations/V22__files_on_sky.sql")),
 ];
 
 impl Registry {
@@ -40,7 +42,8 @@ impl Registry {
     /// while the others wait and then find nothing left to do. Each migration is one transaction.
     ///
     /// # Errors
-    /// [`Error::SchemaTooNew`], [`Error::Migration`], [`Error::Unreachable`].
+    /// [`Error::SchemaTooNew`], [`Error::SchemaTooOld`] where the role may not, [`Error::Migration`],
+    /// [`Error::Unreachable`].
     pub async fn migrate(&self) -> Result<Option<i32>, Error> {
         match self.schema_version().await? {
             Some(version) if version == LATEST => return Ok(Some(version)),
@@ -52,7 +55,11 @@ impl Registry {
         let lock = include_str!("../../../../sql/migration_lock.sql");
         client.query_one(lock, &[]).await.map_err(doing("wait for another node's migration"))?;
         let found = self.schema_version().await?;
-        runner()?.run_async(&mut *client).await.map_err(|e| Error::Migration(explained(&e)))?;
+        let migrated = runner()?.run_async(&mut *client).await;
+        migrated.map_err(|error| match of_server(&error).and_then(|cause| cause.code()) {
+            Some(&SqlState::INSUFFICIENT_PRIVILEGE) => Error::SchemaTooOld { found },
+            _ => Error::Migration(explained(&error)),
+        })?;
         Ok(found)
     }
 
@@ -95,10 +102,13 @@ fn runner() -> Result<Runner, Error> {
     Ok(Runner::new(&migrations))
 }
 
+fn of_server(error: &refinery::Error) -> Option<&tokio_postgres::Error> {
+    std::error::Error::source(error)?.downcast_ref()
+}
+
 /// Refinery's words, with what the server said.
 fn explained(error: &refinery::Error) -> String {
-    let cause = std::error::Error::source(error);
-    match cause.and_then(|cause| cause.downcast_ref::<tokio_postgres::Error>()) {
+    match of_server(error) {
         Some(cause) => super::reason(cause),
         None => error.to_string(),
     }

@@ -89,7 +89,7 @@ pub enum Error {
         found: i32,
     },
     /// The tables are not there, or of an earlier version.
-    #[error("the registry has {}, and this program needs schema {LATEST}: run `bifrost db migrate`", match found { Some(v) => format!("schema {v}"), None => "no tables yet".into() })]
+    #[error("the registry has {}, and this program needs schema {LATEST}: run `bifrost db migrate` as a role that may make and alter its tables", match found { Some(v) => format!("schema {v}"), None => "no tables yet".into() })]
     SchemaTooOld {
         /// Version in the database, if it has any.
         found: Option<i32>,

@@ -13,7 +13,23 @@ pub struct Standing {
     pub products: Vec<Product>,
     /// By name.
     pub nodes: Vec<Node>,
+    /// Files that share their tile with another live file of their product.
+    pub files_twice: i64,
+    /// The first of them.
+    pub twice: Vec<Twice>,
 }
+
+/// A file that shares its tile with another: rows of the tile are in answers twice.
+#[derive(Debug, Clone, Serialize)]
+pub struct Twice {
+    /// Node and path.
+    pub file: String,
+    /// The tile.
+    pub tile: String,
+}
+
+/// So many are named.
+const TWICE_NAMED: i64 = 6;
 
 /// A commit.
 #[derive(Debug, Clone, Serialize)]
@@ -98,7 +114,13 @@ impl Registry {
                     last_commit: row.try_get(2)?,
                 });
             }
-            Ok(Standing { commit: commit.transpose()?, products, nodes })
+            let faults = include_str!("../../../../sql/status_faults.sql");
+            let (mut files_twice, mut twice) = (0, Vec::new());
+            for row in client.query(faults, &[&TWICE_NAMED]).await? {
+                twice.push(Twice { file: row.try_get(0)?, tile: row.try_get(1)? });
+                files_twice = row.try_get(2)?;
+            }
+            Ok(Standing { commit: commit.transpose()?, products, nodes, files_twice, twice })
         };
         gather.await.map_err(doing("ask how the registry stands"))
     }

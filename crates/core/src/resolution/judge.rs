@@ -58,7 +58,7 @@ struct Question<'a> {
 }
 
 struct Judge {
-    /// The columns that the question is about, with their folded names.
+    /// The columns that the question is about, with their names in it.
     asked: Vec<(String, ColumnRow)>,
     slices: Slices,
 }
@@ -78,7 +78,7 @@ impl<'a> Judges<'a> {
         ids.dedup();
         let schemas = if ids.is_empty() { Vec::new() } else { resolver.schemas(&ids).await? };
         let mut names: BTreeSet<String> =
-            condition.columns().into_iter().map(column::fold).collect();
+            condition.columns().into_iter().map(str::to_owned).collect();
         if !regions.is_empty() {
             names.extend(["ra", "dec", HEALPIX_29].map(str::to_owned));
         }
@@ -288,7 +288,7 @@ impl Judge {
         let asked: Vec<(String, ColumnRow)> = names
             .iter()
             .filter_map(|name| {
-                let found = column::find(columns.iter().map(|c| c.name.as_str()), name)?;
+                let found = column::find_named(columns.iter().map(|c| c.name.as_str()), name)?;
                 Some((name.clone(), columns.get(found)?.clone()))
             })
             .collect();
@@ -309,8 +309,7 @@ impl Judge {
     }
 
     fn column(&self, name: &str) -> Option<&ColumnRow> {
-        let folded = column::fold(name);
-        self.asked.iter().find(|(known, _)| *known == folded).map(|(_, column)| column)
+        self.asked.iter().find(|(known, _)| known == name).map(|(_, column)| column)
     }
 }
 
@@ -376,7 +375,6 @@ impl Bench<'_> {
         let asked = &self.judge.asked;
         let bounds: Vec<Bounds> =
             asked.iter().map(|(_, column)| row.of(column, &self.judge.slices)).collect();
-        // names in conditions are folded
         let place = |name: &str| asked.iter().position(|(known, _)| known == name);
         let known = |name: &str| match place(name).and_then(|index| bounds.get(index)) {
             Some(bounds) => Known::Bounds(bounds),

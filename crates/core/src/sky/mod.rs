@@ -113,7 +113,8 @@ pub fn healpix_29(ra_deg: f64, dec_deg: f64) -> Option<i64> {
     if !ra_deg.is_finite() || !(-90.0..=90.0).contains(&dec_deg) {
         return None;
     }
-    Some(nested::hash(ORDER, ra_deg.to_radians(), dec_deg.to_radians()) as i64)
+    // of very many turns the library makes a cell that is none
+    Some(nested::hash(ORDER, turned(ra_deg).to_radians(), dec_deg.to_radians()) as i64)
 }
 
 /// The position (right ascension, declination; degrees) of the centre of an order-29 cell.
@@ -131,6 +132,32 @@ pub fn centre_of(cell: i64) -> (f64, f64) {
 pub fn pixel_of(ra_deg: f64, dec_deg: f64) -> Option<Pixel> {
     let deep = healpix_29(ra_deg, dec_deg)?;
     Pixel::new(deep >> (2 * (ORDER - Pixel::ORDER))).ok()
+}
+
+/// Right ascension brought to 0 to 360 degrees, 360 excluded.
+#[must_use]
+pub fn turned(ra_deg: f64) -> f64 {
+    match ra_deg.rem_euclid(360.0) {
+        // a tiny negative angle is rounded to a whole turn
+        whole if whole >= 360.0 => 0.0,
+        part => part,
+    }
+}
+
+/// How far a row may lie outside of its tile's pixel: the archive rounds positions.
+const MARGIN_DEG: f64 = 1.0 / 3600.0;
+
+/// Whether a position (degrees) lies in a cell, given by its order-29 numbers, or within one arc second of
+/// it, as rows of a tile must; `false` where it is not a finite point of the sky.
+#[must_use]
+pub fn lies_in(ra_deg: f64, dec_deg: f64, cell: &Range<i64>) -> bool {
+    let Some(here) = healpix_29(ra_deg, dec_deg) else { return false };
+    if cell.contains(&here) {
+        return true;
+    }
+    let Ok(around) = Cone::new(ra_deg, dec_deg, MARGIN_DEG) else { return false };
+    let around = region::cover(&[Region::Cone(around)]);
+    around.iter().flatten().any(|part| part.start < cell.end && cell.start < part.end)
 }
 
 /// Great-circle separation in degrees, accurate at all distances (Vincenty).

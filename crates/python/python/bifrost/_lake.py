@@ -39,9 +39,16 @@ def open(
     no lake or no server.
     """
     if lake is None and database_url is None:
-        lake = os.environ.get("BIFROST_LAKE")
-        database_url = os.environ.get("BIFROST_DATABASE_URL")
-    return Lake(lake, database_url, postgres_bin or os.environ.get("BIFROST_POSTGRES_BIN"))
+        lake = _variable("BIFROST_LAKE")
+        database_url = _variable("BIFROST_DATABASE_URL")
+    return Lake(lake, database_url, postgres_bin or _variable("BIFROST_POSTGRES_BIN"))
+
+
+def _variable(name: str) -> str | None:
+    value = os.environ.get(name)
+    if value == "":
+        raise _bifrost.UsageError(f"{name} is empty: give it a value, or leave it out")
+    return value
 
 
 class Lake:

@@ -38,6 +38,14 @@ pub enum Error {
     /// Something is there already.
     #[error("{} is there already, and an export is never written over", .0.display())]
     There(PathBuf),
+    /// It would be part of a lake, whose sync would take its files for its own.
+    #[error("{} lies in the lake {}: export to a folder outside", folder.display(), lake.display())]
+    InLake {
+        /// The folder.
+        folder: PathBuf,
+        /// The lake.
+        lake: PathBuf,
+    },
     /// No row matches.
     #[error("nothing matches: nothing was exported")]
     Empty,
@@ -74,7 +82,7 @@ impl Error {
     #[must_use]
     pub fn is_usage(&self) -> bool {
         match self {
-            Self::There(_) => true,
+            Self::There(_) | Self::InLake { .. } => true,
             Self::Session(error) => error.is_usage(),
             Self::Read(error) => error.is_usage(),
             Self::Snapshot(error) => error.is_usage(),
@@ -206,6 +214,9 @@ impl Draft {
         let Some(path) = draft_of(folder).filter(|_| is_free) else {
             return Err(Error::There(folder.to_owned()));
         };
+        if let Some(lake) = Lake::around(folder) {
+            return Err(Error::InLake { folder: folder.to_owned(), lake });
+        }
         fs::create_dir_all(&path).map_err(Error::write(&path))?;
         Ok(Self { path })
     }

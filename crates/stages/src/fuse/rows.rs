@@ -6,17 +6,21 @@ use super::tables::{Keyed, Tables, survey_column};
 use crate::fits::{Columns, Error};
 use crate::rrdetails::Details;
 use arrow::array::{
-    Array, ArrayRef, BooleanArray, Float32Array, Float64Array, Int16Array, Int32Array, Int64Array,
-    ListArray, RecordBatch, StringArray, UInt32Array,
+    Array, ArrayRef, AsArray, BooleanArray, Float32Array, Float64Array, Int16Array, Int32Array,
+    Int64Array, ListArray, RecordBatch, StringArray, UInt32Array,
 };
 use arrow::buffer::{NullBuffer, OffsetBuffer};
 use arrow::compute::take_record_batch;
-use arrow::datatypes::{DataType, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Float64Type, Int64Type, Schema, SchemaRef};
 use bifrost_core::predicate::{self, Predicate, column, filter};
-use bifrost_core::sky::{healpix_29, range_of};
+use bifrost_core::sky::{healpix_29, lies_in, pixel_of, range_of, turned};
 use bifrost_core::tile::{Pixel, Tile};
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
+
+/// Columns of FIBERMAP that say where a row lies.
+const RA: &str = "TARGET_RA";
+const DEC: &str = "TARGET_DEC";
 
 /// The schema of the columns that are known before the arrays are read.
 pub static SCALARS: LazyLock<SchemaRef> = LazyLock::new(|| {
@@ -74,6 +78,7 @@ pub fn build(
     findings: &mut Findings,
 ) -> Result<Scalars, Fault> {
     let maker = Maker::new(tables, details, tile)?;
+    maker.tell_of_positions(findings);
     let mut absent: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     let mut arrays = Vec::new();
     for column in COLUMNS.iter().filter(|column| !is_from_pixels(column)) {
@@ -91,7 +96,10 @@ pub fn build(
 pub fn asks_for_pixels(predicate: &Predicate) -> bool {
     let counts = SELECTABLE.fields().iter().skip(SCALARS.fields().len());
     let names: Vec<&str> = counts.map(|field| field.name().as_str()).collect();
-    predicate.columns().iter().any(|wanted| column::find(names.iter().copied(), wanted).is_some())
+    predicate
+        .columns()
+        .iter()
+        .any(|wanted| column::find_named(names.iter().copied(), wanted).is_some())
 }
 
 /// Which rows match a condition; `good` has the pixel counts of each.
@@ -129,6 +137,29 @@ pub fn sort(scalars: Scalars, selected: Option<&BooleanArray>) -> Result<Scalars
     Ok(Scalars { batch, coadd_rows })
 }
 
+/// Says which rows lie outside of the tile's pixel: they are another tile's, or damaged.
+#[must_use]
+pub fn misplaced(scalars: &Scalars, tile: &Tile) -> Option<String> {
+    let column = |name: &str| scalars.batch.column_by_name(name);
+    let degrees = |name: &str| column(name).and_then(|c| c.as_primitive_opt::<Float64Type>());
+    let ids = column("target_id").and_then(|c| c.as_primitive_opt::<Int64Type>())?;
+    let cell = range_of(Pixel::ORDER, u64::from(tile.pixel.get()));
+    let outside = |(_, (ra, dec)): &(usize, (Option<f64>, Option<f64>))| matches!((ra, dec), (Some(ra), Some(dec)) if !lies_in(*ra, *dec, &cell));
+    let mut outside =
+        degrees("ra")?.iter().zip(degrees("dec")?).enumerate().filter(outside).peekable();
+    let (row, (ra, dec)) = *outside.peek()?;
+    let (ra, dec) = (ra?, dec?);
+    let pixel = pixel_of(ra, dec).map(|pixel| pixel.to_string()).unwrap_or_default();
+    Some(format!(
+        "{} of its rows lie outside of pixel {}, the first is row {} of FIBERMAP (from 0), target {} at \
+         ra {ra}, dec {dec}, in pixel {pixel}",
+        outside.count(),
+        tile.pixel,
+        scalars.coadd_rows[row],
+        ids.value(row),
+    ))
+}
+
 /// Row of each kept row in another table.
 type Rows = Vec<Option<u32>>;
 
@@ -137,6 +168,8 @@ struct Maker<'a> {
     details: &'a [Option<Details>],
     tile: &'a Tile,
     ids: Vec<i64>,
+    /// Right ascension, 0 to 360, and declination.
+    degrees: Vec<(Option<f64>, Option<f64>)>,
     positions: Vec<Option<i64>>,
     fibermap_rows: Rows,
     redshift_rows: Rows,
@@ -155,12 +188,19 @@ impl<'a> Maker<'a> {
             ids.iter().map(|id| table.and_then(|table| table.row_of(*id))).collect()
         };
         let fibermap = &tables.fibermap.columns;
-        let (ra, dec) = (fibermap.reals("TARGET_RA")?, fibermap.reals("TARGET_DEC")?);
-        let position = |row: &u32| healpix_29(ra[*row as usize], dec[*row as usize]);
+        let (ra, dec) = (fibermap.reals(RA)?, fibermap.reals(DEC)?);
+        let degrees = |row: &u32| {
+            let (ra, dec) = (ra[*row as usize], dec[*row as usize]);
+            let dec = Some(dec).filter(|dec| (-90.0..=90.0).contains(dec));
+            (Some(ra).filter(|ra| ra.is_finite()).map(turned), dec)
+        };
+        let degrees: Vec<_> = tables.kept.iter().map(degrees).collect();
+        let position = |(ra, dec): &(Option<f64>, Option<f64>)| healpix_29((*ra)?, (*dec)?);
         Ok(Self {
             details,
             tile,
-            positions: tables.kept.iter().map(position).collect(),
+            positions: degrees.iter().map(position).collect(),
+            degrees,
             fibermap_rows: tables.kept.iter().map(|row| Some(*row)).collect(),
             redshift_rows: rows_in(Some(&tables.redshifts)),
             score_rows: rows_in(tables.scores.as_ref()),
@@ -168,6 +208,31 @@ impl<'a> Maker<'a> {
             ids,
             tables,
         })
+    }
+
+    /// Notes what is not as the file has it.
+    fn tell_of_positions(&self, findings: &mut Findings) {
+        let fibermap = &self.tables.fibermap.columns;
+        let (Ok(ra), Ok(dec)) = (fibermap.reals(RA), fibermap.reals(DEC)) else { return };
+        let count = |is_so: &dyn Fn(f64, f64) -> bool| {
+            self.tables
+                .kept
+                .iter()
+                .filter(|row| is_so(ra[**row as usize], dec[**row as usize]))
+                .count()
+        };
+        let is_turned = |ra: f64, _| ra.is_finite() && !(0.0..360.0).contains(&ra);
+        let is_none = |ra: f64, dec: f64| {
+            ra.is_infinite() || (!dec.is_nan() && !(-90.0..=90.0).contains(&dec))
+        };
+        for (count, told) in [
+            (count(&is_turned), "rows had a TARGET_RA outside of 0 to 360 degrees: brought there"),
+            (count(&is_none), "rows had a position that is none: what is not on the sky is NULL"),
+        ] {
+            if count > 0 {
+                findings.note(format!("{count} {told}"));
+            }
+        }
     }
 
     fn array<'n>(
@@ -179,6 +244,8 @@ impl<'a> Maker<'a> {
         let own;
         let (columns, table, rows, name) = match &column.origin {
             Origin::Made(made) => return Ok(self.made(*made)),
+            Origin::Fibermap(RA) => return Ok(reals(self.degrees.iter().map(|place| place.0))),
+            Origin::Fibermap(DEC) => return Ok(reals(self.degrees.iter().map(|place| place.1))),
             Origin::Fibermap(name) => {
                 (Some(&self.tables.fibermap.columns), "FIBERMAP", &self.fibermap_rows, *name)
             }

@@ -435,7 +435,15 @@ fn prepare(
         findings.add_with(Outcome::Corrupt, reason, "keep others, or fetch the file again");
     }
     match select(&tables, &spectra, &details, tile, config, findings) {
-        Ok(scalars) => Some(Prepared { spectra, scalars }),
+        Ok(scalars) => {
+            if let Some(told) = rows::misplaced(&scalars, tile) {
+                let file = inputs.paths.get(&Kind::Coadd).and_then(|path| path.file_name());
+                let file = file.unwrap_or_default().to_string_lossy();
+                let advice = "fetch the file again; if the archive has it so, leave the rows out with --where";
+                findings.add_with(Outcome::Mismatch, format!("{file}: {told}"), advice);
+            }
+            Some(Prepared { spectra, scalars })
+        }
         Err(rows::Fault::Fits(e)) => {
             findings.unreadable("columns", &e);
             None

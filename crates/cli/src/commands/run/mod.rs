@@ -60,7 +60,7 @@ pub fn run(ctx: &Context, args: &Args) -> anyhow::Result<Exit> {
     let fetching = limits.or(&ctx.settings.fetch).config()?;
     let production = archive.production()?;
     let lake = if args.dry_run { ctx.lake()? } else { ctx.lake_or_new()? };
-    let registry = ctx.registry()?;
+    let registry = ctx.registry_of(&lake)?;
     let only = only(ctx, args, &registry, &production)?;
     let settings = settings(ctx, &options, &lake, production.clone(), only)?;
     if args.dry_run {

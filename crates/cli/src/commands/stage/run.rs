@@ -131,7 +131,7 @@ pub(crate) fn make(ctx: &Context, which: &Which, stage: &dyn FromProduct) -> any
     let lake = ctx.lake()?;
     let registry = match options.no_registry.unwrap_or(false) {
         true => None,
-        false => Some(ctx.registry()?),
+        false => Some(ctx.registry_of(&lake)?),
     };
     Run { ctx, which, lake, stage, about, step, settings, registry }.run()
 }

@@ -39,7 +39,7 @@ pub(super) fn run(ctx: &Context, args: &Args) -> anyhow::Result<Exit> {
     let lake = ctx.lake()?;
     let registry = match options.no_registry.unwrap_or(false) {
         true => None,
-        false => Some(ctx.registry()?),
+        false => Some(ctx.registry_of(&lake)?),
     };
     if args.which.dry_run {
         let plan = plan(ctx, args, &lake, registry.as_ref())?;

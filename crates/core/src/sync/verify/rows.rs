@@ -2,7 +2,7 @@
 //! each object once.
 
 use crate::order::Order;
-use crate::sky::{self, Cone, Region, region};
+use crate::sky;
 use crate::tile::Tile;
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::compute::cast;
@@ -10,8 +10,6 @@ use arrow::datatypes::{DataType, Float64Type, Int64Type, SchemaRef};
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
-/// How far a row may lie outside of its pixel: the archive rounds positions.
-const MARGIN_DEG: f64 = 1.0 / 3600.0;
 /// How far a position may lie from the cell that it is numbered by, of 64 bits and of 32: programs
 /// round differently on the edge of a cell of 4e-7 arc seconds.
 const ROUNDING_DEG: [f64; 2] = [5e-7, 1e-4];
@@ -166,7 +164,7 @@ impl<'a> Rows<'a> {
         let where_it_is = deep.or(number.flatten());
         if let (Some(here), Some(partition)) = (where_it_is, &self.expected.partition)
             && !partition.contains(&here)
-            && !position.is_some_and(|position| is_at_the_edge(position, partition))
+            && !position.is_some_and(|(ra, dec)| sky::lies_in(ra, dec, partition))
         {
             self.outside.note(row);
         }
@@ -245,14 +243,6 @@ fn real(column: Option<&ArrayRef>, row: usize) -> Option<f64> {
 fn text(column: Option<&ArrayRef>, row: usize) -> Option<&str> {
     let column = column?.as_string_opt::<i32>()?;
     column.is_valid(row).then(|| column.value(row))
-}
-
-fn is_at_the_edge((ra, dec): (f64, f64), partition: &Range<i64>) -> bool {
-    let Ok(around) = Cone::new(ra, dec, MARGIN_DEG) else { return false };
-    region::cover(&[Region::Cone(around)])
-        .iter()
-        .flatten()
-        .any(|r| r.start < partition.end && partition.start < r.end)
 }
 
 #[cfg(test)]
