@@ -103,6 +103,20 @@ def test_an_update_queues_what_is_new_or_has_changed_and_nothing_else(place, mad
     assert queued == [(10000,), (10077,)]
 
 
+def test_a_listing_of_nothing_changes_nothing(place, made):
+    """A root that is misspelled is no archive whose tiles are all gone."""
+    archive = made()
+    place.run("inventory", *archive.where)
+    place.sql("UPDATE archive_tiles SET state = 'done' RETURNING 1")
+    for where in (("--root", "dr1/spectro/redux/irom"), ("--survey", "sv3")):
+        for update in ((), ("--update",)):
+            ended = place.run("inventory", *update, *where, *archive.where, code=4)
+            assert "there is no tile in" in ended.stderr and "/healpix/" in ended.stderr
+    assert place.sql("SELECT DISTINCT state FROM archive_files") == [("present",)]
+    assert not any(place.json("inventory", "--update", *archive.where)["changes"].values())
+    assert place.sql("SELECT DISTINCT state FROM archive_tiles") == [("done",)]
+
+
 def test_a_listing_that_fails_in_the_middle_is_asked_for_again_or_changes_nothing(place, made):
     archive = made(faults=6, rate=1.0, wanted=("cut", "reset", "slow_down", "cut_without_length"))
     report = place.json("inventory", *archive.where)
