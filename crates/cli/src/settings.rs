@@ -58,7 +58,21 @@ impl Settings {
         settings.json = global.json.unwrap_or(settings.json);
         settings.quiet = global.quiet.unwrap_or(settings.quiet);
         settings.verbose = settings.verbose.max(global.verbose);
+        settings.check()?;
         Ok(settings)
+    }
+
+    /// A variable that is set to nothing is a mistake: a node's name is kept for good.
+    fn check(&self) -> Result<(), Usage> {
+        let is_no_name = |name: &&String| name.trim().is_empty() || name.contains(char::is_control);
+        if let Some(name) = self.node.as_ref().filter(is_no_name) {
+            let text = "a node's name is not blank and has no control characters";
+            return Err(Usage(format!("--node '{}': {text}", name.escape_debug())));
+        }
+        if self.database_url.as_ref().is_some_and(|url| url.trim().is_empty()) {
+            return Err(Usage("--database-url is empty".to_owned()));
+        }
+        Ok(())
     }
 
     /// What the private Postgres needs to know of this machine and its user.
@@ -70,5 +84,23 @@ impl Settings {
         let text = std::fs::read_to_string(path)
             .with_context(|| format!("failed to read settings from {}", path.display()))?;
         toml::from_str(&text).map_err(|e| Usage(format!("{}: {e}", path.display())).into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_set_to_nothing_is_a_mistake() {
+        let with = |node: &str, url: &str| {
+            let database_url = Some(url.to_owned());
+            Settings { node: Some(node.to_owned()), database_url, ..Settings::default() }.check()
+        };
+        assert!(with("alpha 1", "host=/tmp").is_ok() && Settings::default().check().is_ok());
+        for (node, url) in [("", "host=/tmp"), (" ", "host=/tmp"), ("a\nb", "host=/tmp"), ("a", "")]
+        {
+            assert!(with(node, url).is_err(), "'{node}' '{url}'");
+        }
     }
 }

@@ -102,8 +102,12 @@ impl Options {
             let size = text.as_deref().map(archive::parse_size).transpose();
             size.map_err(|e| Usage(format!("{option}: {e}")))
         };
+        let rate_bytes_per_s = size("--max-rate", &self.max_rate)?;
+        if rate_bytes_per_s == Some(0) {
+            return Err(Usage("--max-rate 0: nothing would ever come".to_owned()).into());
+        }
         Ok(Config {
-            rate_bytes_per_s: size("--max-rate", &self.max_rate)?,
+            rate_bytes_per_s,
             keep_free_bytes: size("--keep-free", &self.keep_free)?
                 .unwrap_or(default.keep_free_bytes),
             ..default
@@ -406,7 +410,9 @@ mod tests {
         let merged = Options { keep_free: Some("0".into()), ..Options::default() }.or(&set);
         let config = merged.config().expect("a config");
         assert_eq!((config.rate_bytes_per_s, config.keep_free_bytes), (Some(100_000_000), 0));
-        let wrong = Options { max_rate: Some("fast".into()), ..Options::default() };
-        assert!(wrong.config().expect_err("no rate").is::<Usage>());
+        for rate in ["fast", "0", "0.2B"] {
+            let wrong = Options { max_rate: Some(rate.into()), ..Options::default() };
+            assert!(wrong.config().expect_err("no rate").is::<Usage>(), "{rate}");
+        }
     }
 }
