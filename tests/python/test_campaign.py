@@ -139,6 +139,8 @@ def test_what_cannot_be_made_so_is_said_before_anything_begins(place, archive):
         for dry in ((), ("--dry-run",)):
             ended = place.run("run", "--archive", archive.url, "--tiles", tiles, *dry, code=4)
             assert "none of the tiles that were named is there" in ended.stderr and not ended.stdout
+    told = place.run("run", "--archive", archive.url, "--only-failed").stdout
+    assert f"{archive.tiles} left, 0 failed: nothing is left of what was asked for" in told
     for arguments, words in (
         (("--max-rate", "0"), "--max-rate 0: nothing would ever come"),
         (("--webhook", "hooks.example.org/T0"), "--webhook takes a URL"),

@@ -103,6 +103,8 @@ def test_settings_come_from_the_file_too(place):
 
 
 def test_what_cannot_be_meant_is_said(place):
+    empty = place.folder / "empty.csv"
+    empty.touch()
     for arguments, words in (
         (("--b0=-1",), "--b0 -1: it must be a number above 0"),
         (("--b0=inf",), "--b0 inf: it must be a number above 0"),
@@ -110,6 +112,7 @@ def test_what_cannot_be_meant_is_said(place):
         (("--completeness", "2"), "--completeness 2: it must be above 0 and up to 1"),
         (("--completeness", "no/such.fits"), "no/such.fits: there is no such file"),
         (("--completeness", "fraczz"), "no column 'fraczz'"),
+        (("--completeness", empty), "empty.csv has no column 'completeness', but none: name it"),
         (("--completeness", "spectype"), "column spectype holds no numbers"),
         (("--tracer", "lrg"), "a tracer is NAME=CONDITION"),
         (("--tracer", "lrg=zz > 1"), "no column 'zz': did you mean 'z'?"),

@@ -76,7 +76,7 @@ pub fn read_completeness(path: &Path, named: Option<&str>) -> anyhow::Result<Kno
                 "{} has no column '{}', but {}: name it with --completeness-column",
                 path.display(),
                 named.unwrap_or("completeness"),
-                known.join(", ")
+                listed(known)
             ))
         })?;
         Ok(match find(known, "target_id") {
@@ -127,6 +127,11 @@ fn columns(path: &Path, chosen: Chosen) -> anyhow::Result<Vec<(String, ArrayRef)
     }
 }
 
+/// Names of columns, in words.
+fn listed(known: &[&str]) -> String {
+    if known.is_empty() { "none".to_owned() } else { known.join(", ") }
+}
+
 fn numbers(path: &Path, chosen: Chosen) -> anyhow::Result<Vec<Vec<f64>>> {
     columns(path, chosen)?.iter().map(|(name, column)| reals(path, name, column)).collect()
 }
@@ -151,8 +156,7 @@ impl Names {
             });
             wanted.find_map(|name| column::find(known.iter().copied(), name)).ok_or_else(|| {
                 let asked = named.as_deref().unwrap_or(what);
-                let has = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
-                let path = path.display();
+                let (path, has) = (path.display(), listed(known));
                 Usage(format!("{path} has no column '{asked}', but {has}: {advice}"))
             })
         };
