@@ -358,6 +358,12 @@ def test_a_full_disk_is_waited_for(place, made):
         archive.check(out)
 
 
+def test_room_that_no_disk_has_is_not_waited_for(place, made):
+    archive = made(pixels=1)
+    said = place.run("fetch", "main-dark-10000", "--keep-free", "9999TB", *archive.where, code=2).stderr
+    assert "--keep-free is more than the whole disk of" in said
+
+
 def test_a_web_server_is_an_archive_too(place, made):
     archive = made()
     # named by its sum file, and gone: the tile can do without, and nothing is left of the attempt

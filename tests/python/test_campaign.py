@@ -143,6 +143,7 @@ def test_what_cannot_be_made_so_is_said_before_anything_begins(place, archive):
     assert f"{archive.tiles} left, 0 failed: nothing is left of what was asked for" in told
     for arguments, words in (
         (("--max-rate", "0"), "--max-rate 0: nothing would ever come"),
+        (("--keep-free", "9999TB"), "--keep-free is more than the whole disk of"),
         (("--webhook", "hooks.example.org/T0"), "--webhook takes a URL"),
         (("--hook", "cat", "--milestones", "50,101"), "--milestones takes percentages"),
     ):

@@ -138,12 +138,26 @@ pub fn run(ctx: &Context, args: &Args) -> anyhow::Result<Exit> {
     let caller = archive.caller(watch.tell())?;
     let fetcher = Fetcher::new(caller, production, &folder, config)
         .with_context(|| format!("failed to make the folder {}", folder.display()))?;
+    check_room(&fetcher, &[&folder])?;
     let fetcher = Arc::new(fetcher);
     let endings = ctx.block_on(all(&fetcher, &jobs, archive.requests(), registry, &watch))?;
     watch.bar.finish_and_clear();
     let report = Report::new(endings, &fetcher, &watch);
     ctx.printer.data(&report, Report::show)?;
     Ok(if report.failed.is_empty() { Exit::Ok } else { Exit::Quarantined })
+}
+
+/// Room that a disk cannot have, however empty it is, would be waited for in vain.
+pub fn check_room(fetcher: &Fetcher, folders: &[&Path]) -> anyhow::Result<()> {
+    for folder in folders {
+        let possible = fetcher.room_in(folder).and_then(|room| room.is_possible());
+        let shown = folder.display();
+        if !possible.with_context(|| format!("failed to ask the disk of {shown}"))? {
+            let text = format!("--keep-free is more than the whole disk of {shown} has");
+            return Err(Usage(text).into());
+        }
+    }
+    Ok(())
 }
 
 /// Fetches tiles, a few more at a time than the pace allows transfers, so that none waits idle.

@@ -77,6 +77,7 @@ pub fn run(ctx: &Context, args: &Args) -> anyhow::Result<Exit> {
     let folder = settings.scratch_folder.clone();
     let fetcher = Fetcher::new(caller, production, &folder, fetching)
         .with_context(|| format!("failed to make the folder {}", folder.display()))?;
+    fetch::check_room(&fetcher, &[&folder, lake.root()])?;
     let grace = settings.grace;
     let (report, stop) = ctx.block_on(async {
         let stop = stop_on_signals()?;
