@@ -103,6 +103,50 @@ def test_an_update_queues_what_is_new_or_has_changed_and_nothing_else(place, mad
     assert queued == [(10000,), (10077,)]
 
 
+def test_a_listing_of_nothing_changes_nothing(place, made):
+    """A root that is misspelled is no archive whose tiles are all gone."""
+    archive = made()
+    place.run("inventory", *archive.where)
+    place.sql("UPDATE archive_tiles SET state = 'done' RETURNING 1")
+    for where in (("--root", "dr1/spectro/redux/irom"), ("--survey", "sv3")):
+        for update in ((), ("--update",)):
+            ended = place.run("inventory", *update, *where, *archive.where, code=4)
+            assert "there is no tile in" in ended.stderr and "/healpix/" in ended.stderr
+    assert place.sql("SELECT DISTINCT state FROM archive_files") == [("present",)]
+    assert not any(place.json("inventory", "--update", *archive.where)["changes"].values())
+    assert place.sql("SELECT DISTINCT state FROM archive_tiles") == [("done",)]
+
+
+def test_what_comes_back_as_it_was_is_not_made_again(place, made):
+    archive = made(pixels=2)
+    place.run("inventory", *archive.where)
+    place.run("run", *archive.where)
+    bright = [path for path in archive.files() if "-bright-" in path.name]
+    for path in bright:
+        archive.s3.client.delete_object(Bucket=BUCKET, Key=str(path))
+    archive.s3.put(f"{ROOT}/healpix/main/bright/README", b"moved")
+    changes = place.json("inventory", "--update", *archive.where)["changes"]
+    assert changes["files_absent"] == len(bright) > 0
+    for path in bright[1:]:
+        archive.s3.put(str(path), (archive.folder / path).read_bytes())
+    archive.s3.put(str(bright[0]), b"another")
+    changes = place.json("inventory", "--update", *archive.where)["changes"]
+    assert (changes["files_changed"], changes["tiles_queued_again"]) == (1, 1)
+    assert place.sql("SELECT DISTINCT state FROM archive_files") == [("present",)]
+    # made without what was not there: its return is a change
+    other = [path for path in bright if path.parent != bright[0].parent]
+    emline = next(path for path in other if path.name.startswith("emline"))
+    archive.s3.client.delete_object(Bucket=BUCKET, Key=str(emline))
+    place.run("inventory", "--update", *archive.where)
+    place.sql("UPDATE archive_tiles SET state = 'queued' RETURNING 1")
+    tiles = place.folder / "tiles"
+    tiles.write_text(str(emline))
+    place.run("run", "--tiles", tiles, *archive.where)
+    archive.s3.put(str(emline), (archive.folder / emline).read_bytes())
+    place.sql("UPDATE archive_tiles SET state = 'done' WHERE state <> 'done' RETURNING 1")
+    assert place.json("inventory", "--update", *archive.where)["changes"]["tiles_queued_again"] == 1
+
+
 def test_a_listing_that_fails_in_the_middle_is_asked_for_again_or_changes_nothing(place, made):
     archive = made(faults=6, rate=1.0, wanted=("cut", "reset", "slow_down", "cut_without_length"))
     report = place.json("inventory", *archive.where)
@@ -344,8 +388,16 @@ def test_a_full_disk_is_waited_for(place, made):
         archive.check(out)
 
 
+def test_room_that_no_disk_has_is_not_waited_for(place, made):
+    archive = made(pixels=1)
+    said = place.run("fetch", "main-dark-10000", "--keep-free", "9999TB", *archive.where, code=2).stderr
+    assert "--keep-free is more than the whole disk of" in said
+
+
 def test_a_web_server_is_an_archive_too(place, made):
     archive = made()
+    # named by its sum file, and gone: the tile can do without, and nothing is left of the attempt
+    (archive.folder / archive.files("emline")[0]).unlink()
     web = server(archive.folder)
     threading.Thread(target=web.serve_forever, daemon=True).start()
     try:

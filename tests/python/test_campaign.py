@@ -132,6 +132,25 @@ def test_a_campaign_fetches_makes_and_publishes_and_a_second_finds_nothing(place
     place.run("failures", code=4)
 
 
+def test_what_cannot_be_made_so_is_said_before_anything_begins(place, archive):
+    tiles = place.folder / "tiles"
+    for named in ("", "main-dark-40000\n"):
+        tiles.write_text(named)
+        for dry in ((), ("--dry-run",)):
+            ended = place.run("run", "--archive", archive.url, "--tiles", tiles, *dry, code=4)
+            assert "none of the tiles that were named is there" in ended.stderr and not ended.stdout
+    told = place.run("run", "--archive", archive.url, "--only-failed").stdout
+    assert f"{archive.tiles} left, 0 failed: nothing is left of what was asked for" in told
+    for arguments, words in (
+        (("--max-rate", "0"), "--max-rate 0: nothing would ever come"),
+        (("--keep-free", "9999TB"), "--keep-free is more than the whole disk of"),
+        (("--webhook", "hooks.example.org/T0"), "--webhook takes a URL"),
+        (("--hook", "cat", "--milestones", "50,101"), "--milestones takes percentages"),
+    ):
+        assert words in place.run("run", "--archive", archive.url, *arguments, code=2).stderr
+    assert place.sql("SELECT count(*) FROM attempts") == [(0,)]
+
+
 def test_what_fails_is_explained_told_apart_and_tried_again(place, archive):
     tile = archive.folder / RELEASE / "healpix/main/dark/100/10001"
     good = (tile / "coadd-main-dark-10001.fits").read_bytes()

@@ -103,18 +103,29 @@ def test_settings_come_from_the_file_too(place):
 
 
 def test_what_cannot_be_meant_is_said(place):
+    empty = place.folder / "empty.csv"
+    empty.touch()
     for arguments, words in (
-        (("--b0=-1",), "--b0 -1: it must be above 0"),
+        (("--b0=-1",), "--b0 -1: it must be a number above 0"),
+        (("--b0=inf",), "--b0 inf: it must be a number above 0"),
         (("--b0=nan",), "--b0 NaN"),
         (("--completeness", "2"), "--completeness 2: it must be above 0 and up to 1"),
         (("--completeness", "no/such.fits"), "no/such.fits: there is no such file"),
         (("--completeness", "fraczz"), "no column 'fraczz'"),
+        (("--completeness", empty), "empty.csv has no column 'completeness', but none: name it"),
         (("--completeness", "spectype"), "column spectype holds no numbers"),
         (("--tracer", "lrg"), "a tracer is NAME=CONDITION"),
         (("--tracer", "lrg=zz > 1"), "no column 'zz': did you mean 'z'?"),
+        (("--tracer", "../lrg=z > 1"), "'../lrg' names no tracer"),
+        (("--tracer", "a/b=z > 1"), "'a/b' names no tracer"),
+        (("--tracer", "a\nb=z > 1"), "'a\\nb' names no tracer"),
+        (("--tracer", "lrg=z > 1", "--tracer", "lrg=z < 1"), "two tracers are called 'lrg'"),
     ):
         assert words in place.run("groups", *arguments, code=2).stderr
     assert "no galaxy of any tracer" in place.run("groups", "--tracer", "none=z > 90", code=4).stderr
+    elsewhere = "iron-main-bright-40000"
+    for dry in ((), ("--dry-run",)):
+        assert "of 1 tiles named, 0 lie here" in place.run("groups", "--tracer", ALL, elsewhere, *dry, code=4).stderr
     assert "see bifrost groups" in place.run("stage", "run", "groups", code=2).stderr
     assert "see bifrost web" in place.run("stage", "run", "environment", code=2).stderr
 

@@ -85,3 +85,38 @@ def test_what_cannot_be_meant_is_said():
     with pytest.raises(bifrost.UsageError, match="coordinate NaN"):
         science.delaunay(np.full((5, 3), np.nan))
     assert len(science.delaunay(np.zeros((5, 3))).cells) == 0
+    with pytest.raises(bifrost.UsageError, match=r"shape \(5, 3, 1\)"):
+        science.fof(np.zeros((5, 3, 1)), 1)
+    with pytest.raises(bifrost.UsageError, match="not complex128"):
+        science.delaunay(np.zeros((5, 3), complex))
+    with pytest.raises(bifrost.UsageError, match=r"shape \(2, 3\)"):
+        science.distance(np.zeros((5, 3)), np.zeros((2, 3)))
+    with pytest.raises(bifrost.UsageError, match="coordinate 1e300:"):
+        science.delaunay(np.full((5, 3), 1e300))
+    with pytest.raises(bifrost.UsageError, match="0 times or more"):
+        science.skeleton(np.zeros((5, 3)), smooth=-1)
+
+
+def test_what_is_masked_is_nowhere():
+    """What lies under a mask is any number, often that of another galaxy."""
+    positions = np.ma.masked_array(np.zeros((4, 3)), [[False] * 3, [False, True, False], [False] * 3, [True] * 3])
+    assert science.fof(positions, 1.0).tolist() == [0, -1, 0, -1]
+    with pytest.raises(bifrost.UsageError, match="point 1 has a coordinate NaN"):
+        science.delaunay(positions)
+    assert np.isnan(science.distance(positions, [[[0, 0, 0], [1, 1, 1]]])).tolist() == [False, True, False, True]
+    z = np.ma.masked_array([0.1, 0.1, 0.1], [False, True, False])
+    assert np.isnan(science.comoving(z)).tolist() == [False, True, False]
+    assert science.fof_sky(np.zeros(3), np.zeros(3), z, 1e-3, 1.0).tolist() == [0, -1, 0]
+
+
+def test_numbers_come_as_people_have_them(points):
+    expected = science.fof(points, 1.2)
+    frozen, wide = points.copy(), np.zeros((len(points), 6))
+    frozen.flags.writeable = False
+    wide[:, ::2] = points
+    for same in (points.tolist(), frozen, wide[:, ::2], np.asfortranarray(points), points.astype(">f8"), np.ma.masked_array(points)):
+        assert (science.fof(same, 1.2) == expected).all()
+    for none in ([], np.empty((0, 3))):
+        assert len(science.fof(none, 1.0)) == len(science.delaunay(none).cells) == len(science.skeleton(none).density) == 0
+    assert np.isnan(science.distance(points[:2], [])).all()
+    assert science.comoving([[0.1, 0.2]]).shape == (1, 2)

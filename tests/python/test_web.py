@@ -131,6 +131,9 @@ def test_a_sample_of_a_few_has_a_web_of_nothing():
         assert 0 < said["webs"][0]["galaxies"] < 10 and said["webs"][0]["filaments"] == 0
         assert found[["density_dtfe", "dist_filament", "web_class"]].isna().all(axis=None)
         assert "--sigmas 9: it must be 0 to 8" in place.run("web", "--sigmas", 9, code=2).stderr
+        for name, value in (("brighter-than", "nan"), ("faintest", "inf"), ("k-correction", "nan")):
+            said = place.run("web", f"--{name}={value}", code=2).stderr.lower()
+            assert f"--{name} {value}: it must be a number" in said
         assert "no galaxy of any tracer" in place.run("web", "--tracer", "none=z > 90", code=4).stderr
 
 
@@ -165,6 +168,8 @@ def test_published_randoms_are_drawn_from(place):
     few = place.folder / "few.csv"
     few.write_text("ra,dec,z\n" + "".join(f"{table['RA'][k]},{table['DEC'][k]},0.5\n" for k in range(30)))
     assert "give more catalogues" in place.run("web", *ASKED, "--randoms", few, code=2).stderr
+    few.write_text("")
+    assert "has no column 'ra', but none: a catalogue has both" in place.run("web", *ASKED, "--randoms", few, code=2).stderr
     few.write_text("ra,dec,z\n10,20,-1\n")
     assert "few.csv: row 0 has a redshift that is not" in place.run("web", *ASKED, "--randoms", few, code=2).stderr
 

@@ -180,6 +180,8 @@ pub(crate) fn group(pixel: Pixel) -> u32 {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Said {
     pub(crate) kind: Option<Kind>,
+    /// The production, where the name has it.
+    pub(crate) release: Option<String>,
     pub(crate) survey: Name,
     pub(crate) program: Name,
     pub(crate) digits: String,
@@ -192,10 +194,11 @@ impl Said {
             let stem = name.strip_suffix(kind.ending())?;
             if kind == Kind::Sums {
                 let parts: Vec<&str> = stem.split('_').collect();
-                let ["redux", _, HEALPIX, survey, program, _, digits] = parts[..] else {
+                let ["redux", release, HEALPIX, survey, program, _, digits] = parts[..] else {
                     return None;
                 };
-                return Self::new(Some(kind), survey, program, digits);
+                let said = Self::new(Some(kind), survey, program, digits)?;
+                return Some(Self { release: Some(release.to_owned()), ..said });
             }
             Self::of_stem(stem.strip_prefix(kind.as_str())?.strip_prefix('-')?, Some(kind))
         })
@@ -203,10 +206,11 @@ impl Said {
 
     /// `main-dark-10000`, or with a release before it.
     pub(crate) fn of_tile(name: &str) -> Option<Self> {
-        match name.split('-').count() {
-            4 => Self::of_stem(name.split_once('-')?.1, None),
-            _ => Self::of_stem(name, None),
+        if name.split('-').count() != 4 {
+            return Self::of_stem(name, None);
         }
+        let (release, stem) = name.split_once('-')?;
+        Some(Self { release: Some(release.to_owned()), ..Self::of_stem(stem, None)? })
     }
 
     fn of_stem(stem: &str, kind: Option<Kind>) -> Option<Self> {
@@ -223,7 +227,8 @@ impl Said {
     ) -> Option<Self> {
         let is_number = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
         let (survey, program) = (Name::new(survey).ok()?, Name::new(program).ok()?);
-        is_number.then(|| Self { kind, survey, program, digits: digits.to_owned() })
+        let digits = digits.to_owned();
+        is_number.then_some(Self { kind, release: None, survey, program, digits })
     }
 
     /// The tile, if there is such a pixel.

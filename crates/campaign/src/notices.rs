@@ -31,6 +31,12 @@ const PAUSE_MAX: Duration = Duration::from_secs(600);
 /// So long a run that has ended goes on trying to say so.
 const LAST_PATIENCE: Duration = Duration::from_secs(60);
 
+/// Whether something can be posted to an address, if anybody is there.
+#[must_use]
+pub fn is_address(url: &str) -> bool {
+    reqwest::Url::parse(url).is_ok_and(|url| url.scheme().starts_with("http") && url.has_host())
+}
+
 /// Who is told, and of what.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {

@@ -42,7 +42,9 @@ type Chosen<'a> = &'a dyn Fn(&[&str]) -> anyhow::Result<Vec<usize>>;
 
 /// The positions of a file's rows, degrees; NaN where a row has none.
 pub fn read(path: &Path, names: &Names) -> anyhow::Result<Vec<(f64, f64)>> {
-    let columns = numbers(path, &|known| Ok(names.find(path, known)?.to_vec()))?;
+    let columns = numbers(path, &|known| {
+        Ok(names.find(path, known, "name it with --ra-column or --dec-column")?.to_vec())
+    })?;
     let [ra, dec] = <[Vec<f64>; 2]>::try_from(columns).unwrap_or_default();
     Ok(ra.into_iter().zip(dec).collect())
 }
@@ -51,7 +53,7 @@ pub fn read(path: &Path, names: &Names) -> anyhow::Result<Vec<(f64, f64)>> {
 /// and redshift where it has one.
 pub fn read_randoms(path: &Path, randoms: &mut Randoms) -> anyhow::Result<()> {
     let choose = |known: &[&str]| {
-        let mut chosen = Names::default().find(path, known)?.to_vec();
+        let mut chosen = Names::default().find(path, known, "a catalogue has both")?.to_vec();
         chosen.extend(column::find(known.iter().copied(), "z"));
         Ok(chosen)
     };
@@ -74,13 +76,14 @@ pub fn read_completeness(path: &Path, named: Option<&str>) -> anyhow::Result<Kno
                 "{} has no column '{}', but {}: name it with --completeness-column",
                 path.display(),
                 named.unwrap_or("completeness"),
-                known.join(", ")
+                listed(known)
             ))
         })?;
         Ok(match find(known, "target_id") {
             Some(id) => vec![value, id],
             None => {
-                let [ra, dec] = Names::default().find(path, known)?;
+                let usual = Names::default();
+                let [ra, dec] = usual.find(path, known, "or else target_id tells of what it is")?;
                 vec![value, ra, dec]
             }
         })
@@ -124,6 +127,11 @@ fn columns(path: &Path, chosen: Chosen) -> anyhow::Result<Vec<(String, ArrayRef)
     }
 }
 
+/// Names of columns, in words.
+fn listed(known: &[&str]) -> String {
+    if known.is_empty() { "none".to_owned() } else { known.join(", ") }
+}
+
 fn numbers(path: &Path, chosen: Chosen) -> anyhow::Result<Vec<Vec<f64>>> {
     columns(path, chosen)?.iter().map(|(name, column)| reals(path, name, column)).collect()
 }
@@ -143,7 +151,7 @@ fn reals(path: &Path, name: &str, column: &ArrayRef) -> anyhow::Result<Vec<f64>>
 
 impl Names {
     /// Positions in a file's columns of right ascension and declination.
-    fn find(&self, path: &Path, known: &[&str]) -> anyhow::Result<[usize; 2]> {
+    fn find(&self, path: &Path, known: &[&str], advice: &str) -> anyhow::Result<[usize; 2]> {
         let find = |named: &Option<String>, usual: &[&str], what: &str| {
             let mut wanted = named.iter().map(String::as_str).chain(match named {
                 Some(_) => [].iter().copied(),
@@ -154,12 +162,8 @@ impl Names {
                 if known.is_empty() {
                     return Usage(format!("{} is empty", path.display()));
                 }
-                Usage(format!(
-                    "{} has no column '{asked}', but {}: name it with --{}-column",
-                    path.display(),
-                    known.join(", "),
-                    &what[..what.len().min(3)]
-                ))
+                let (path, has) = (path.display(), listed(known));
+                Usage(format!("{path} has no column '{asked}', but {has}: {advice}"))
             })
         };
         Ok([find(&self.ra_column, &RA, "ra")?, find(&self.dec_column, &DEC, "dec")?])

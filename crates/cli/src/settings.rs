@@ -55,29 +55,36 @@ impl Settings {
         settings.node = global.node.or(settings.node);
         settings.database_url = global.database_url.or(settings.database_url);
         settings.postgres_bin = global.postgres_bin.or(settings.postgres_bin);
-        settings.refuse_empty()?;
         settings.json = global.json.unwrap_or(settings.json);
         settings.quiet = global.quiet.unwrap_or(settings.quiet);
         settings.verbose = settings.verbose.max(global.verbose);
+        settings.check()?;
         Ok(settings)
     }
 
-    /// What is empty was meant to be something: a variable whose own variable was not set.
-    fn refuse_empty(&self) -> Result<(), Usage> {
+    /// What is empty was meant to be something: a variable whose own variable was not set. A node's name
+    /// is kept for good.
+    fn check(&self) -> Result<(), Usage> {
         let path = |path: &Option<PathBuf>| path.as_ref().is_some_and(|p| p.as_os_str().is_empty());
-        let text = |text: &Option<String>| text.as_ref().is_some_and(String::is_empty);
+        let text = |text: &Option<String>| text.as_ref().is_some_and(|text| text.trim().is_empty());
         let settings = [
             ("lake", path(&self.lake)),
             ("node", text(&self.node)),
             ("database_url", text(&self.database_url)),
             ("postgres_bin", path(&self.postgres_bin)),
         ];
-        match settings.into_iter().find(|(_, is_empty)| *is_empty) {
-            Some((key, _)) => Err(Usage(format!(
+        if let Some((key, _)) = settings.into_iter().find(|(_, is_empty)| *is_empty) {
+            return Err(Usage(format!(
                 "{} is empty (or --{}, or {key} in bifrost.toml): give it a value, or leave it out",
                 args::variable(key),
                 key.replace('_', "-"),
-            ))),
+            )));
+        }
+        match self.node.as_ref().filter(|name| name.contains(char::is_control)) {
+            Some(name) => {
+                let name = name.escape_debug();
+                Err(Usage(format!("--node '{name}': a node's name has no control characters")))
+            }
             None => Ok(()),
         }
     }
@@ -91,5 +98,23 @@ impl Settings {
         let text = std::fs::read_to_string(path)
             .with_context(|| format!("failed to read settings from {}", path.display()))?;
         toml::from_str(&text).map_err(|e| Usage(format!("{}: {e}", path.display())).into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_set_to_nothing_is_a_mistake() {
+        let with = |node: &str, url: &str| {
+            let database_url = Some(url.to_owned());
+            Settings { node: Some(node.to_owned()), database_url, ..Settings::default() }.check()
+        };
+        assert!(with("alpha 1", "host=/tmp").is_ok() && Settings::default().check().is_ok());
+        for (node, url) in [("", "host=/tmp"), (" ", "host=/tmp"), ("a\nb", "host=/tmp"), ("a", "")]
+        {
+            assert!(with(node, url).is_err(), "'{node}' '{url}'");
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::commands::run::sync_lake;
 use crate::context::Context;
-use crate::exit::usage;
+use crate::exit::{Usage, usage};
 use bifrost_core::layout::Lake;
 use bifrost_core::registry::Registry;
 use bifrost_core::session::Session;
@@ -11,6 +11,7 @@ use bifrost_stages::heap;
 use bifrost_stages::survey::{Cap, Completeness, LeftOut, Mask, Sample, Tracer};
 use serde::Serialize;
 use serde_json::{Value, json};
+use std::collections::HashSet;
 use std::path::Path;
 
 /// A tracer in a cap.
@@ -112,6 +113,21 @@ pub fn parse_tracer(text: &str) -> Result<Tracer, String> {
         }
         _ => Err("a tracer is NAME=CONDITION, as in lrg=z BETWEEN 0.4 AND 1.1".to_owned()),
     }
+}
+
+/// Products, tables and files tell tracers apart by their names.
+pub fn check_names(tracers: &[Tracer]) -> Result<(), Usage> {
+    let mut names = HashSet::new();
+    for Tracer { name, .. } in tracers {
+        if name.starts_with('.') || name.contains(|c: char| c.is_control() || "/\\".contains(c)) {
+            let text = "no dot in front, no slashes and no control characters";
+            return Err(usage(format!("'{}' names no tracer: {text}", name.escape_debug())));
+        }
+        if !names.insert(name) {
+            return Err(usage(format!("two tracers are called '{name}'")));
+        }
+    }
+    Ok(())
 }
 
 /// A galaxy of two tracers is of the first.

@@ -57,7 +57,9 @@ pub const MAGNITUDES: [f64; 2] = [1e-40, 1e40];
 #[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
 pub enum Error {
     /// A coordinate that is no number, or too great or small.
-    #[error("point {index} has a coordinate {value}: it is to be 0 or of magnitude 1e-40 to 1e40")]
+    #[error(
+        "point {index} has a coordinate {value:?}: it is to be 0 or of magnitude 1e-40 to 1e40"
+    )]
     Coordinate {
         /// Of the point.
         index: usize,

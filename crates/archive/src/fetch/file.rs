@@ -147,7 +147,12 @@ impl Fetcher {
                 (Err(Stop::NoRoom), back) => partial = back,
                 // others filled the disk: it is taken up again when there is room
                 (Err(stop), _) if stop.is_full_disk() => self.wait_for_room(BLOCK as u64).await,
-                (Err(stop), _) => return Err(stop),
+                (Err(stop), back) => {
+                    if let Some(back) = back {
+                        off_the_runtime(move || back.leave()).await?;
+                    }
+                    return Err(stop);
+                }
                 (Ok(()), None) => {}
             }
         }

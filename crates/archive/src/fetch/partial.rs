@@ -145,6 +145,23 @@ impl Partial {
         self.care.sync_folder(&self.target)
     }
 
+    /// Leaves what is here to whoever comes next; nothing, if nothing came.
+    ///
+    /// # Errors
+    /// What the file system refuses.
+    pub(super) fn leave(self) -> io::Result<()> {
+        if self.written > 0 {
+            return Ok(());
+        }
+        for path in [self.note(), with_ending(&self.target, ".part")] {
+            match fs::remove_file(path) {
+                Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
     fn note(&self) -> PathBuf {
         with_ending(&self.target, ".part.json")
     }

@@ -69,6 +69,14 @@ impl Room {
         self.poll
     }
 
+    /// Whether anything could be promised if nothing else were on the disk.
+    ///
+    /// # Errors
+    /// What the file system refuses.
+    pub fn is_possible(&self) -> io::Result<bool> {
+        Ok(self.free()?.1 > self.keep_free_bytes)
+    }
+
     /// Whether so many bytes could be promised now.
     ///
     /// # Errors
@@ -100,7 +108,8 @@ impl Room {
                     return Ok(promise);
                 }
                 Err(Lacking { can_ever_fit: false, .. }) => {
-                    return Err(io::ErrorKind::StorageFull.into());
+                    let text = "the whole disk is too small for it and what is kept free";
+                    return Err(io::Error::new(io::ErrorKind::StorageFull, text));
                 }
                 Err(lacking) => {
                     if waiting.is_none() {

@@ -2,25 +2,37 @@
 
 use super::Line;
 
-/// The columns that are looked at, by their place in the header.
+/// What may stand between values, likeliest first.
+const SEPARATORS: [char; 3] = [',', ';', '\t'];
+
+/// The columns that are looked at, by their place in the header, and what stands between them.
 #[derive(Debug, Default, Clone, Copy)]
 struct Columns {
+    separator: char,
     file_type: Option<usize>,
     pixel: Option<usize>,
     file_name: Option<usize>,
     url: Option<usize>,
+    survey: Option<usize>,
+    program: Option<usize>,
 }
 
 impl Columns {
     /// Of a header; none where the line is not one.
     fn of(line: &str) -> Option<Self> {
-        let mut columns = Self::default();
-        for (index, name) in fields(line).enumerate() {
+        SEPARATORS.into_iter().find_map(|separator| Self::between(line, separator))
+    }
+
+    fn between(line: &str, separator: char) -> Option<Self> {
+        let mut columns = Self { separator, ..Self::default() };
+        for (index, name) in fields(line, separator).enumerate() {
             let place = match name.to_ascii_lowercase().as_str() {
                 "file_type" => &mut columns.file_type,
                 "pixel" | "healpix" => &mut columns.pixel,
                 "filename" => &mut columns.file_name,
                 "url" | "key" => &mut columns.url,
+                "survey" => &mut columns.survey,
+                "program" => &mut columns.program,
                 _ => continue,
             };
             *place = Some(index);
@@ -33,11 +45,14 @@ impl Columns {
 /// The lines that say something. A header, recognised by the names of its columns, gives the
 /// columns of the lines after it.
 pub(super) fn lines(text: &str) -> Vec<Line<'_>> {
+    // spreadsheets on a Mac may still end lines with \r alone
+    let end = if text.contains('\n') { '\n' } else { '\r' };
     let mut columns = None;
     let mut lines = Vec::new();
-    for (index, text) in text.lines().enumerate() {
-        let text = text.trim().trim_start_matches('\u{feff}');
-        if text.is_empty() || text.starts_with('#') {
+    for (index, text) in text.trim_start_matches('\u{feff}').split(end).enumerate() {
+        // a tab may stand for a value that is missing
+        let text = text.trim_matches([' ', '\r']);
+        if text.trim().is_empty() || text.starts_with('#') {
             continue;
         }
         if columns.is_none()
@@ -54,10 +69,10 @@ pub(super) fn lines(text: &str) -> Vec<Line<'_>> {
 
 fn line(number: usize, text: &str, columns: Option<Columns>) -> Line<'_> {
     let Some(columns) = columns else {
-        let address = text.trim_matches('"');
-        return Line { number, text, address, file_name: None, pixel: None, file_type: None };
+        let address = text.trim().trim_matches('"');
+        return Line { number, text, address, ..Line::default() };
     };
-    let values: Vec<&str> = fields(text).collect();
+    let values: Vec<&str> = fields(text, columns.separator).collect();
     let value = |at: Option<usize>| values.get(at?).copied().filter(|v| !v.is_empty());
     let file_name = value(columns.file_name);
     Line {
@@ -67,10 +82,17 @@ fn line(number: usize, text: &str, columns: Option<Columns>) -> Line<'_> {
         file_name,
         pixel: value(columns.pixel),
         file_type: value(columns.file_type),
+        survey: value(columns.survey),
+        program: value(columns.program),
     }
 }
 
-/// Values between commas; keys and addresses have none of their own.
-fn fields(line: &str) -> impl Iterator<Item = &str> {
-    line.split(',').map(|value| value.trim().trim_matches('"').trim())
+/// Values between separators that are not within quotes.
+fn fields(line: &str, separator: char) -> impl Iterator<Item = &str> {
+    let mut is_quoted = false;
+    let values = line.split(move |c: char| {
+        is_quoted ^= c == '"';
+        c == separator && !is_quoted
+    });
+    values.map(|value| value.trim().trim_matches('"').trim())
 }

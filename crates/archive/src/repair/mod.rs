@@ -110,6 +110,7 @@ pub struct Mended {
 }
 
 /// What one line says, before it is compared with what it should say.
+#[derive(Default)]
 struct Line<'a> {
     number: usize,
     /// The line, for the report.
@@ -120,10 +121,13 @@ struct Line<'a> {
     file_name: Option<&'a str>,
     pixel: Option<&'a str>,
     file_type: Option<&'a str>,
+    survey: Option<&'a str>,
+    program: Option<&'a str>,
 }
 
-/// Reads a list: one key, address, folder or tile a line, or a CSV with some of the columns
-/// `file_type`, `pixel`, `filename`, `url`. `#` begins a comment line.
+/// Reads a list: one key, address, folder or tile a line, or a CSV (with commas, semicolons or tabs)
+/// with some of the columns `file_type`, `pixel`, `filename`, `url`, `survey`, `program`. `#` begins a
+/// comment line.
 #[must_use]
 pub fn mend(text: &str, expected: &Expected) -> Mended {
     let mut mended = Mended::default();
@@ -205,14 +209,16 @@ fn understood(line: &Line<'_>, expected: &Expected) -> Result<Understood, String
     let parts: Vec<&str> = key.split('/').filter(|part| !part.is_empty()).collect();
     let of_address = said(&parts);
     let of_name = line.file_name.and_then(Said::of_file);
-    let of_column = || {
-        let (survey, program) = (expected.survey.as_ref()?, expected.program.as_ref()?);
-        Said::new(None, survey.as_str(), program.as_str(), line.pixel?)
-    };
+    let survey = line.survey.or(expected.survey.as_ref().map(Name::as_str));
+    let program = line.program.or(expected.program.as_ref().map(Name::as_str));
+    let of_column = || Said::new(None, survey?, program?, digits(line.pixel?));
     let Some(mut said) = of_name.clone().or_else(|| of_address.clone()).or_else(of_column) else {
-        return Err(match line.pixel {
-            Some(_) => "it gives a pixel only: give --survey and --program".to_owned(),
-            None => "it names no tile and none of a tile's files".to_owned(),
+        return Err(match (line.pixel, survey, program) {
+            (Some(pixel), Some(_), Some(_)) => {
+                format!("'{pixel}' is no pixel, or its survey or program is none")
+            }
+            (Some(_), ..) => "it gives a pixel only: give --survey and --program".to_owned(),
+            (None, ..) => "it names no tile and none of a tile's files".to_owned(),
         });
     };
     let release = expected.production.release();
@@ -229,10 +235,11 @@ fn understood(line: &Line<'_>, expected: &Expected) -> Result<Understood, String
         (None, Some(kind)) => said.kind = Some(kind),
         _ => {}
     }
-    if let Some(digits) = line.pixel {
-        let number = digits.parse::<u32>();
-        match number {
+    if let Some(pixel) = line.pixel {
+        let digits = digits(pixel);
+        match digits.parse::<u32>() {
             Ok(number) if number != tile.pixel.get() => wrong.push(Wrong::Pixel),
+            Ok(_) if digits != pixel => wrong.push(Wrong::Spelling),
             Ok(number) if number.to_string() != digits => wrong.push(Wrong::Padding),
             Ok(_) => {}
             Err(_) => wrong.push(Wrong::Pixel),
@@ -241,12 +248,18 @@ fn understood(line: &Line<'_>, expected: &Expected) -> Result<Understood, String
     let right = spelled(expected, &tile, said.kind);
     if parts.len() > 1 && key.trim_end_matches('/') != right && !wrong.contains(&Wrong::Address) {
         compare(&parts, &right, &tile, &mut wrong);
-    } else if said.digits != tile.pixel.to_string() {
-        wrong.push(Wrong::Padding);
+    } else {
+        let name = line.file_name.filter(|_| of_name.is_some()).or(parts.last().copied());
+        compare_name(name.unwrap_or_default(), &said, &tile, &mut wrong);
     }
     wrong.sort_unstable();
     wrong.dedup();
     Ok((tile, said.kind, wrong))
+}
+
+/// Digits of a pixel, which programs without whole numbers that may be missing write as `10000.0`.
+fn digits(pixel: &str) -> &str {
+    pixel.strip_suffix(".0").unwrap_or(pixel)
 }
 
 /// The key in an address: without scheme, host, bucket, query.
@@ -295,6 +308,20 @@ fn said(parts: &[&str]) -> Option<Said> {
             Said::new(None, survey, program, digits)
         }
         _ => None,
+    }
+}
+
+/// Says in what a name without a folder differs from what it should be.
+fn compare_name(name: &str, said: &Said, tile: &Tile, wrong: &mut Vec<Wrong>) {
+    let is_other = |release: &String| !release.eq_ignore_ascii_case(tile.release.as_str());
+    if said.release.as_ref().is_some_and(is_other) {
+        wrong.push(Wrong::Production);
+    }
+    if said.digits != tile.pixel.to_string() {
+        wrong.push(Wrong::Padding);
+    }
+    if name.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        wrong.push(Wrong::Spelling);
     }
 }
 

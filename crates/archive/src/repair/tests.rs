@@ -66,7 +66,15 @@ fn each_fault_is_named_and_mended() {
         (format!("{ROOT}/main/dark/4802/{file}"), coadd.clone(), vec![Wrong::Folder]),
         (format!("{ROOT}//main/dark/48/4802/{file}"), coadd.clone(), vec![Wrong::Spelling]),
         (format!("{ROOT}/main/dark/48/4802/Coadd-MAIN-dark-4802.fits"), None, vec![]),
-        ("coadd-main-dark-004802.fits".into(), coadd, vec![Wrong::Padding]),
+        ("coadd-main-dark-004802.fits".into(), coadd.clone(), vec![Wrong::Padding]),
+        ("coadd-MAIN-dark-4802.fits".into(), coadd.clone(), vec![Wrong::Spelling]),
+        ("MAIN-DARK-4802".into(), whole.clone(), vec![Wrong::Spelling]),
+        ("fuji-main-dark-04802".into(), whole, vec![Wrong::Production, Wrong::Padding]),
+        (
+            "redux_fuji_healpix_main_dark_48_4802.sha256sum".into(),
+            Some((tile("main", "dark", 4802), vec![Kind::Sums])),
+            vec![Wrong::Production],
+        ),
         ("coadd-main-dark-49152.fits".into(), None, vec![]),
         ("spectra-main-dark-1.fits.gz".into(), None, vec![]),
         ("nonsense".into(), None, vec![]),
@@ -124,6 +132,40 @@ fn pixels_alone_need_a_survey_and_a_program() {
     let mended = mend(text, &asked);
     assert_eq!(mended.tiles.len(), 2);
     assert_eq!((mended.corrections.len(), mended.corrections[0].line), (1, 3));
+}
+
+#[test]
+fn tables_come_from_every_program() {
+    let url = format!("s3://desidata/{ROOT}/main/dark/100/10000/coadd-main-dark-10000.fits");
+    let table = [
+        ["note", "file_type", "pixel", "filename", "url"],
+        ["", "coadd", "10000", "coadd-main-dark-10000.fits", &url],
+    ];
+    let coadd = BTreeMap::from([(tile("main", "dark", 10_000), vec![Kind::Coadd])]);
+    for separator in [",", ";", "\t"] {
+        for end in ["\n", "\r\n", "\r"] {
+            for (before, note) in [("", ""), ("\u{feff}", "\"seen, twice;\tlate\"")] {
+                let [head, row] = table.map(|row| row.join(separator));
+                let text = format!("{before}{head}{end}{note}{row}{end}");
+                let mended = mend(&text, &expected());
+                assert_eq!((&mended.tiles, mended.lines), (&coadd, 1), "{text:?}");
+                assert_eq!((&mended.corrections[..], &mended.refused[..]), (&[][..], &[][..]));
+            }
+        }
+    }
+}
+
+#[test]
+fn columns_of_survey_and_program_count_before_what_is_asked() {
+    let asked = Expected { survey: Some(name("main")), program: Some(name("dark")), ..expected() };
+    let text = "pixel,program\n7.0,bright\n8,\n9.5,dark\nx,dark\n";
+    let mended = mend(text, &asked);
+    let tiles = [tile("main", "bright", 7), tile("main", "dark", 8)];
+    assert_eq!(mended.tiles.into_keys().collect::<Vec<_>>(), tiles);
+    let lines: Vec<_> = mended.corrections.iter().map(|c| (c.line, &c.wrong[..])).collect();
+    assert_eq!(lines, [(2, &[Wrong::Spelling][..])]);
+    let refused: Vec<_> = mended.refused.iter().map(|r| (r.line, &r.reason[..4])).collect();
+    assert_eq!(refused, [(4, "'9.5"), (5, "'x' ")]);
 }
 
 #[test]

@@ -102,8 +102,12 @@ impl Options {
             let size = text.as_deref().map(archive::parse_size).transpose();
             size.map_err(|e| Usage(format!("{option}: {e}")))
         };
+        let rate_bytes_per_s = size("--max-rate", &self.max_rate)?;
+        if rate_bytes_per_s == Some(0) {
+            return Err(Usage("--max-rate 0: nothing would ever come".to_owned()).into());
+        }
         Ok(Config {
-            rate_bytes_per_s: size("--max-rate", &self.max_rate)?,
+            rate_bytes_per_s,
             keep_free_bytes: size("--keep-free", &self.keep_free)?
                 .unwrap_or(default.keep_free_bytes),
             ..default
@@ -134,12 +138,26 @@ pub fn run(ctx: &Context, args: &Args) -> anyhow::Result<Exit> {
     let caller = archive.caller(watch.tell())?;
     let fetcher = Fetcher::new(caller, production, &folder, config)
         .with_context(|| format!("failed to make the folder {}", folder.display()))?;
+    check_room(&fetcher, &[&folder])?;
     let fetcher = Arc::new(fetcher);
     let endings = ctx.block_on(all(&fetcher, &jobs, archive.requests(), registry, &watch))?;
     watch.bar.finish_and_clear();
     let report = Report::new(endings, &fetcher, &watch);
     ctx.printer.data(&report, Report::show)?;
     Ok(if report.failed.is_empty() { Exit::Ok } else { Exit::Quarantined })
+}
+
+/// Room that a disk cannot have, however empty it is, would be waited for in vain.
+pub fn check_room(fetcher: &Fetcher, folders: &[&Path]) -> anyhow::Result<()> {
+    for folder in folders {
+        let possible = fetcher.room_in(folder).and_then(|room| room.is_possible());
+        let shown = folder.display();
+        if !possible.with_context(|| format!("failed to ask the disk of {shown}"))? {
+            let text = format!("--keep-free is more than the whole disk of {shown} has");
+            return Err(Usage(text).into());
+        }
+    }
+    Ok(())
 }
 
 /// Fetches tiles, a few more at a time than the pace allows transfers, so that none waits idle.
@@ -406,7 +424,9 @@ mod tests {
         let merged = Options { keep_free: Some("0".into()), ..Options::default() }.or(&set);
         let config = merged.config().expect("a config");
         assert_eq!((config.rate_bytes_per_s, config.keep_free_bytes), (Some(100_000_000), 0));
-        let wrong = Options { max_rate: Some("fast".into()), ..Options::default() };
-        assert!(wrong.config().expect_err("no rate").is::<Usage>());
+        for rate in ["fast", "0", "0.2B"] {
+            let wrong = Options { max_rate: Some(rate.into()), ..Options::default() };
+            assert!(wrong.config().expect_err("no rate").is::<Usage>(), "{rate}");
+        }
     }
 }

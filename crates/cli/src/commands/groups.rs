@@ -90,8 +90,8 @@ impl Options {
     pub(super) fn settings(&self) -> Result<(Vec<Tracer>, Settings), Usage> {
         let usual = Settings::default();
         let positive = |value: Option<f64>, usual: f64, name: &str| match value.unwrap_or(usual) {
-            value if value > 0.0 => Ok(value),
-            value => Err(usage(format!("--{name} {value}: it must be above 0"))),
+            value if value > 0.0 && value.is_finite() => Ok(value),
+            value => Err(usage(format!("--{name} {value}: it must be a number above 0"))),
         };
         let settings = Settings {
             b0: positive(self.b0, usual.b0, "b0")?,
@@ -103,7 +103,9 @@ impl Options {
         if !settings.velocity_error.is_finite() {
             return Err(usage("--velocity-error is a number"));
         }
-        Ok((self.tracers.clone().unwrap_or_else(Tracer::of_main), settings))
+        let tracers = self.tracers.clone().unwrap_or_else(Tracer::of_main);
+        survey::check_names(&tracers)?;
+        Ok((tracers, settings))
     }
 }
 

@@ -23,7 +23,7 @@ use std::time::Instant;
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Lists of keys or URLs (one a line), CSV files with columns file_type, pixel, filename, url,
-    /// or the production's tile tables (FITS) [default: the archive's own listing]
+    /// survey, program, or the production's tile tables (FITS) [default: the archive's own listing]
     #[arg(value_name = "LIST")]
     lists: Vec<PathBuf>,
     /// Compare what is known with the archive as it is now, and queue what is new or has changed
@@ -105,8 +105,12 @@ pub fn run(ctx: &Context, args: &Args) -> anyhow::Result<Exit> {
         ctx.block_on(job.read_sums(ctx, &mut found));
     }
     let tiles = found.files.iter().map(|file| &file.tile).collect::<BTreeSet<_>>().len();
-    if tiles == 0 && found.refused.is_empty() && found.complete.is_none() {
-        ctx.printer.note("no tile was named");
+    if tiles == 0 && found.refused.is_empty() {
+        // a folder that is misspelled is as empty as one whose tiles are all gone
+        ctx.printer.note(&match found.complete {
+            Some(_) => format!("there is no tile in {}: nothing is changed", job.listed()),
+            None => "no tile was named".to_owned(),
+        });
         return Ok(Exit::NothingMatched);
     }
     let (mut changes, mut inventory) = (InventoryChanges::default(), Vec::new());
@@ -198,6 +202,12 @@ impl Job<'_> {
             sha256: None,
         };
         self.kinds.iter().map(file).collect()
+    }
+
+    /// The address of what is listed.
+    fn listed(&self) -> String {
+        let (survey, program) = (self.args.survey.as_ref(), self.args.program.as_ref());
+        self.caller.archive().url(&self.production.prefix(survey, program)).to_string()
     }
 
     /// Looks at the archive itself: at all of it, or, where lists say what is wanted, at that.

@@ -38,27 +38,50 @@ class Skeleton(NamedTuple):
     """(rows) bool: on the hull or beside it, where density is not to be trusted."""
 
 
+def _reals(values: np.ndarray) -> np.ndarray:
+    """Values as float64; NaN for what an array masks."""
+    is_masked = np.ma.getmaskarray(values) if isinstance(values, np.ma.MaskedArray) else None
+    values = np.asarray(values)
+    if values.dtype.kind not in "biufO":
+        raise _bifrost.UsageError(f"real numbers are wanted, not {values.dtype}")
+    reals = np.ascontiguousarray(values, np.float64)
+    return reals if is_masked is None else np.where(is_masked, np.nan, reals)
+
+
 def _rows(values: np.ndarray) -> np.ndarray:
-    return np.ascontiguousarray(np.atleast_2d(values), np.float64)
+    rows = _reals(values)
+    if rows.size == 0 and rows.ndim == 1:
+        return rows.reshape(0, 3)
+    rows = np.atleast_2d(rows)
+    if rows.ndim != 2:
+        raise _bifrost.UsageError(f"positions have the shape {rows.shape}, not (rows, 3)")
+    return rows
 
 
 def fof(positions: np.ndarray, length: float) -> np.ndarray:
     """Friends of friends: of each of (rows, 3) positions the smallest row of its group, −1 where it is alone.
-    Two are friends if they are no farther apart than `length`."""
+    Two are friends if they are no farther apart than `length`; what has a coordinate that is not finite is alone."""
     return _bifrost.fof_isotropic(_rows(positions), length)
 
 
 def fof_sky(ra: np.ndarray, dec: np.ndarray, z: np.ndarray, across: np.ndarray, along: np.ndarray) -> np.ndarray:
     """Friends of friends in redshift space, as :func:`fof`. Two are friends if the chord between their directions
     is at most the mean of their lengths `across` (radian), and their comoving distances differ by at most the mean
-    of their lengths `along` (Mpc): Robotham et al. 2011."""
-    arrays = (ra, dec, comoving(z), across, along)
-    return _bifrost.fof_sky(*(np.ascontiguousarray(values, np.float64) for values in arrays))
+    of their lengths `along` (Mpc): Robotham et al. 2011. A length may be one number for all. What is nowhere, or
+    has no length, is alone."""
+    ra, dec, distance = np.atleast_1d(_reals(ra)), np.atleast_1d(_reals(dec)), comoving(z)
+    across, along = (_reals(np.broadcast_to(a, ra.shape) if np.ndim(a) == 0 else a) for a in (across, along))
+    for values in (ra, dec, across, along):
+        if values.ndim != 1:
+            raise _bifrost.UsageError(f"a column is wanted, not the shape {values.shape}")
+    return _bifrost.fof_sky(ra, dec, distance, across, along)
 
 
 def comoving(z: np.ndarray) -> np.ndarray:
-    """Comoving distances (Mpc) of redshifts in DESI's fiducial cosmology; NaN where there is none."""
-    return _bifrost.comoving(np.ascontiguousarray(np.atleast_1d(z), np.float64))
+    """Comoving distances (Mpc) of redshifts in DESI's fiducial cosmology, in the shape of these; NaN where there is
+    none."""
+    z = np.atleast_1d(_reals(z))
+    return _bifrost.comoving(z.ravel()).reshape(z.shape)
 
 
 def delaunay(positions: np.ndarray) -> Delaunay:
@@ -76,9 +99,16 @@ def skeleton(
 ) -> Skeleton:
     """Filaments of (rows, 3) positions that stand out of Poisson noise by so many sigmas. Densities are averaged
     over neighbours `smooth_density` times before, lines smoothed `smooth` times after."""
+    if smooth_density < 0 or smooth < 0:
+        raise _bifrost.UsageError("smoothing is done 0 times or more")
     return Skeleton(*_bifrost.skeleton(_rows(positions), sigmas, smooth_density, smooth, keep_boundary))
 
 
 def distance(positions: np.ndarray, segments: np.ndarray) -> np.ndarray:
     """Euclidean distance of (rows, 3) positions to the nearest of (segments, 2, 3); NaN without any."""
-    return _bifrost.distance_to_segments(_rows(positions), np.ascontiguousarray(segments, np.float64))
+    segments = _reals(segments)
+    if segments.size == 0:
+        segments = segments.reshape(0, 2, 3)
+    if segments.ndim != 3:
+        raise _bifrost.UsageError(f"segments have the shape {segments.shape}, not (number, 2, 3)")
+    return _bifrost.distance_to_segments(_rows(positions), segments)

@@ -62,6 +62,10 @@ pub fn run(ctx: &Context, args: &Args) -> anyhow::Result<Exit> {
     let lake = if args.dry_run { ctx.lake()? } else { ctx.lake_or_new()? };
     let registry = ctx.registry_of(&lake)?;
     let only = only(ctx, args, &registry, &production)?;
+    if args.tiles.is_some() && only.as_ref().is_some_and(Vec::is_empty) {
+        ctx.printer.note("none of the tiles that were named is there to be made");
+        return Ok(Exit::NothingMatched);
+    }
     let settings = settings(ctx, &options, &lake, production.clone(), only)?;
     if args.dry_run {
         let plan = ctx.block_on(foresee(&registry, &settings))?;
@@ -73,6 +77,7 @@ pub fn run(ctx: &Context, args: &Args) -> anyhow::Result<Exit> {
     let folder = settings.scratch_folder.clone();
     let fetcher = Fetcher::new(caller, production, &folder, fetching)
         .with_context(|| format!("failed to make the folder {}", folder.display()))?;
+    fetch::check_room(&fetcher, &[&folder, lake.root()])?;
     let grace = settings.grace;
     let (report, stop) = ctx.block_on(async {
         let stop = stop_on_signals()?;

@@ -109,13 +109,22 @@ impl Options {
 
     /// Who is told how it goes, if anybody is.
     fn notices(&self, lease_s: f64) -> anyhow::Result<Option<notices::Config>> {
-        if self.webhook.is_none() && self.hook.is_none() {
+        // a secret that is there and empty is none
+        let webhook = self.webhook.clone().filter(|url| !url.is_empty());
+        if webhook.is_none() && self.hook.is_none() {
             return Ok(None);
         }
+        if !webhook.as_deref().is_none_or(notices::is_address) {
+            return Err(Usage("--webhook takes a URL: https://…".to_owned()).into());
+        }
+        let milestones = self.milestones.clone().unwrap_or_else(|| vec![10, 25, 50, 75, 90]);
+        if milestones.iter().any(|percent| *percent > 100) {
+            return Err(Usage("--milestones takes percentages, up to 100".to_owned()).into());
+        }
         Ok(Some(notices::Config {
-            webhook: self.webhook.clone(),
+            webhook,
             command: self.hook.clone(),
-            milestones: self.milestones.clone().unwrap_or_else(|| vec![10, 25, 50, 75, 90]),
+            milestones,
             failure_rate: within("--failure-rate", self.failure_rate, 0.2, 0.0)?,
             stall_s: within("--stall-after", self.stall_after, 1800.0, 0.0)?,
             every: Duration::from_secs_f64((lease_s / 3.0).clamp(0.2, 30.0)),
@@ -202,6 +211,12 @@ mod tests {
         let merged = Options { lease: Some(2.0), ..Options::default() }.or(&set);
         assert_eq!((merged.lease, merged.no_wait), (Some(2.0), Some(true)));
         assert_eq!(merged.tiles_per_batch.map(NonZero::get), Some(4));
+        for wrong in ["webhook = 'hooks.example.org/x'", "hook = 'cat'\nmilestones = [50, 101]"] {
+            let wrong: Options = toml::from_str(wrong).expect("settings");
+            assert!(wrong.notices(1.0).expect_err("it tells nobody").is::<Usage>());
+        }
+        let empty: Options = toml::from_str("webhook = ''").expect("settings");
+        assert!(empty.notices(1.0).expect("settings").is_none());
         for (given, least) in [(Some(0.1), 0.5), (Some(f64::NAN), 0.0), (Some(-1.0), 0.0)] {
             assert!(within("--lease", given, 1.0, least).expect_err("out of bounds").is::<Usage>());
         }

@@ -161,6 +161,7 @@ fn bytes(count: u64) -> String {
 
 pub(super) fn summary(report: &Report) -> String {
     let why = match report.end {
+        End::Complete if report.tiles.left > 0 => "nothing is left of what was asked for",
         End::Complete => "nothing is left",
         End::Batches => "as many batches as were asked for",
         End::OthersHold => "the rest is other nodes'",

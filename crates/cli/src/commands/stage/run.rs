@@ -84,6 +84,13 @@ pub(super) struct Plan {
     pub(super) orphaned: usize,
 }
 
+impl Plan {
+    /// Whether there is nothing that the product could be made of.
+    fn is_empty(&self) -> bool {
+        self.jobs.is_empty() && self.up_to_date == 0
+    }
+}
+
 /// A stage that is to be run in a lake.
 struct Run<'a> {
     ctx: &'a Context,
@@ -156,7 +163,8 @@ impl Run<'_> {
         if self.which.dry_run {
             let plan = self.plan()?;
             self.ctx.printer.data(&Foreseen::new(&self.about, &plan), Foreseen::show)?;
-            return Ok(Made { report: None, exit: Ok(Exit::Ok) });
+            let exit = if plan.is_empty() { Exit::NothingMatched } else { Exit::Ok };
+            return Ok(Made { report: None, exit: Ok(exit) });
         }
         let what = format!("stage-{}", self.about.name);
         let Some(_running) = Running::begin(&self.lake, &what)? else {
@@ -169,7 +177,7 @@ impl Run<'_> {
             self.ctx.block_on(sync_lake(self.ctx, registry, &self.lake))?;
         }
         let plan = self.plan()?;
-        if plan.jobs.is_empty() && plan.up_to_date == 0 {
+        if plan.is_empty() {
             let input = &self.step.input;
             self.ctx.printer.note(&format!("no tile of {input} is there to make it of"));
             return Ok(Made { report: None, exit: Ok(Exit::NothingMatched) });

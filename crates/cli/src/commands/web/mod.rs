@@ -129,12 +129,21 @@ impl Options {
         self.work.as_ref()?.to_str().filter(|work| work.contains("://"))
     }
 
-    fn neighbours(&self) -> Option<Population> {
-        Some(Population {
-            brighter_than: self.brighter_than?,
+    fn neighbours(&self) -> Result<Option<Population>, Usage> {
+        let given = [
+            ("brighter-than", self.brighter_than),
+            ("faintest", self.faintest),
+            ("k-correction", self.k_correction),
+        ];
+        let wrong = given.iter().find(|(_, given)| given.is_some_and(|value| !value.is_finite()));
+        if let Some((name, Some(value))) = wrong {
+            return Err(usage(format!("--{name} {value}: it must be a number")));
+        }
+        Ok(self.brighter_than.map(|brighter_than| Population {
+            brighter_than,
             faintest: self.faintest.unwrap_or(19.5),
             k_correction: self.k_correction.unwrap_or(1.0),
-        })
+        }))
     }
 
     fn randoms(&self) -> anyhow::Result<Option<Randoms>> {
@@ -155,7 +164,7 @@ impl Options {
             smooth_filaments: self.smooth_filaments.unwrap_or(usual.smooth_filaments),
             realisations: self.realisations.unwrap_or(usual.realisations),
             seed: self.seed.unwrap_or(usual.seed),
-            neighbours: self.neighbours(),
+            neighbours: self.neighbours()?,
             ..usual
         };
         match settings.sigmas {
