@@ -11,6 +11,7 @@ use bifrost_core::remote::{self, Folder};
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 use uuid::Uuid;
@@ -90,10 +91,11 @@ impl Kept {
             remove_forgotten_behind(remote, digest);
         }
         let root = folder.join(digest);
-        fs::create_dir_all(&root).map_err(io("make the folder", &root))?;
-        let path = root.join("lock");
-        let lock = File::create(&path).map_err(io("make the file", &path))?;
-        lock.lock_shared().map_err(io("lock", &path))?;
+        let lock = loop {
+            if let Some(lock) = lock(&root)? {
+                break lock;
+            }
+        };
         Ok(Self { digest: digest.to_owned(), root, lock, remote, scratch_bytes })
     }
 
@@ -120,7 +122,13 @@ impl Kept {
         }
         let _ = self.lock.unlock();
         match self.lock.try_lock() {
-            Ok(()) => fs::remove_dir_all(&self.root).map_err(io("remove the folder", &self.root)),
+            Ok(()) => {
+                // aside first: another process may begin the same at this moment
+                let gone = self.root.with_extension(format!("gone-{}", Uuid::new_v4()));
+                let remove =
+                    || fs::rename(&self.root, &gone).and_then(|()| fs::remove_dir_all(&gone));
+                remove().map_err(io("remove the folder", &self.root))
+            }
             Err(_) => Ok(()),
         }
     }
@@ -255,10 +263,25 @@ fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
         path.parent().map_or(Ok(()), fs::create_dir_all)?;
         let mut file = File::create(&draft)?;
         file.write_all(bytes)?;
-        file.sync_all()?;
+        // not waiting for the disk: what a crash of the machine takes away is told by its digest, and made again
+        drop(file);
         fs::rename(&draft, path)
     };
     write().inspect_err(|_| drop(fs::remove_file(&draft))).map_err(io("write", path))
+}
+
+/// Keeps others from removing a folder; `None` where one was just about it.
+fn lock(root: &Path) -> Result<Option<File>, Error> {
+    fs::create_dir_all(root).map_err(io("make the folder", root))?;
+    let path = root.join("lock");
+    let lock = match File::create(&path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        made => made.map_err(io("make the file", &path))?,
+    };
+    lock.lock_shared().map_err(io("lock", &path))?;
+    let own = lock.metadata().map_err(io("look at", &path))?.ino();
+    let is_there = fs::metadata(&path).is_ok_and(|there| there.ino() == own);
+    Ok(is_there.then_some(lock))
 }
 
 /// Whether bytes end with their digest.

@@ -3,8 +3,8 @@
 use super::*;
 use std::collections::HashSet;
 use std::path::Path;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Barrier, Mutex};
 
 /// Claims of several threads.
 #[derive(Default)]
@@ -31,11 +31,12 @@ fn open<'a>(folder: &Path, held: &'a Held) -> Shared<'a> {
 #[test]
 fn several_share_parts_and_each_is_made_once() {
     let folder = tempfile::tempdir().expect("a folder");
-    let (held, made) = (Held::default(), AtomicUsize::new(0));
+    let (held, made, all) = (Held::default(), AtomicUsize::new(0), Barrier::new(3));
     std::thread::scope(|scope| {
         for _ in 0..3 {
             scope.spawn(|| {
                 let work = open(folder.path(), &held);
+                all.wait();
                 let make = |part: usize| {
                     made.fetch_add(1, Relaxed);
                     Ok(vec![part as u8; part])
@@ -52,6 +53,24 @@ fn several_share_parts_and_each_is_made_once() {
     });
     assert_eq!(made.into_inner(), 20);
     assert!(!folder.path().join("work").exists(), "the last takes the folder away");
+}
+
+#[test]
+fn one_may_begin_while_another_takes_the_folder_away() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let held = Held::default();
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                for _ in 0..200 {
+                    let work = open(folder.path(), &held);
+                    work.each("s", 1, &|_| Ok(vec![1])).expect("made");
+                    assert_eq!(work.read("s", 0).expect("read"), [1]);
+                    work.kept().finish(false).expect("finished");
+                }
+            });
+        }
+    });
 }
 
 #[test]
