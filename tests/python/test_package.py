@@ -136,6 +136,13 @@ def test_a_query_of_duckdb_reads_the_columns_it_needs(lake):
     assert relation.filter("z > 2").aggregate("count(*)").fetchall() == duckdb.sql('SELECT count(*) FROM "table" WHERE z > 2').fetchall()
 
 
+def test_duckdb_may_ask_about_a_column_of_any_name():
+    table = pa.table({name: list(range(9)) for name in ("z", "Mixed Case", "a-b", "größe", "x.y", "(z)", "select")})
+    rows = Scanned(lambda names: table if names is None else table.select(names), None)
+    for name in table.column_names:
+        assert duckdb.sql(f'SELECT count(*), max(z) FROM rows WHERE "{name}" > 5').fetchall() == [(3, 8)], name
+
+
 def test_a_relation_of_duckdb_is_read_as_often_as_it_is_asked(lake):
     with duckdb.connect() as connection:
         relation = lake.resolve(QUESTION).duckdb(["target_id", "z"], connection=connection)
