@@ -64,6 +64,30 @@ def test_machines_are_told_what_it_is(place):
     assert twin["identifier"] == said["id"] and "Data Release 1" in twin["citeAs"]
 
 
+@pytest.mark.parametrize("named", ["z,TARGETID,Z,flux", "flux,z,ra,z,_healpix_29"])
+def test_a_column_that_is_named_twice_is_there_once(place, named):
+    folder, _ = exported(place, QUESTION, "--columns", named)
+    for path in (folder / "spectra/dataset").rglob("*.parquet"):
+        names = pq.read_schema(path).names
+        assert sorted(names) == ["_healpix_29", "dec", "flux", "ra", "target_id", "z"]
+    assert is_valid_catalog(folder / "spectra", strict=True)
+    lsdb.open_catalog(folder / "spectra", columns="all").compute()
+
+
+def test_a_star_is_all_columns(place):
+    [starred, all_] = (exported(place, QUESTION, *words)[1] for words in (("--columns", "*"), ()))
+    assert starred["version"] == 1 and starred["bytes"] == all_["bytes"]
+
+
+def test_its_tables_are_tables(place):
+    folder, _ = exported(place, "z > 1\nAND program <> 'a|b'", "--cone", "0,0,180")
+    lines = (folder / "README.md").read_text().split("\n")
+    assert "| condition | `z > 1 AND program <> 'a\\|b'` |" in lines
+    for line, following in zip(lines, lines[1:]):
+        # in Markdown whatever follows a row belongs to the table
+        assert not line.startswith("|") or following.startswith("|") or not following, following
+
+
 def test_it_can_be_cited_and_replayed(place):
     folder, said = exported(place, QUESTION, "--cone", "0,0,180", "--columns", "z,flux")
     snapshot = json.loads((folder / "resolution.json").read_text())

@@ -136,6 +136,13 @@ def test_a_query_of_duckdb_reads_the_columns_it_needs(lake):
     assert relation.filter("z > 2").aggregate("count(*)").fetchall() == duckdb.sql('SELECT count(*) FROM "table" WHERE z > 2').fetchall()
 
 
+def test_duckdb_may_ask_about_a_column_of_any_name():
+    table = pa.table({name: list(range(9)) for name in ("z", "Mixed Case", "a-b", "größe", "x.y", "(z)", "select")})
+    rows = Scanned(lambda names: table if names is None else table.select(names), None)
+    for name in table.column_names:
+        assert duckdb.sql(f'SELECT count(*), max(z) FROM rows WHERE "{name}" > 5').fetchall() == [(3, 8)], name
+
+
 def test_a_relation_of_duckdb_is_read_as_often_as_it_is_asked(lake):
     with duckdb.connect() as connection:
         relation = lake.resolve(QUESTION).duckdb(["target_id", "z"], connection=connection)
@@ -154,12 +161,28 @@ def test_a_lazy_frame_reads_what_its_query_needs(lake):
     assert found["target_id"].to_list() == expected
     assert frame.select("z").head(2).collect()["z"].to_list() == table.column("z").to_pylist()[:2]
     assert frame.select(pl.len()).collect().item() == table.num_rows
+    # the first rows that match, and what matches of the first rows, are two things
+    galaxies, rows = pl.col("spectype") == "GALAXY", pl.from_arrow(table)
+    count = table.num_rows // 2
+    assert 0 < rows.head(count).filter(galaxies).height < min(count, rows.filter(galaxies).height)
+    for query in (lambda f: f.head(count).filter(galaxies), lambda f: f.filter(galaxies).head(count)):
+        assert query(answer.polars(table.column_names)).collect().equals(query(rows))
+
+
+def test_a_limit_is_of_all_that_is_asked_of_the_rows(lake):
+    rows = lake.resolve(QUESTION).read(["z"], limit=3)
+    assert rows.count() == rows.rows_at_most == rows.to_arrow().num_rows == 3
+    assert lake.resolve(QUESTION).read(["z"], limit=10**12).count() == lake.resolve(QUESTION).read(["z"]).count()
+    with pytest.raises(bifrost.UsageError, match="0 at least"):
+        lake.resolve(QUESTION).read(limit=-1)
 
 
 def test_a_catalog_of_lsdb_is_made_of_the_rows(lake):
     answer = lake.resolve(QUESTION)
     frame = answer.lsdb(["target_id", "z"]).compute()
     assert sorted(frame["target_id"]) == sorted(answer.read(["target_id"]).to_arrow().column("target_id").to_pylist())
+    with pytest.raises(bifrost.UsageError, match="nothing matches"):
+        lake.resolve("z > 100").lsdb(["target_id"])
 
 
 def test_arrays_are_handed_over_without_a_copy(lake):
@@ -311,7 +334,7 @@ def test_targets_come_in_any_form_that_holds_them(lake):
 
 def test_targets_never_come_by_way_of_a_double(lake):
     """Beyond 2^53 a double is the TARGETID of somebody else, or of nobody."""
-    for wrong in [np.array([39627800000000001.0]), pd.Series([39627800000000001, None]), [1.0], [2**63], "39", [True]]:
+    for wrong in [np.array([39627800000000001.0]), pd.Series([39627800000000001, None]), [1.0], [2**63], "39", ["39"], [True]]:
         with pytest.raises(bifrost.UsageError, match="integers"):
             lake.resolve(target_ids=wrong)
 

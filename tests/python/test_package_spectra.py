@@ -52,6 +52,7 @@ def test_spectra_come_in_the_order_of_the_objects(lake, rows):
     found = lake.spectra(np.array([*ids, 1]), coadded=True)
     assert list(dict.fromkeys(one.target_id for one in found)) == ids
     assert all(len(one.flux) == 7781 for one in found)
+    assert [one.target_id for one in lake.spectra([*ids, ids[0]])] == [one.target_id for one in found]
 
 
 def test_what_is_not_known_is_said(lake, rows):

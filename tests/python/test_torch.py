@@ -76,6 +76,9 @@ def test_workers_share_the_rows(answer, ids, workers, shuffle):
 def test_ranks_share_the_rows(answer, ids):
     parts = [targets(answer.torch_dataset(["target_id"], batch_size=8, rank=rank, world_size=3)) for rank in range(3)]
     assert sorted(sum(parts, [])) == sorted(ids) and all(parts)
+    for wrong in ({"rank": 1}, {"world_size": 2}, {"rank": 2, "world_size": 2}, {"rank": -1, "world_size": 2}):
+        with pytest.raises(bifrost.UsageError, match="rank"):
+            answer.torch_dataset(["target_id"], **wrong)
 
 
 def test_the_order_follows_from_seed_and_epoch(answer):
@@ -108,6 +111,77 @@ def test_a_pass_is_gone_on_with(answer, workers, seen):
         for _ in zip(range(seen), iter(rows)):
             pass
         assert rows.state_dict() == {"epoch": 0, "batches": seen}
+
+
+@pytest.mark.parametrize(("workers", "shuffle"), [(2, True), (3, False), (3, True), (5, True)])
+@pytest.mark.parametrize("drop_last", [False, True])
+def test_a_pass_is_gone_on_with_where_some_workers_have_no_more(answer, workers, shuffle, drop_last):
+    def loader():
+        rows = answer.torch_dataset(["target_id"], batch_size=5, shuffle=shuffle, seed=3, drop_last=drop_last)
+        return rows, DataLoader(rows, batch_size=None, num_workers=workers)
+
+    batches = [batch["target_id"].tolist() for batch in loader()[1]]
+    for left in range(8):
+        rows, rest = loader()
+        rows.load_state_dict({"epoch": 0, "batches": len(batches) - left})
+        assert [batch["target_id"].tolist() for batch in rest] == batches[len(batches) - left :], left
+        # what was gone on with is whole the next time
+        assert left or [batch["target_id"].tolist() for batch in rest] == batches
+
+
+def test_workers_cannot_go_on_where_they_do_not_know_the_batches(answer):
+    rows = answer.torch_dataset(["target_id"])
+    rows.load_state_dict({"epoch": 0, "batches": 16})
+    with pytest.raises(bifrost.UsageError, match="batch_size"):
+        list(DataLoader(rows, batch_size=8, num_workers=2))
+
+
+def test_every_pass_is_counted_from_its_beginning(answer):
+    rows = answer.torch_dataset(["target_id"], batch_size=8)
+    list(rows)
+    for _ in zip(range(3), iter(rows)):
+        pass
+    assert rows.state_dict() == {"epoch": 0, "batches": 3}
+
+
+def test_workers_that_stay_are_told_the_epoch(answer, ids):
+    def orders(persistent):
+        rows = answer.torch_dataset(["target_id"], batch_size=8, shuffle=True, seed=1)
+        loader = DataLoader(rows, batch_size=None, num_workers=2, persistent_workers=persistent)
+        for epoch in range(3):
+            rows.set_epoch(epoch)
+            yield targets(loader)
+        rows.load_state_dict({"epoch": 1, "batches": 4})
+        yield targets(loader)
+
+    stay, anew = list(orders(True)), list(orders(False))
+    assert stay == anew and stay[0] != stay[1] != stay[2]
+    assert stay[3] == stay[1][32:] and all(sorted(order) == sorted(ids) for order in stay[:3])
+
+
+def test_what_is_kept_is_what_was_read(answer):
+    wanted = next(iter(answer.torch_dataset(["flux"], batch_size=4)))["flux"].clone()
+    with bifrost.shm.Cache() as cache:
+        rows = answer.torch_dataset(["flux"], batch_size=4, cache=cache)
+        for batch in rows:
+            batch["flux"].zero_()
+        assert torch.equal(next(iter(rows))["flux"], wanted)
+
+
+def test_a_cache_stands_what_others_do_to_its_disk(answer, monkeypatch):
+    wanted = targets(answer.torch_dataset(["target_id"], batch_size=32))
+    with bifrost.shm.Cache() as cache:
+        (cache.folder / "draft.1").symlink_to(cache.folder / "renamed meanwhile")
+        rows = answer.torch_dataset(["target_id"], batch_size=32, cache=cache)
+        assert targets(rows) == wanted and cache.size_bytes > 0
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    with bifrost.shm.Cache() as cache:
+        monkeypatch.setattr(bifrost.shm.pa.ipc, "new_file", full)
+        assert targets(answer.torch_dataset(["target_id"], batch_size=32, cache=cache)) == wanted
+        assert not list(cache.folder.iterdir())
 
 
 def test_what_was_decoded_is_kept_for_later_passes(answer, ids):

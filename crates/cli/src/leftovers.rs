@@ -9,6 +9,9 @@ use std::thread;
 use tokio::runtime::Builder;
 use tokio::signal::unix::{SignalKind, signal};
 
+/// How often a draft is removed that is written again at that moment.
+const TRIES: usize = 10;
+
 static DRAFTS: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
 
 /// A file or folder that goes if Ctrl-C or SIGTERM ends the program while this is held.
@@ -50,9 +53,48 @@ fn wait(listening: &SyncSender<()>) {
     let Some(signalled) = signalled else { return };
     // held until the end: nobody begins another
     let drafts = DRAFTS.lock().unwrap_or_else(PoisonError::into_inner);
-    for path in drafts.iter() {
-        // what cannot be removed does no harm
-        let _ = fs::remove_file(path).or_else(|_| fs::remove_dir_all(path));
-    }
+    drafts.iter().for_each(|path| take_back(path));
     exit::by_signal(signalled.as_raw_value());
+}
+
+/// Removes a draft. Its name goes first: threads that are still at work find no place for another file.
+fn take_back(draft: &Path) {
+    let gone = draft.with_extension("gone");
+    for _ in 0..TRIES {
+        if fs::rename(draft, &gone).is_err() {
+            return;
+        }
+        // what cannot be removed does no harm
+        let remove = || fs::remove_file(&gone).or_else(|_| fs::remove_dir_all(&gone));
+        let _ = (0..TRIES).find(|_| remove().is_ok());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_is_taken_back_while_it_is_written() -> std::io::Result<()> {
+        let place = tempfile::tempdir()?;
+        for round in 0..20 {
+            let draft = place.path().join(round.to_string());
+            let files = draft.join("files");
+            fs::create_dir_all(&files)?;
+            fs::write(files.join("first"), "")?;
+            let writer = thread::spawn({
+                let files = files.clone();
+                move || {
+                    (0..20_000)
+                        .take_while(|n| fs::write(files.join(n.to_string()), "x").is_ok())
+                        .count()
+                }
+            });
+            while fs::read_dir(&files)?.count() < 20 {}
+            take_back(&draft);
+            assert!(writer.join().is_ok_and(|written| written > 0));
+            assert_eq!(fs::read_dir(&place)?.count(), 0, "round {round}");
+        }
+        Ok(())
+    }
 }

@@ -21,7 +21,10 @@ impl Printer {
         data: &T,
         show: impl FnOnce(&T) -> String,
     ) -> anyhow::Result<()> {
-        let mut text = if self.json { serde_json::to_string_pretty(data)? } else { show(data) };
+        let mut text = match self.json {
+            true => serde_json::to_string_pretty(data)?,
+            false => narrow(&show(data)),
+        };
         if !text.is_empty() && !text.ends_with('\n') {
             text.push('\n');
         }
@@ -67,6 +70,11 @@ pub fn table(head: &[&str], right: &[usize]) -> Table {
         }
     }
     table
+}
+
+/// Without the blanks that fill a table's last column, which would wrap every line of a narrow terminal.
+fn narrow(text: &str) -> String {
+    text.lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
 }
 
 /// Says what failed, with every cause that adds something.

@@ -15,6 +15,7 @@ mod web;
 use bifrost_core::process::Process;
 use mimalloc::MiMalloc;
 use pyo3::prelude::*;
+use std::io::IsTerminal;
 use tracing_subscriber::EnvFilter;
 
 /// Arrow's buffers are large and many: the C library gives each back to the system at once, whose pages
@@ -29,6 +30,7 @@ fn _bifrost(module: &Bound<'_, PyModule>) -> PyResult<()> {
     // what libraries warn of goes where people see it; BIFROST_LOG says how much
     let level = EnvFilter::try_from_env("BIFROST_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
     let log = tracing_subscriber::fmt().with_env_filter(level).with_writer(std::io::stderr);
+    let log = log.with_ansi(std::io::stderr().is_terminal());
     // somebody else's log stays
     let _ = log.with_target(false).try_init();
     module.add("__version__", bifrost_core::VERSION)?;

@@ -7,6 +7,7 @@ use crate::history::AsOf;
 use crate::leftovers::Leftover;
 use crate::printer::size;
 use crate::progress;
+use bifrost_core::read::COLUMNS_ALL;
 use bifrost_core::resolution::Query;
 use bifrost_core::session::Session;
 use bifrost_stages::export::{Error, draft_of, export};
@@ -30,7 +31,8 @@ pub struct Args {
 /// Runs the command.
 pub fn run(ctx: &Context, args: &Args) -> anyhow::Result<Exit> {
     let query = Query { as_of: args.as_of.commit(ctx)?, ..args.selectors.query()? };
-    let query = Query { columns: args.columns.clone(), ..query };
+    let columns = args.columns.clone().filter(|names| names != &[COLUMNS_ALL]);
+    let query = Query { columns, ..query };
     let session = Session::from(ctx.registry()?);
     let bar = progress::bar(&ctx.printer, 0, "files");
     let tell = |done, all: usize| {
@@ -38,7 +40,7 @@ pub fn run(ctx: &Context, args: &Args) -> anyhow::Result<Exit> {
         bar.set_position(done as u64);
     };
     let _leftover = draft_of(&args.output).map(|draft| Leftover::new(&draft));
-    let made = export(&session, &query, args.columns.as_deref(), &args.output, tell);
+    let made = export(&session, &query, query.columns.as_deref(), &args.output, tell);
     let made = ctx.block_on(made);
     bar.finish_and_clear();
     match made {

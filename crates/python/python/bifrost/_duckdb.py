@@ -33,8 +33,9 @@ class Scanned(ds.Dataset):
         wanted = names if columns is None else list(columns)
         if filter is not None:
             # an expression does not say of what it is: each name that its text has may be a column
-            words = set(re.findall(r"\w+", str(filter)))
-            wanted = [*wanted, *(name for name in names if name in words and name not in wanted)]
+            said = str(filter)
+            named = (name for name in names if re.search(rf"(?<!\w){re.escape(name)}(?!\w)", said))
+            wanted = [*wanted, *(name for name in named if name not in wanted)]
         if not wanted:
             # rows are counted by their keys
             wanted = ["target_id"] if "target_id" in names else names[:1]

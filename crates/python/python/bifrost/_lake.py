@@ -160,7 +160,7 @@ class Lake:
         coadded: bool = False,
     ) -> list[Spectrum]:
         """All spectra of objects, in the order of these, of each the primary one first. Objects that are
-        not known are left out."""
+        not known are left out, and those that are named again."""
         ids = _integers(target_ids).drop_null().to_pylist()
         return [Spectrum._of(told) for told in self._native.spectra(ids, release, survey, program, coadded)]
 
@@ -243,6 +243,8 @@ def _integers(ids: Any) -> pa.Array:
         ids = pa.array(ids)
         if (pa.types.is_floating(ids.type) or pa.types.is_boolean(ids.type)) and len(ids):
             raise pa.ArrowInvalid(f"these are of type {ids.type}, which does not tell them apart")
+        if pa.types.is_string(ids.type) or pa.types.is_large_string(ids.type):
+            raise pa.ArrowInvalid("these are text")
         return ids if pa.types.is_int64(ids.type) else ids.cast(pa.int64())
     except (pa.ArrowInvalid, OverflowError) as fault:
         raise _bifrost.UsageError(f"TARGETIDs are integers of 64 bits: {fault}") from fault

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from bifrost._bifrost import UsageError
 from bifrost._rows import Rows
 
 if TYPE_CHECKING:
@@ -148,7 +149,8 @@ class Resolution:
             with_columns: list[str] | None, predicate: pl.Expr | None, n_rows: int | None, _batch_size: int | None
         ) -> Iterator[pl.DataFrame]:
             wanted = columns if with_columns is None else with_columns
-            for batch in self.read(wanted, limit=n_rows if predicate is None else None):
+            # the first rows, and of these the ones that match
+            for batch in self.read(wanted, limit=n_rows):
                 frame = pl.DataFrame(pa.Table.from_batches([batch]))
                 yield frame if predicate is None else frame.filter(predicate)
 
@@ -164,13 +166,17 @@ class Resolution:
         return (connection or duckdb).from_arrow(Scanned(self.read, columns))
 
     def lsdb(self, columns: Sequence[str] | None = None, **options: Any) -> Any:
-        """An LSDB catalog of the rows, held in memory. `ra` and `dec` are among the columns."""
+        """An LSDB catalog of the rows, held in memory. `ra` and `dec` are among the columns. Raises UsageError
+        where no row matches: a catalog has one at least."""
         import lsdb
 
         if columns is not None:
             columns = list(dict.fromkeys(["ra", "dec", *columns]))
         options = {"catalog_name": "bifrost", **options}
-        return lsdb.from_dataframe(self.read(columns).to_pandas(), ra_column="ra", dec_column="dec", **options)
+        rows = self.read(columns).to_pandas()
+        if rows.empty:
+            raise UsageError("nothing matches, and LSDB makes no catalog of nothing")
+        return lsdb.from_dataframe(rows, ra_column="ra", dec_column="dec", **options)
 
     def ray_dataset(self, columns: Sequence[str] | None = None, **options: Any) -> Any:
         """A Ray Data dataset of the rows: see `bifrost.ray.dataset`."""

@@ -23,6 +23,9 @@ class Rows:
     """
 
     def __init__(self, recipe: _bifrost.Recipe, **options: Any):
+        limit = options.get("limit")
+        if limit is not None and limit < 0:
+            raise _bifrost.UsageError(f"a limit of rows is 0 at least, not {limit}")
         self._recipe = recipe
         self._options = options
 
@@ -56,7 +59,11 @@ class Rows:
     @property
     def rows_at_most(self) -> int:
         """Rows in the row groups to be read: no more can match."""
-        return sum(rows for _, _, rows, _ in self._recipe.portions())
+        return self._limited(sum(rows for _, _, rows, _ in self._recipe.portions()))
+
+    def _limited(self, rows: int) -> int:
+        limit = self._options.get("limit")
+        return rows if limit is None else min(rows, limit)
 
     def __iter__(self) -> Iterator[pa.RecordBatch]:
         batches = self._recipe.batches(**self._options)
@@ -104,7 +111,7 @@ class Rows:
 
     def count(self) -> int:
         """How many rows there are; only what the question needs is read."""
-        return self._recipe.count()
+        return self._limited(self._recipe.count())
 
     def split(self, rows: int) -> list[Rows]:
         """The same as parts of whole row groups: of at most so many rows, or one row group."""

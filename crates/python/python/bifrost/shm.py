@@ -8,11 +8,13 @@ Rows are kept as Arrow files, which are mapped, not copied: workers share one co
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import mmap
 import os
 import shutil
 import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -59,7 +61,12 @@ class Cache:
     @property
     def size_bytes(self) -> int:
         """Bytes that are kept."""
-        return sum(entry.stat().st_size for entry in os.scandir(self.folder))
+        size = 0
+        for entry in os.scandir(self.folder):
+            # another worker's draft has its name meanwhile
+            with contextlib.suppress(FileNotFoundError):
+                size += entry.stat().st_size
+        return size
 
     def batches(self, rows: Rows) -> Iterator[pa.RecordBatch]:
         """The rows, from here if they were kept."""
@@ -70,10 +77,11 @@ class Cache:
         except FileNotFoundError:
             pass
         batches = list(rows)
-        yield from batches
         size = sum(batch.nbytes for batch in batches)
+        # before they are given away: whoever gets them may change them in place
         if self.size_bytes + size <= self.limit_bytes:
             _write(path, rows.schema, batches)
+        yield from batches
 
 
 def _name(rows: Rows) -> str:
@@ -83,11 +91,15 @@ def _name(rows: Rows) -> str:
 
 
 def _write(path: Path, schema: pa.Schema, batches: list[pa.RecordBatch]) -> None:
-    draft = path.with_suffix(f".{os.getpid()}")
-    with pa.OSFile(str(draft), "wb") as file, pa.ipc.new_file(file, schema) as writer:
-        for batch in batches:
-            writer.write_batch(batch)
-    draft.rename(path)
+    draft = path.with_suffix(f".{os.getpid()}-{threading.get_ident()}")
+    try:
+        with pa.OSFile(str(draft), "wb") as file, pa.ipc.new_file(file, schema) as writer:
+            for batch in batches:
+                writer.write_batch(batch)
+        draft.rename(path)
+    except OSError:
+        # others have filled the disk: the rows were given, and are read again next time
+        draft.unlink(missing_ok=True)
 
 
 def _mapped(path: Path) -> Iterator[pa.RecordBatch]:

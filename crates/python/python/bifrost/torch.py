@@ -9,11 +9,14 @@ Shuffled, row groups come in random order, and the rows of several of them (`win
 it follows from `seed` and the epoch. What was read to some batch can be gone on with:
 
     rows.load_state_dict({"epoch": 3, "batches": 1200})
+
+Epoch and state hold for workers too, those that stay (`persistent_workers=True`) as well.
 """
 
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +34,9 @@ if TYPE_CHECKING:
     from bifrost._resolution import Resolution
 
 Batch = dict[str, Any]
+
+MOST_WORKERS = 1024
+"""Workers of a DataLoader at most."""
 
 
 class Dataset(IterableDataset):
@@ -72,7 +78,9 @@ class Dataset(IterableDataset):
         self._rank, self._world_size = _world(rank, world_size)
         self._cache = cache
         self._drop_last = drop_last
-        self._epoch, self._skip, self._seen = 0, 0, 0
+        self._epoch, self._seen = 0, 0
+        # epoch, batches to pass over, and of each worker whether it has begun since these were said; workers see it
+        self._said = torch.zeros(2 + MOST_WORKERS, dtype=torch.int64).share_memory_()
 
     @property
     def rows_at_most(self) -> int:
@@ -81,27 +89,71 @@ class Dataset(IterableDataset):
 
     def set_epoch(self, epoch: int) -> None:
         """Chooses the order of the next pass, from its beginning."""
-        self._epoch, self._skip, self._seen = epoch, 0, 0
+        self._say(epoch, 0)
 
     def state_dict(self, batches: int | None = None) -> dict[str, int]:
         """How far this pass is. With a DataLoader that has workers, say how many batches it gave."""
-        return {"epoch": self._epoch, "batches": self._seen if batches is None else batches}
+        return {"epoch": int(self._said[0]), "batches": self._seen if batches is None else batches}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
-        """Goes on after so many batches (rows, without `batch_size`) of an epoch. The number of workers,
-        ranks and the size of batches must be the same as then."""
-        self._epoch, self._skip, self._seen = state["epoch"], state["batches"], state["batches"]
+        """The next pass goes on after so many batches of an epoch (rows, without `batch_size`, where there is
+        one worker at most). The number of workers, ranks and the size of batches must be the same as then."""
+        self._say(state["epoch"], state["batches"])
+
+    def _say(self, epoch: int, batches: int) -> None:
+        self._said.zero_()
+        self._said[0], self._said[1], self._seen = epoch, batches, batches
 
     def __iter__(self) -> Iterator[Batch]:
         worker = get_worker_info()
         workers, number = (worker.num_workers, worker.id) if worker else (1, 0)
-        # workers take turns: the first of them goes on where its turn was
-        number = (number + self._skip) % workers
-        skipped = (self._skip + workers - 1 - number) // workers
-        self._skip = 0
-        for batch in self._batches(self._rank * workers + number, self._world_size * workers, skipped):
+        has_begun = bool(self._said[2 + number])
+        self._said[2 + number] = 1
+        self._epoch = int(self._said[0])
+        self._seen = 0 if has_begun else int(self._said[1])
+        shard, skipped = self._turn(workers, number)
+        for batch in self._batches(self._rank * workers + shard, self._world_size * workers, skipped):
             self._seen += 1
             yield batch
+
+    def _turn(self, workers: int, number: int) -> tuple[int, int]:
+        """Which of the rank's shards a worker goes on with, and after how many batches of it. Workers take
+        turns, but for those that have no more."""
+        if workers == 1 or not self._seen:
+            return number, self._seen
+        if self._batch_size is None:
+            raise UsageError("several workers go on in mid-epoch where the dataset makes the batches: give it batch_size")
+        first, shards = self._rank * workers, self._world_size * workers
+        rest = [self._counted(self._order(first + shard, shards)) for shard in range(workers)]
+        given, turns = [0] * workers, deque(range(workers))
+        for _ in range(self._seen):
+            while turns and next(rest[turns[0]], None) is None:
+                turns.popleft()
+            if not turns:
+                break
+            given[turns[0]] += 1
+            turns.rotate(-1)
+        ended = [shard for shard in range(workers) if shard not in turns]
+        shard = [*turns, *ended][number]
+        return shard, given[shard]
+
+    def _counted(self, parts: list[int]) -> Iterator[int]:
+        """Rows of each batch of these parts, which are counted as far as that is asked."""
+        size, rows = self._batch_size or 1, 0
+        for index in parts:
+            rows += self._parts[index].count()
+            while rows >= size:
+                rows -= size
+                yield size
+        if rows and not self._drop_last:
+            yield rows
+
+    def _order(self, shard: int, shards: int) -> list[int]:
+        """Parts of a shard in the order of this epoch."""
+        order = np.arange(len(self._parts))
+        if self._shuffle:
+            np.random.default_rng([self._seed, self._epoch]).shuffle(order)
+        return order[shard::shards].tolist()
 
     def _batches(self, shard: int, shards: int, skipped: int) -> Iterator[Batch]:
         size = self._batch_size or 1
@@ -113,10 +165,7 @@ class Dataset(IterableDataset):
 
     def _tables(self, shard: int, shards: int, skipped: int) -> Iterator[pa.Table]:
         """The rows of a shard in the order of this epoch, but for the first of them."""
-        order = np.arange(len(self._parts))
-        if self._shuffle:
-            np.random.default_rng([self._seed, self._epoch]).shuffle(order)
-        mine = order[shard::shards].tolist()
+        mine = self._order(shard, shards)
         window = self._window if self._shuffle else 1
         windows = [(start, mine[start : start + window]) for start in range(0, len(mine), window)]
         while skipped and windows:
@@ -164,7 +213,11 @@ def _ordered(column: pa.ChunkedArray, order: np.ndarray) -> pa.Array | pa.Chunke
 
 
 def _world(rank: int | None, world_size: int | None) -> tuple[int, int]:
+    if (rank is None) != (world_size is None):
+        raise UsageError("rank and world_size belong together: give both, or neither")
     if rank is not None and world_size is not None:
+        if not 0 <= rank < world_size:
+            raise UsageError(f"rank {rank} of {world_size}: ranks are counted from 0")
         return rank, world_size
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         return torch.distributed.get_rank(), torch.distributed.get_world_size()

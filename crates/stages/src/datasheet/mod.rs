@@ -23,9 +23,10 @@ use minijinja::syntax::SyntaxConfig;
 use minijinja::value::{Serde, Value};
 use minijinja::{Environment, UndefinedBehavior};
 use serde::{Deserialize, Serialize};
-pub(crate) use spell::{grouped, size, time};
+pub(crate) use spell::{cell, grouped, size, time};
 use std::path::PathBuf;
 use view::View;
+pub(crate) use view::type_name;
 
 /// The datasheet, in the root of its lake.
 pub const SHEET: &str = "DATA_README.md";

@@ -91,7 +91,7 @@ pub(super) fn share(part: u64, whole: u64) -> String {
 }
 
 /// Text as it can stand in a cell of a Markdown table.
-pub(super) fn cell(text: &str) -> String {
+pub(crate) fn cell(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c {

@@ -16,6 +16,7 @@ use bifrost_core::sky;
 use bifrost_core::store;
 use bifrost_core::tile::Pixel;
 use chrono::{DateTime, Utc};
+pub(crate) use listed::type_name;
 use listed::{MakingView, Named, OutcomeView, SchemaView, WrongView};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};

@@ -13,6 +13,7 @@ mod sheet;
 mod write;
 
 use crate::datasheet::{CROISSANT, croissant};
+use arrow::datatypes::Schema;
 use bifrost_core::hats;
 use bifrost_core::layout::{self, Lake};
 use bifrost_core::read::{self, Portion, Recipe};
@@ -99,6 +100,8 @@ impl Error {
 /// What was exported.
 #[derive(Debug, Clone, Serialize)]
 pub struct Report {
+    /// Version of this document.
+    pub version: u32,
     /// Where it is.
     pub folder: PathBuf,
     /// The digest by which it is cited.
@@ -121,6 +124,15 @@ struct Made {
     bytes: u64,
 }
 
+/// The names but for those of columns that were named before; nothing where there are none of these.
+fn once(names: &[String], schema: &Schema) -> Option<Vec<String>> {
+    let mut seen = BTreeSet::new();
+    let columns = names.iter().zip(schema.fields());
+    let new = columns.filter(|(_, field)| seen.insert(field.name())).map(|(name, _)| name.clone());
+    let once: Vec<String> = new.collect();
+    (once.len() < names.len()).then_some(once)
+}
+
 /// Exports the rows that answer a question, with all columns or those that are named, to a folder that
 /// is not there yet; `progress` hears how many of how many files are done.
 ///
@@ -138,12 +150,14 @@ pub async fn export(
     }
     let draft = Draft::new(folder)?;
     let answer = session.resolve(query, Detail::Files).await?;
-    let columns = columns.map(|names| {
-        let known: BTreeSet<String> = names.iter().map(|name| name.to_lowercase()).collect();
-        let keys = KEYS.iter().filter(|key| !known.contains(**key)).map(ToString::to_string);
+    let named = columns.map(|names| {
+        let keys = KEYS.iter().map(ToString::to_string);
         keys.chain(names.iter().cloned()).collect::<Vec<_>>()
     });
-    let (recipe, portions) = session.recipe(&answer, query, columns.as_deref()).await?;
+    let (mut recipe, mut portions) = session.recipe(&answer, query, named.as_deref()).await?;
+    if let Some(once) = named.and_then(|names| once(&names, &recipe.schema())) {
+        (recipe, portions) = session.recipe(&answer, query, Some(&once)).await?;
+    }
     let lake = Lake::open_or_create(&draft.path, "export")?;
     let product = query.product();
     let made = write_all(&recipe, portions, &lake, product, &progress)?;
@@ -157,6 +171,7 @@ pub async fn export(
     let then = Query { as_of: Some(answer.commit), ..query.clone() };
     let saved = snapshot::save(session.registry(), &then, &draft.path.join(RESOLUTION)).await?;
     let report = Report {
+        version: 1,
         folder: folder.to_owned(),
         id: saved.id.clone(),
         commit: answer.commit,

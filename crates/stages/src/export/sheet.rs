@@ -1,7 +1,7 @@
 //! What an export says of itself.
 
 use super::Report;
-use crate::datasheet::{ACKNOWLEDGEMENT, citation, grouped, size, time};
+use crate::datasheet::{ACKNOWLEDGEMENT, cell, citation, grouped, size, time, type_name};
 use arrow::datatypes::Schema;
 use bifrost_core::metadata::{DESCRIPTION, UNIT};
 use bifrost_core::sky::region::Spelled;
@@ -24,7 +24,7 @@ pub(super) fn render(
     syntax.trim_blocks(true).keep_trailing_newline(true);
     templates.set_syntax(syntax.build()?);
     let asked = &saved.snapshot.question;
-    let part = |what: &str, text: String| context! { what, text };
+    let part = |what: &str, text: String| context! { what, text => code(&text) };
     let mut question = Vec::new();
     question.extend(asked.predicate.clone().map(|text| part("condition", text)));
     question.extend(asked.cone.clone().map(|text| part("cone (ra, dec, radius; degrees)", text)));
@@ -37,8 +37,8 @@ pub(super) fn render(
     let objects = asked.target_ids.as_ref().map(|ids| format!("{} TARGETIDs", ids.len()));
     question.extend(objects.map(|text| part("objects", text)));
     let columns = schema.fields().iter().map(|field| {
-        let said = |key| field.metadata().get(key).cloned().unwrap_or_default();
-        let kind = field.data_type().to_string();
+        let said = |key| field.metadata().get(key).map_or_else(String::new, |text| cell(text));
+        let kind = type_name(&field.data_type().to_string());
         context! { name => field.name(), kind, unit => said(UNIT), description => said(DESCRIPTION) }
     });
     templates.render_str(
@@ -59,4 +59,9 @@ pub(super) fn render(
             acknowledgement => ACKNOWLEDGEMENT.trim_end(),
         },
     )
+}
+
+/// Text between backquotes in a cell of a table: on one line, and no bar ends it.
+fn code(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ").replace('|', "\\|")
 }

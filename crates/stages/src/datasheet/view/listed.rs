@@ -160,7 +160,7 @@ fn column_view(column: &Column, rows: i64) -> ColumnView {
 }
 
 /// Arrow's name of a type, a list's shortened to what it is a list of.
-fn type_name(arrow_type: &str) -> String {
+pub(crate) fn type_name(arrow_type: &str) -> String {
     let list = arrow_type.strip_prefix("List(").and_then(|rest| rest.split(',').next());
     match list {
         Some(item) => {
