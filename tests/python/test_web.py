@@ -169,7 +169,7 @@ def test_published_randoms_are_drawn_from(place):
     few.write_text("ra,dec,z\n" + "".join(f"{table['RA'][k]},{table['DEC'][k]},0.5\n" for k in range(30)))
     assert "give more catalogues" in place.run("web", *ASKED, "--randoms", few, code=2).stderr
     few.write_text("")
-    assert "has no column 'ra', but none: a catalogue has both" in place.run("web", *ASKED, "--randoms", few, code=2).stderr
+    assert "few.csv is empty" in place.run("web", *ASKED, "--randoms", few, code=2).stderr
     few.write_text("ra,dec,z\n10,20,-1\n")
     assert "few.csv: row 0 has a redshift that is not" in place.run("web", *ASKED, "--randoms", few, code=2).stderr
 
