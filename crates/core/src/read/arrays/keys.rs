@@ -4,7 +4,7 @@ use super::header::{Header, Kind};
 use super::hybrid::{Run, Runs, places};
 use super::scratch::Scratch;
 use super::values::{Values, Word};
-use super::{Fault, Written};
+use super::{Fault, PAGE_BYTES, Written};
 use crate::footer::Chunk;
 use parquet::basic::{Compression, ZstdLevel};
 use std::fs::File;
@@ -37,7 +37,7 @@ fn read(
         6 => Compression::ZSTD(ZstdLevel::default()),
         _ => return Err(Fault::Encoding),
     };
-    let bytes = chunk.bytes.end.saturating_sub(chunk.bytes.start).min(CHUNK_BYTES + 1);
+    let bytes = chunk.bytes.end.saturating_sub(chunk.bytes.start);
     if bytes > CHUNK_BYTES {
         return Err(Fault::Long);
     }
@@ -56,7 +56,7 @@ fn read(
             return Err(Fault::Long);
         }
         if header.kind == Kind::Dictionary {
-            scratch.unpack(body, header.plain_bytes, (codec, usize::MAX))?;
+            scratch.unpack(body, header.plain_bytes, (codec, PAGE_BYTES))?;
             let bytes = scratch.plain.get(..header.values * u64::BYTES).ok_or(Fault::End)?;
             dictionary.clear();
             u64::plain(bytes, &mut dictionary);
@@ -81,7 +81,7 @@ fn open(
     nullable: bool,
     scratch: &mut Scratch,
 ) -> Result<Written, Fault> {
-    let levels = scratch.open(header, body, (codec, usize::MAX), (false, nullable))?;
+    let levels = scratch.open(header, body, (codec, PAGE_BYTES), (false, nullable))?;
     if nullable {
         let mut runs = Runs::new(scratch.levels(&levels.definition)?, 1, header.values);
         while let Some(run) = runs.next()? {
