@@ -513,6 +513,9 @@ async fn a_node_that_is_forgotten_loses_its_files_and_its_tiles_are_queued() {
     sync::publish(&alpha.site, &alpha.make(&lease, 5)).await.expect("published");
     campaign.place.bifrost(["nodes", "forget", "alpha"]).expect(2);
     campaign.registry.leave_campaign(member.run_id).await.expect("left");
+    // a beat that was on its way
+    campaign.registry.beat(member.run_id, DISK, LONG_S).await.expect("beaten");
+    assert_eq!(campaign.sql("SELECT state FROM campaign_nodes"), "left");
     let told = campaign.place.json(["nodes", "forget", "alpha"]);
     assert_eq!((&told["files_missing"], &told["tiles_queued_again"]), (&1.into(), &1.into()));
     assert_eq!(campaign.sql("SELECT state FROM file_registry"), "missing");
