@@ -99,6 +99,28 @@ def test_people_are_told_once_of_milestones_and_of_the_end(place, ears):
         assert all(n["version"] == 1 and n["release"] == "iron" and n["node"] for n in (first, last))
 
 
+def test_the_end_is_told_again_when_something_has_been_made_again(place, ears):
+    with inventoried(place, 1) as archive:
+        options = ["--archive", archive.url, *ears.options, "--milestones", "100"]
+        for _ in range(2):
+            place.run("run", *options)
+        assert ears.events() == ["complete"]
+        place.sql("UPDATE archive_tiles SET state = 'queued' RETURNING 1")
+        for _ in range(2):
+            place.run("run", *options)
+        assert ears.events() == ["complete"] * 2, "to the same counts, and it is another end"
+
+
+def test_people_are_not_told_of_the_failures_of_another_day(place, ears):
+    with inventoried(place, 13, spoil=12) as archive:
+        options = ["--archive", archive.url, *ears.options, "--milestones", "100", "--failure-rate", 0.1]
+        some = ["--max-batches", 6, "--tiles-per-batch", 4]
+        place.run("run", "--archive", archive.url, *some, code=3)
+        place.sql("UPDATE campaign_attempts SET ended_at = ended_at - interval '1 day' RETURNING 1")
+        place.run("run", *options, "--max-batches", 0)
+        assert ears.events() == []
+
+
 def test_people_are_told_of_many_failures_and_not_of_few(place, ears):
     with inventoried(place, 13, spoil=12) as archive:
         options = ["--archive", archive.url, *ears.options, "--milestones", "100"]

@@ -89,7 +89,8 @@ impl Config {
         elapsed_s: f64,
         is_over: bool,
     ) -> Vec<Notice> {
-        let Progress { done, left, failed, late_failed, late_tiles, quiet_s } = *progress;
+        let Progress { done, left, failed, late_failed, late_tiles, quiet_s, last_attempt } =
+            *progress;
         let (total, mut notices) = (done + left + failed, Vec::new());
         let mut tell = |event, key, again_s, text: String| {
             let text = format!(
@@ -109,7 +110,8 @@ impl Config {
             });
         };
         if is_over && left == 0 && total > 0 {
-            let key = format!("complete-{done}-{failed}");
+            // what was queued again may come to the same counts
+            let key = format!("complete-{done}-{failed}-{}", last_attempt.unwrap_or(0));
             tell("complete", key, NEVER_S, "nothing is left".to_owned());
             return notices;
         }
@@ -204,7 +206,9 @@ impl Teller {
 
     async fn try_look(&self, elapsed_s: f64, is_over: bool) -> Result<bool, registry::Error> {
         let (release, node) = (&self.release, self.node.as_str());
-        let progress = self.registry.campaign_progress(release).await?;
+        // what went wrong in an earlier run was told then
+        let late_s = elapsed_s.max(AGAIN_S);
+        let progress = self.registry.campaign_progress(release, late_s).await?;
         let mut is_told = true;
         for notice in self.config.due((release.as_str(), node), &progress, elapsed_s, is_over) {
             let event = format!("{} by {}", notice.key, self.channel.name());
@@ -305,6 +309,7 @@ mod tests {
             late_tiles: 50,
             late_failed: 10,
             quiet_s: Some(5.0),
+            last_attempt: Some(7),
         };
         assert_eq!(due(Progress { done: 5, left: 95, failed: 0, ..calm }, 9.0, false), []);
         let milestone = ("milestone", "milestone-10-of-100".to_owned());
@@ -318,7 +323,7 @@ mod tests {
         assert_eq!(due(quiet, 700.0, false), [milestone, ("stall", "stall".into())]);
         let over = Progress { done: 90, left: 0, ..calm };
         assert_eq!(due(over, 9.0, false), []);
-        assert_eq!(due(over, 9.0, true), [("complete", "complete-90-10".into())]);
+        assert_eq!(due(over, 9.0, true), [("complete", "complete-90-10-7".into())]);
         assert_eq!(due(Progress::default(), 9.0, true), []);
     }
 }
