@@ -177,9 +177,14 @@ def test_without_a_registry_the_files_themselves_tell(lake):
 def test_only_tiles_that_were_named(lake):
     report = lake.json("stage", "run", "snr", "iron-main-dark-10001")
     assert [t["tile"]["pixel"] for t in report["tiles"]] == [10001]
-    (lake.folder / "list").write_text("iron-main-dark-10000\n\niron-main-dark-10001\n")
+    key = "dr1/spectro/redux/{}/healpix/main/dark/100/10001/coadd-main-dark-10001.fits\n"
+    # what `run` takes for tiles is taken here, too
+    (lake.folder / "list").write_text("# some\niron-main-dark-10000\n\n" + key.format("iron"))
     report = lake.json("stage", "run", "snr", "--tiles", lake.folder / "list", "--jobs", 1)
     assert [t["tile"]["pixel"] for t in report["tiles"]] == [10000] and report["up_to_date"] == 1
+    for wrong in ("iron-main-dark\n", key.format("fuji")):
+        (lake.folder / "list").write_text("iron-main-dark-10000\n" + wrong)
+        assert "list:2: " in lake.run("stage", "run", "snr", "--tiles", lake.folder / "list", code=2).stderr
     assert "there are snr" in lake.run("stage", "run", "sn", code=2).stderr
     assert "bifrost convert" in lake.run("stage", "run", "convert", code=2).stderr
     lake.run("stage", "run", "snr", "iron-main-dark", code=2)

@@ -7,6 +7,7 @@ use crate::context::Context;
 use crate::exit::{Exit, TryAgain, Usage};
 use crate::{datasheet, progress};
 use anyhow::Context as _;
+use bifrost_archive::repair::{self, Expected, Wrong};
 use bifrost_campaign::Stop;
 use bifrost_core::hats::{self, Follower};
 use bifrost_core::layout::Lake;
@@ -16,7 +17,7 @@ use bifrost_core::registry::Registry;
 use bifrost_core::registry::campaign::Retry;
 use bifrost_core::registry::stages::{RunEnding, StageAttempt, Step};
 use bifrost_core::sync::{self, Derived, Landed, Site, publish_derived};
-use bifrost_core::tile::{Name, Tile};
+use bifrost_core::tile::{self, Name, Tile};
 use bifrost_stages::derive::{self, Job, Publisher, Renaming, Settings, plan};
 use bifrost_stages::stage::{About, FromProduct, Source};
 use std::collections::{HashMap, HashSet};
@@ -44,7 +45,7 @@ pub(crate) struct Which {
     /// Only these tiles: RELEASE-SURVEY-PROGRAM-PIXEL
     #[arg(value_name = "TILE")]
     pub(super) names: Vec<Tile>,
-    /// Only the tiles of a list, one a line
+    /// Only the tiles of a list, one a line: names, keys or URLs
     #[arg(long, value_name = "FILE")]
     pub(super) tiles: Option<PathBuf>,
     /// Say what would be made, and make nothing
@@ -59,19 +60,40 @@ pub(crate) struct Which {
 
 impl Which {
     /// The tiles that were named; none if none were.
-    pub(super) fn named(&self) -> anyhow::Result<Option<HashSet<Tile>>> {
+    pub(super) fn named(&self, ctx: &Context) -> anyhow::Result<Option<HashSet<Tile>>> {
         let mut named: HashSet<Tile> = self.names.iter().cloned().collect();
         let Some(path) = &self.tiles else {
             return Ok((!named.is_empty()).then_some(named));
         };
         let list = std::fs::read_to_string(path);
         let list = list.with_context(|| format!("failed to read the list {}", path.display()))?;
-        for line in list.lines().map(str::trim).filter(|line| !line.is_empty()) {
-            let tile = line.parse().map_err(|e| Usage(format!("{}: {e}", path.display())))?;
-            named.insert(tile);
+        for (at, line) in list.lines().map(str::trim).enumerate() {
+            let tiles = listed(ctx, line);
+            let is_wrong = |e| Usage(format!("{}:{}: {e}", path.display(), at + 1));
+            named.extend(tiles.map_err(is_wrong)?);
         }
         Ok(Some(named))
     }
+}
+
+/// The tile of a line: its name, or whatever `run` takes for one; none of an empty line or a comment.
+fn listed(ctx: &Context, line: &str) -> Result<Vec<Tile>, String> {
+    if line.is_empty() || line.starts_with('#') {
+        return Ok(Vec::new());
+    }
+    line.parse().map(|tile| vec![tile]).or_else(|error: tile::Error| {
+        let Ok(production) = ctx.settings.archive.production() else {
+            return Err(error.to_string());
+        };
+        let expected = Expected { production, bucket: None, survey: None, program: None };
+        let mended = repair::mend(line, &expected);
+        let is_other = |c: &repair::Correction| c.wrong.contains(&Wrong::Production);
+        let is_meant = mended.refused.is_empty() && !mended.corrections.iter().any(is_other);
+        match is_meant && !mended.tiles.is_empty() {
+            true => Ok(mended.tiles.into_keys().collect()),
+            false => Err(error.to_string()),
+        }
+    })
 }
 
 /// What there is to make.
@@ -209,7 +231,7 @@ impl Run<'_> {
     /// tile's files tell.
     fn plan(&self) -> anyhow::Result<Plan> {
         let mut jobs = plan::tiles(&self.lake, &self.step.input);
-        if let Some(named) = self.which.named()? {
+        if let Some(named) = self.which.named(self.ctx)? {
             jobs.retain(|job| named.contains(&job.tile));
             if jobs.len() < named.len() {
                 let (known, named) = (jobs.len(), named.len());

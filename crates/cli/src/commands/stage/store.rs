@@ -93,7 +93,7 @@ fn plan(
     registry: Option<&Registry>,
 ) -> anyhow::Result<Plan> {
     let mut jobs = store::jobs(lake);
-    let named = args.which.named()?;
+    let named = args.which.named(ctx)?;
     if let Some(named) = &named {
         jobs.retain(|job| job.tiles.keys().any(|tile| named.contains(tile)));
     }
