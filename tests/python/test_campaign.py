@@ -182,6 +182,103 @@ def test_what_fails_is_explained_told_apart_and_tried_again(place, archive):
     assert list(place.lake.rglob("coadd-*.fits")), "they were to be kept"
 
 
+def test_what_would_be_tried_again_is_foreseen(place, archive):
+    for coadd in sorted(archive.folder.rglob("coadd-*-10001.fits")):
+        coadd.write_bytes(coadd.read_bytes()[:100_000])
+        for sums in coadd.parent.glob("*.sha256sum"):
+            sums.unlink()
+    place.run("run", "--archive", archive.url, code=3)
+    planned = place.json("run", "--archive", archive.url, "--only-failed", "--dry-run")
+    assert (planned["tiles"], planned["pixels"], planned["tiles_failed"]) == (2, 1, 2)
+    assert place.sql("SELECT count(*) FROM archive_tiles WHERE state = 'failed'") == [(2,)], "nothing was queued"
+    assert place.json("run", "--archive", archive.url, "--dry-run")["tiles"] == 0
+    assert lines(place.run("run", "--archive", archive.url, "--only-failed", "--json", code=3))[-1]["failed"] == 2
+
+
+def test_tiles_that_lost_their_files_are_told_of_and_made_again(place, archive):
+    options = ["--archive", archive.url, "--json"]
+    place.run("run", *options)
+    gone, damaged = (next(place.lake.rglob(f"iron-main-dark-{pixel}_*.parquet")) for pixel in (10000, 10001))
+    place.run("failures", code=4)
+    content, times = damaged.read_bytes(), damaged.stat()
+    gone.unlink()
+    damaged.write_bytes(content[:2000] + b"xxxx" + content[2004:])
+    os.utime(damaged, ns=(times.st_atime_ns, times.st_mtime_ns))
+    place.run("sync")
+    place.run("verify", "--deep", "--repair", code=3)
+    # nothing is left, and two tiles are nowhere
+    assert lines(place.run("run", *options))[-1]["batches"] == 0
+    listed = {f["tile"]: f for f in place.json("failures")["failures"]}
+    assert {f["state"] for f in listed.values()} == {"lost"} and len(listed) == 2
+    assert listed["iron-main-dark-10000"]["error"].endswith("is gone")
+    assert "failures --requeue" in listed["iron-main-dark-10001"]["error"]
+    assert "0 tiles failed, 2 lost their files" in place.run("failures").stdout
+    place.run("failures", "--outcome", "corrupt", code=4)
+    assert place.json("run", "--archive", archive.url, "--only-failed", "--dry-run")["tiles"] == 2
+    assert place.json("failures", "--requeue")["requeued"] == 2
+    assert lines(place.run("run", *options))[-1]["made"] == 2
+    ends = place.sql("SELECT tile, ended FROM attempts ORDER BY attempt_id DESC LIMIT 2")
+    assert sorted(ends) == [("iron-main-dark-10000", "converted"), ("iron-main-dark-10001", "converted")]
+    assert place.sql("SELECT count(*) FROM files") == [(archive.tiles,)]
+    assert damaged.read_bytes() == content
+    assert place.json("verify", "--deep")["still_quarantined"] == 0
+    place.run("failures", code=4)
+
+
+def test_tries_that_are_repeated_are_no_progress(place, archive):
+    archive.server.shutdown()
+    archive.server.server_close()  # the connection is refused
+    place.run("run", "--archive", archive.url, "--tries", 2, "--retry-pause", 0.1, "--patience", 1, code=3)
+    status = place.json("status")
+    assert status["tiles"]["failed_by"] == {"archive_error": archive.tiles}
+    assert (status["nodes"][0]["failed"], status["tiles_per_hour"], status["eta_s"]) == (2 * archive.tiles, 0, None)
+    assert "ETA unknown" in place.run("status").stdout
+
+
+def test_files_of_the_archive_that_no_run_has_brought_stay(place, archive):
+    mirror = place.folder / "mirror"
+    (place.folder / "bifrost.toml").write_text(f'[fetch]\nout = "{mirror}"\n')
+    place.run("fetch", "--archive", archive.url)
+    brought = sorted(path for path in mirror.rglob("*") if path.is_file())
+    listed = place.folder / "listed"
+    listed.write_text("iron-main-dark-10000\n")
+    place.run("run", "--archive", archive.url, "--tiles", listed)
+    assert [path for path in brought if "main-dark-10000" in path.name and path.exists()] == []
+    # the rest is another node's: nothing of it is this one's to make
+    place.sql("UPDATE archive_tiles SET state = 'absent' WHERE state = 'queued' RETURNING 1")
+    place.run("run", "--archive", archive.url)
+    rest = [path for path in brought if "main-dark-10000" not in path.name and "dark_100_10000" not in path.name]
+    assert len(rest) > 10 and all(path.exists() for path in rest)
+
+
+def test_what_another_node_made_since_is_no_failure_of_this_lake_any_more(place):
+    archive = Archive(place, 1, programs=["dark"])
+    place.lake.mkdir()
+    place.run("sync")
+    place.run("inventory", archive.list(), "--archive", archive.url)
+    alpha, beta = (Node(place, archive, name) for name in ("alpha", "beta"))
+    (coadd,) = archive.folder.rglob("coadd-*.fits")
+    content = coadd.read_bytes()
+    try:
+        coadd.write_bytes(content[:100_000])
+        alpha.place.run("run", "--archive", archive.url, "--tries", 1, code=3)
+        assert place.sql("SELECT count(*) FROM tile_outcomes") == [(1,)]
+        coadd.write_bytes(content)
+        place.run("failures", "--requeue")
+        beta.place.run("run", "--archive", archive.url)
+        alpha.place.run("sync")
+        assert place.sql("SELECT count(*) FROM tile_outcomes") == [(0,)]
+        # what fails after it was made is news
+        coadd.write_bytes(content[:100_000])
+        alpha.place.run("convert", archive.folder / RELEASE, code=3)
+        alpha.place.run("sync")
+        assert place.sql("SELECT count(*) FROM tile_outcomes") == [(1,)]
+    finally:
+        for node in (alpha, beta):
+            node.close()
+        archive.close()
+
+
 def test_a_run_that_is_told_to_stop_gives_its_leases_back(place, archive):
     archive.server.shutdown()  # nobody answers: tiles stay under way
     command = [os.environ["BIFROST_BIN"], "run", "--archive", archive.url, "--grace", "10"]

@@ -282,6 +282,7 @@ impl Shop {
                     claim: &claim,
                     lake: &lake,
                     scratch: staging.dir(),
+                    is_damaged: leased.is_damaged,
                 };
                 let (id, tile) = (leased.attempt_id, leased.tile.clone());
                 match stage.make(&work) {

@@ -12,11 +12,10 @@ use bifrost_core::hats::Follower;
 use bifrost_core::layout::Lake;
 use bifrost_core::patience::patiently;
 use bifrost_core::publish::{RUN, Running, Staging};
-use bifrost_core::quarantine;
 use bifrost_core::registry::Registry;
 use bifrost_core::registry::campaign::{Counts, Ending, Member, Peer};
 use bifrost_core::sync::{self, Settled, Site};
-use bifrost_core::tile::{Name, Pixel};
+use bifrost_core::tile::{Pixel, Tile};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -55,7 +54,7 @@ pub async fn run(
         patience: lease.clamp(Duration::from_secs(5), Duration::from_secs(60)),
         retry: settings.retry,
     };
-    let settled = settle(&site, &settings.taker.product, settings.patience).await?;
+    let settled = settle(&site, settings.patience).await?;
     join(registry, &settings, lake).await?;
     let (held, jobs) = (Held::default(), settings.jobs.max(1));
     let (peers, watched) = watch::channel(Vec::new());
@@ -154,24 +153,14 @@ async fn alone(lake: &Lake) -> Result<Running, Error> {
 }
 
 /// What earlier runs of this lake began is settled, and what they held is given back.
-async fn settle(site: &Site, product: &Name, patience: Duration) -> Result<Settled, Error> {
+async fn settle(site: &Site, patience: Duration) -> Result<Settled, Error> {
     let settled = patiently(patience, || sync::settle(site)).await?;
     let lake_id = site.lake.identity().lake_id;
     let held = patiently(patience, || site.registry.leases_of(lake_id)).await?;
     let why = "the process that held the lease died";
     let give = || site.registry.give_leases_back(&held, Ending::Abandoned, why);
     patiently(patience, give).await?;
-    // made by others since
-    let records = quarantine::list(&site.lake)?;
-    let mut records = records;
-    records.retain(|record| record.product == *product);
-    let tiles: Vec<_> = records.iter().filter_map(|record| record.tile.clone()).collect();
-    let made = site.registry.made_tiles(&tiles).await?;
-    for record in records {
-        if let Some(tile) = record.tile.filter(|tile| made.contains(&tile.to_string())) {
-            quarantine::clear(&site.lake, product, &tile, &record.sources)?;
-        }
-    }
+    patiently(patience, || sync::clear_made(&site.registry, &site.lake)).await?;
     Ok(settled)
 }
 
@@ -302,7 +291,17 @@ impl Run {
         let plan = Plan::new(&me, &peers, &pending);
         if !std::mem::replace(&mut self.is_swept, true) {
             let mine: BTreeSet<Pixel> = plan.mine.iter().map(|(pixel, _)| *pixel).collect();
-            match scratch::sweep(&settings.scratch_folder, &settings.production, &mine) {
+            let folder = &settings.scratch_folder;
+            // a folder of somebody's own may hold more of the archive than runs have brought
+            let tried = match folder.starts_with(self.shop.site.lake.private("")) {
+                true => None,
+                false => Some(registry.tried_tiles(taker.lake_id).await?),
+            };
+            let is_over = |tile: &Tile| {
+                let is_ours = tried.as_ref().is_none_or(|tried| tried.contains(&tile.to_string()));
+                is_ours && !mine.contains(&tile.pixel)
+            };
+            match scratch::sweep(folder, &settings.production, is_over) {
                 Ok(0) => {}
                 Ok(bytes) => tracing::info!("{bytes} bytes of earlier runs were swept"),
                 Err(e) => tracing::warn!("the scratch folder could not be swept: {e}"),

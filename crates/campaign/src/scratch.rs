@@ -2,8 +2,7 @@
 
 use bifrost_archive::fetch::Room;
 use bifrost_archive::key::Production;
-use bifrost_core::tile::Pixel;
-use std::collections::BTreeSet;
+use bifrost_core::tile::Tile;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -83,14 +82,14 @@ pub(crate) fn disk(folder: &Path) -> io::Result<(u64, u64)> {
     Ok((disk.f_bavail.saturating_mul(disk.f_frsize), disk.f_blocks.saturating_mul(disk.f_frsize)))
 }
 
-/// Deletes what earlier runs left of tiles that are not to be made here.
+/// Deletes what earlier runs left of tiles that are over: not to be made here.
 ///
 /// # Errors
 /// What the file system refuses.
 pub(crate) fn sweep(
     folder: &Path,
     production: &Production,
-    mine: &BTreeSet<Pixel>,
+    is_over: impl Fn(&Tile) -> bool,
 ) -> io::Result<u64> {
     let mut freed = 0;
     let mut folders = vec![folder.join(production.root())];
@@ -109,7 +108,7 @@ pub(crate) fn sweep(
             let key = key.trim_end_matches(".json").trim_end_matches(".part");
             // what this program did not fetch is not its to delete
             let Some((tile, _)) = production.parse(key) else { continue };
-            if !mine.contains(&tile.pixel) {
+            if is_over(&tile) {
                 freed += std::fs::metadata(&path)?.len();
                 std::fs::remove_file(&path)?;
             }
@@ -132,7 +131,7 @@ pub(crate) fn remove(folder: &Path) {
 mod tests {
     use super::*;
     use bifrost_archive::key::Kind;
-    use bifrost_core::tile::{Name, Tile};
+    use bifrost_core::tile::{Name, Pixel};
 
     fn room(folder: &Path, keep_free_bytes: u64) -> Arc<Room> {
         Arc::new(Room::new(folder, keep_free_bytes, Duration::from_millis(5), Arc::new(|_| {})))
@@ -193,8 +192,8 @@ mod tests {
         let wanted = put(production.key(&tile(1), Kind::Coadd) + ".part");
         let gone = put(production.key(&tile(2), Kind::Coadd) + ".part.json");
         let foreign = put(production.folder(&tile(2)) + "/notes.txt");
-        let mine = BTreeSet::from([tile(1).pixel]);
-        assert_eq!(sweep(dir.path(), &production, &mine).expect("swept"), 3);
+        let is_over = |at: &Tile| *at != tile(1);
+        assert_eq!(sweep(dir.path(), &production, is_over).expect("swept"), 3);
         assert!(wanted.exists() && !gone.exists() && foreign.exists());
     }
 }

@@ -161,6 +161,8 @@ pub struct Work<'a> {
     pub lake: &'a Lake,
     /// A folder for other files, emptied when the run ends.
     pub scratch: &'a Path,
+    /// Whether the published file is known to be damaged: it is made again, whatever it says of itself.
+    pub is_damaged: bool,
 }
 
 /// What came of it.

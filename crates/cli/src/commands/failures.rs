@@ -1,4 +1,4 @@
-//! `bifrost failures`: tiles that failed, why, and another try for them.
+//! `bifrost failures`: tiles that failed, or lost their files since, why, and another try for them.
 
 use crate::context::Context;
 use crate::exit::{Exit, Usage};
@@ -57,6 +57,7 @@ impl Failures {
             };
             let next = match failure.state.as_str() {
                 "queued" => at(failure.retry_at),
+                "lost" => "lost".to_owned(),
                 _ => "given up".to_owned(),
             };
             table.add_row([
@@ -72,6 +73,9 @@ impl Failures {
             0 => "bifrost failures --requeue queues them again".to_owned(),
             count => format!("{count} tiles are queued again"),
         };
-        format!("{table}\n{} tiles failed; {end}", self.failures.len())
+        let lost = self.failures.iter().filter(|failure| failure.state == "lost").count();
+        let failed = format!("{} tiles failed", self.failures.len() - lost);
+        let lost = if lost == 0 { String::new() } else { format!(", {lost} lost their files") };
+        format!("{table}\n{failed}{lost}; {end}")
     }
 }

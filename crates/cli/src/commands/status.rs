@@ -4,6 +4,7 @@ use crate::context::Context;
 use crate::exit::Exit;
 use crate::history::AsOf;
 use crate::{archive, printer};
+use bifrost_campaign::clock;
 use bifrost_core::registry::Held;
 use bifrost_core::registry::campaign::{Counts, NodeRow, Rate};
 use bifrost_core::registry::status::{Product, Standing};
@@ -168,7 +169,7 @@ impl Status {
             let by: Vec<_> = tiles.failed_by.iter().map(|(o, n)| format!("{n} {o}")).collect();
             lines.push(format!("failed: {}", by.join(", ")));
         }
-        let eta = self.eta_s.map_or("unknown".to_owned(), |s| format!("{:.1} h", s / 3600.0));
+        let eta = self.eta_s.map_or("unknown".to_owned(), clock);
         lines.push(format!(
             "{:.1} MB/s, {:.0} tiles an hour, ETA {eta}",
             self.mb_per_s, self.tiles_per_hour

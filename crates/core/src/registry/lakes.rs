@@ -126,6 +126,14 @@ impl LakeSession {
         rows.and_then(|rows| rows.iter().map(pair).collect()).map_err(doing("list faults"))
     }
 
+    /// Files that are set aside.
+    pub(crate) async fn still_quarantined(&self) -> Result<u64, Error> {
+        let sql = include_str!("../../../../sql/sync_still_quarantined.sql");
+        let row = self.client.query_one(sql, &[&self.lake_id]).await;
+        let count = row.and_then(|row| row.try_get::<_, i64>(0));
+        count.map(i64::cast_unsigned).map_err(doing("count what is set aside"))
+    }
+
     /// Notes the digests of a lake that was compared file by file and found unchanged, so that the
     /// next sync need not.
     pub(crate) async fn agree(

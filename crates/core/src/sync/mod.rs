@@ -31,7 +31,7 @@ use difference::{Difference, Gone};
 pub use direct::{Bundle, Ended, Shard, Site, StoreDraft, publish};
 use register::Registrar;
 use serde::Serialize;
-pub use settle::{Settled, forget, settle};
+pub use settle::{Settled, clear_made, forget, settle};
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -203,7 +203,9 @@ pub async fn run(
     let root = lake.root().to_string_lossy();
     let has_moved = known.as_ref().is_some_and(|k| k.node != options.node || k.root != root);
     let is_same = known.as_ref().is_some_and(|k| digests.agree(k)) && !has_moved;
-    if !is_same {
+    if is_same {
+        report.still_quarantined = session.still_quarantined().await?;
+    } else {
         let action = "sync";
         let update = Update { lake, options, progress, known, digests, has_moved, action };
         update.compare(&mut session, listing, &mut report).await?;

@@ -6,8 +6,9 @@ use super::difference::Difference;
 use super::direct::{Item, Lease, Site, folder_of, register};
 use super::{Error, Options, run_blocking, walk};
 use crate::VERSION;
-use crate::layout::Lake;
+use crate::layout::{Lake, SPECTRA};
 use crate::publish::{self, RUN, Running};
+use crate::quarantine::{self, Record};
 use crate::registry::campaign::{Ending, Intent, Retry, StoreIntent};
 use crate::registry::{self, End, LakeSession, Registry};
 use crate::tile::{FileName, Name};
@@ -53,7 +54,31 @@ pub(super) async fn settle_idle(
         patience: Duration::from_secs(60),
         retry: Retry { tries: 1, pause_s: 0.0 },
     };
-    settle_in(&site, session).await.map(drop)
+    settle_in(&site, session).await?;
+    clear_made(registry, lake).await
+}
+
+/// Strikes tiles from the lake's quarantine that campaigns have made since, wherever that was. No run
+/// may be at work in the lake, except the caller's.
+///
+/// # Errors
+/// [`Error`]; it may be called again.
+pub async fn clear_made(registry: &Registry, lake: &Lake) -> Result<(), Error> {
+    let folder = lake.clone();
+    let mut records = run_blocking(move || quarantine::list(&folder)).await?;
+    records.retain(|record| record.product.as_str() == SPECTRA);
+    let tile = |record: &Record| Some((record.tile.clone()?, record.at));
+    let tiles: Vec<_> = records.iter().filter_map(tile).collect();
+    if tiles.is_empty() {
+        return Ok(());
+    }
+    let made = registry.made_tiles(&tiles).await?;
+    for record in records {
+        if let Some(tile) = record.tile.filter(|tile| made.contains(&tile.to_string())) {
+            quarantine::clear(lake, &record.product, &tile, &record.sources)?;
+        }
+    }
+    Ok(())
 }
 
 /// Folders of pixels in which a publication is not settled, and the spectra stores beside them.

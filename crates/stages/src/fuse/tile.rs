@@ -340,7 +340,8 @@ impl FromArchive for Config {
             let reason = format!("its files are those of {other}");
             findings.add(Outcome::Mismatch, reason);
         }
-        let made = draft_known(work.lake, work.claim, &inputs, work.tile, self, &mut findings);
+        let config = Self { force: self.force || work.is_damaged, ..self.clone() };
+        let made = draft_known(work.lake, work.claim, &inputs, work.tile, &config, &mut findings);
         let made = made.and_then(|drafted| match drafted {
             Drafted::New { rows, .. } => Some(Made::Draft(rows)),
             Drafted::Current(ending) => ending.path.map(Made::Unchanged),

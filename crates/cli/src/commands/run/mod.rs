@@ -68,7 +68,11 @@ pub fn run(ctx: &Context, args: &Args) -> anyhow::Result<Exit> {
     }
     let settings = settings(ctx, &options, &lake, production.clone(), only)?;
     if args.dry_run {
-        let plan = ctx.block_on(foresee(&registry, &settings))?;
+        let again = match &settings.taker.only {
+            Some(failed) if args.only_failed => failed.as_slice(),
+            _ => &[],
+        };
+        let plan = ctx.block_on(foresee(&registry, &settings, again))?;
         ctx.printer.data(&plan, Foreseen::show)?;
         return Ok(Exit::Ok);
     }

@@ -27,9 +27,17 @@ pub(super) struct Foreseen {
     tiles_failed: i64,
 }
 
-pub(super) async fn foresee(registry: &Registry, settings: &Settings) -> anyhow::Result<Foreseen> {
+/// `again`: tiles that would be queued again first.
+pub(super) async fn foresee(
+    registry: &Registry,
+    settings: &Settings,
+    again: &[i64],
+) -> anyhow::Result<Foreseen> {
     let taker = &settings.taker;
-    let pending = registry.pending_pixels(taker).await?;
+    let pending = match again {
+        [] => registry.pending_pixels(taker).await?,
+        again => registry.pending_if_requeued(taker, again).await?,
+    };
     let mut peers = registry.campaign_peers(&taker.release).await?;
     let me =
         Peer { node: taker.node.clone(), weight: settings.weight, takes_all: taker.only.is_none() };

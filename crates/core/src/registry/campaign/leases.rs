@@ -1,10 +1,12 @@
 //! Leases: the right to make the tiles of a pixel, for a while.
 
 use super::Ending;
+use crate::layout::SPECTRA;
 use crate::registry::archive::{pixel, tile};
 use crate::registry::{ArchiveFile, Error, Registry, doing};
 use crate::tile::{Name, Pixel, Tile};
 use postgres_types::ToSql;
+use tokio_postgres::GenericClient;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
@@ -66,6 +68,8 @@ pub struct LeasedTile {
     pub tile: Tile,
     /// Its files in the archive.
     pub files: Vec<ArchiveFile>,
+    /// Whether the lake's file of it was set aside.
+    pub is_damaged: bool,
 }
 
 impl Registry {
@@ -74,23 +78,26 @@ impl Registry {
     /// # Errors
     /// [`Error::Unreachable`], [`Error::Statement`].
     pub async fn pending_pixels(&self, taker: &Taker) -> Result<Vec<PendingPixel>, Error> {
-        let sql = include_str!("../../../../../sql/campaign_pending.sql");
-        let values: [&(dyn ToSql + Sync); 3] =
-            [&taker.release.as_str(), &taker.only, &taker.product.as_str()];
-        let rows = self.client().await?.query(sql, &values).await;
-        let pending = |row: &Row| -> Result<Option<PendingPixel>, tokio_postgres::Error> {
-            let Some(pixel) = pixel(row, 0) else { return Ok(None) };
-            Ok(Some(PendingPixel {
-                pixel,
-                ready: row.try_get(1)?,
-                waiting: row.try_get(2)?,
-                wait_s: row.try_get(3)?,
-                is_held: row.try_get(4)?,
-                nodes: row.try_get(5)?,
-            }))
-        };
-        rows.and_then(|rows| rows.iter().filter_map(|r| pending(r).transpose()).collect())
-            .map_err(doing("look for tiles to make"))
+        pending(&**self.client().await?, taker).await
+    }
+
+    /// The pixels with tiles that would be to be made if these were queued again: nothing is changed.
+    ///
+    /// # Errors
+    /// [`Error::Unreachable`], [`Error::Statement`].
+    pub async fn pending_if_requeued(
+        &self,
+        taker: &Taker,
+        tile_ids: &[i64],
+    ) -> Result<Vec<PendingPixel>, Error> {
+        let failed = || doing("look for tiles to make");
+        let mut client = self.client().await?;
+        let transaction = client.transaction().await.map_err(failed())?;
+        let requeue = include_str!("../../../../../sql/campaign_requeue.sql");
+        transaction.execute(requeue, &[&tile_ids, &SPECTRA]).await.map_err(failed())?;
+        let pixels = pending(&*transaction, taker).await?;
+        transaction.rollback().await.map_err(failed())?;
+        Ok(pixels)
     }
 
     /// Makes pixels known, so that they can be leased.
@@ -129,8 +136,16 @@ impl Registry {
         transaction.execute(close, &[&lapsed, &abandoned, &why]).await.map_err(failed())?;
         let begin = include_str!("../../../../../sql/campaign_begin_attempts.sql");
         let (release, stage) = (taker.release.as_str(), &taker.stage);
-        let asked: [&(dyn ToSql + Sync); 7] =
-            [&pixels, &tokens, &taker.lake_id, &taker.node, stage, &release, &taker.only];
+        let asked: [&(dyn ToSql + Sync); 8] = [
+            &pixels,
+            &tokens,
+            &taker.lake_id,
+            &taker.node,
+            stage,
+            &release,
+            &taker.only,
+            &taker.product.as_str(),
+        ];
         let rows = transaction.query(begin, &asked).await.map_err(failed())?;
         let leases = gather(&rows).map_err(failed())?;
         // made by others since they were looked for
@@ -185,6 +200,26 @@ impl Registry {
     }
 }
 
+async fn pending(client: &impl GenericClient, taker: &Taker) -> Result<Vec<PendingPixel>, Error> {
+    let sql = include_str!("../../../../../sql/campaign_pending.sql");
+    let values: [&(dyn ToSql + Sync); 3] =
+        [&taker.release.as_str(), &taker.only, &taker.product.as_str()];
+    let rows = client.query(sql, &values).await;
+    let pending = |row: &Row| -> Result<Option<PendingPixel>, tokio_postgres::Error> {
+        let Some(pixel) = pixel(row, 0) else { return Ok(None) };
+        Ok(Some(PendingPixel {
+            pixel,
+            ready: row.try_get(1)?,
+            waiting: row.try_get(2)?,
+            wait_s: row.try_get(3)?,
+            is_held: row.try_get(4)?,
+            nodes: row.try_get(5)?,
+        }))
+    };
+    rows.and_then(|rows| rows.iter().filter_map(|r| pending(r).transpose()).collect())
+        .map_err(doing("look for tiles to make"))
+}
+
 fn numbers(pixels: &[Pixel]) -> Vec<i32> {
     pixels.iter().map(|pixel| pixel.get() as i32).collect()
 }
@@ -200,7 +235,8 @@ fn gather(rows: &[Row]) -> Result<Vec<Lease>, tokio_postgres::Error> {
         }
         let Some(lease) = leases.last_mut() else { continue };
         if lease.tiles.last().is_none_or(|last| last.attempt_id != attempt_id) {
-            lease.tiles.push(LeasedTile { attempt_id, tile: tile.clone(), files: Vec::new() });
+            let (tile, is_damaged) = (tile.clone(), row.try_get(11)?);
+            lease.tiles.push(LeasedTile { attempt_id, tile, files: Vec::new(), is_damaged });
         }
         if let (Some(last), Some(kind)) = (lease.tiles.last_mut(), row.try_get(4)?) {
             last.files.push(ArchiveFile {

@@ -1,12 +1,16 @@
 //! The ledger: every try of every tile, what it cost and how it ended.
 
+use crate::layout::SPECTRA;
 use crate::outcome::Outcome;
 use crate::registry::archive::Keys;
 use crate::registry::commits::Commit;
 use crate::registry::{Error, Registry, doing};
 use crate::tile::{Name, Tile};
+use chrono::{DateTime, Utc};
 use deadpool_postgres::Transaction;
 use postgres_types::ToSql;
+use std::collections::HashSet;
+use uuid::Uuid;
 
 /// How a try ended that came to no outcome.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -145,37 +149,48 @@ impl Registry {
             .map_err(doing("look tiles up"))
     }
 
-    /// Of some tiles, those that are made, by name.
+    /// Of some tiles, those that campaigns have made since these times, by name.
     ///
     /// # Errors
     /// [`Error::Unreachable`], [`Error::Statement`].
-    pub async fn made_tiles(&self, tiles: &[Tile]) -> Result<Vec<String>, Error> {
+    pub async fn made_tiles(&self, tiles: &[(Tile, DateTime<Utc>)]) -> Result<Vec<String>, Error> {
         let sql = include_str!("../../../../../sql/campaign_made_tiles.sql");
-        let Keys { releases, surveys, programs, pixels } = Keys::of(tiles.iter());
+        let names = tiles.iter().map(|(tile, _)| tile);
+        let Keys { releases, surveys, programs, pixels } = Keys::of(names);
+        let times: Vec<DateTime<Utc>> = tiles.iter().map(|(_, at)| *at).collect();
         let client = self.client().await?;
-        let rows = client.query(sql, &[&releases, &surveys, &programs, &pixels]).await;
+        let rows = client.query(sql, &[&releases, &surveys, &programs, &pixels, &times]).await;
         rows.and_then(|rows| rows.iter().map(|row| row.try_get(0)).collect())
             .map_err(doing("look tiles up"))
     }
 
-    /// Numbers of the tiles of a release that failed, for good or so far.
+    /// Names of the tiles that runs of a lake have tried to make.
+    ///
+    /// # Errors
+    /// [`Error::Unreachable`], [`Error::Statement`].
+    pub async fn tried_tiles(&self, lake_id: Uuid) -> Result<HashSet<String>, Error> {
+        let sql = include_str!("../../../../../sql/campaign_tried_tiles.sql");
+        let rows = self.client().await?.query(sql, &[&lake_id]).await;
+        rows.and_then(|rows| rows.iter().map(|row| row.try_get(0)).collect())
+            .map_err(doing("list the tiles that were tried"))
+    }
+
+    /// Numbers of the tiles of a release that failed, for good or so far, or whose file was lost since.
     ///
     /// # Errors
     /// [`Error::Unreachable`], [`Error::Statement`].
     pub async fn failed_tiles(&self, release: &Name) -> Result<Vec<i64>, Error> {
-        let sql = include_str!("../../../../../sql/campaign_failed_tiles.sql");
-        let rows = self.client().await?.query(sql, &[&release.as_str()]).await;
-        rows.and_then(|rows| rows.iter().map(|row| row.try_get(0)).collect())
-            .map_err(doing("list the failures"))
+        let failures = self.campaign_failures(release, None).await?;
+        Ok(failures.iter().map(|failure| failure.tile_id).collect())
     }
 
-    /// Queues tiles that failed again; says how many.
+    /// Queues tiles again that failed, or that no live file holds; says how many.
     ///
     /// # Errors
     /// [`Error::Unreachable`], [`Error::Statement`].
     pub async fn requeue_tiles(&self, tile_ids: &[i64]) -> Result<u64, Error> {
         let sql = include_str!("../../../../../sql/campaign_requeue.sql");
-        let done = self.client().await?.execute(sql, &[&tile_ids]).await;
+        let done = self.client().await?.execute(sql, &[&tile_ids, &SPECTRA]).await;
         done.map_err(doing("queue tiles again"))
     }
 }

@@ -1,5 +1,6 @@
 //! How a campaign stands, as people are told.
 
+use crate::layout::SPECTRA;
 use crate::registry::{Error, Registry, doing};
 use crate::tile::Name;
 use chrono::{DateTime, Utc};
@@ -50,7 +51,7 @@ pub struct Failure {
     #[serde(skip)]
     pub tile_id: i64,
     pub tile: String,
-    /// failed, or queued: it will be tried again.
+    /// failed; queued: it will be tried again; lost: it was made, and its file is gone or set aside.
     pub state: String,
     pub outcome: Option<String>,
     pub retry_at: Option<DateTime<Utc>>,
@@ -70,10 +71,12 @@ pub struct Progress {
     pub failed: i64,
     /// Of the last tries, those that failed.
     pub late_failed: i64,
-    /// The last tries: 50, or as many as there were.
+    /// The last tries of that time: 50, or as many as there were.
     pub late_tiles: i64,
     /// Since the last one ended, seconds.
     pub quiet_s: Option<f64>,
+    /// The latest try of the last ones.
+    pub last_attempt: Option<i64>,
 }
 
 impl Registry {
@@ -142,7 +145,7 @@ impl Registry {
         outcome: Option<&str>,
     ) -> Result<Vec<Failure>, Error> {
         let sql = include_str!("../../../../../sql/campaign_failures.sql");
-        let rows = self.client().await?.query(sql, &[&release.as_str(), &outcome]).await;
+        let rows = self.client().await?.query(sql, &[&release.as_str(), &outcome, &SPECTRA]).await;
         let failure = |row: &Row| {
             Ok(Failure {
                 tile_id: row.try_get(0)?,
@@ -162,9 +165,10 @@ impl Registry {
     ///
     /// # Errors
     /// [`Error::Unreachable`], [`Error::Statement`].
-    pub async fn campaign_progress(&self, release: &Name) -> Result<Progress, Error> {
+    pub async fn campaign_progress(&self, release: &Name, late_s: f64) -> Result<Progress, Error> {
         let sql = include_str!("../../../../../sql/campaign_progress.sql");
-        let row = self.client().await?.query_one(sql, &[&release.as_str()]).await;
+        let asked: [&(dyn postgres_types::ToSql + Sync); 2] = [&release.as_str(), &late_s];
+        let row = self.client().await?.query_one(sql, &asked).await;
         let progress = |row: Row| {
             Ok(Progress {
                 done: row.try_get(0)?,
@@ -173,6 +177,7 @@ impl Registry {
                 late_failed: row.try_get(3)?,
                 late_tiles: row.try_get(4)?,
                 quiet_s: row.try_get(5)?,
+                last_attempt: row.try_get(6)?,
             })
         };
         row.and_then(progress).map_err(doing("look how far the campaign is"))

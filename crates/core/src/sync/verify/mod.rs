@@ -305,7 +305,10 @@ async fn quarantine(
     let cataloged: Vec<i64> =
         condemned.iter().filter(|row| row.in_catalog).map(|row| row.file_id).collect();
     for (row, what) in damaged.iter().filter(|(row, _)| ids.contains(&row.file_id)) {
-        let reason = format!("{what}; make it again, or put a good copy in its place")
+        let reason = format!(
+            "{what}; make it again (bifrost failures --requeue and run, or convert or stage run with --force), \
+             or put a good copy in its place"
+        )
             .replace('\0', "\u{fffd}");
         commit.quarantine(row.file_id, &reason).await?;
     }
