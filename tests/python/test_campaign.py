@@ -228,7 +228,7 @@ def test_tiles_that_lost_their_files_are_told_of_and_made_again(place, archive):
 def test_tries_that_are_repeated_are_no_progress(place, archive):
     archive.server.shutdown()
     archive.server.server_close()  # the connection is refused
-    place.run("run", "--archive", archive.url, "--tries", 2, "--retry-pause", 0.1, "--patience", 1, code=3)
+    place.run("run", "--archive", archive.url, "--tries", 2, "--retry-pause", 0.1, "--retries", 1, "--backoff", 0.1, code=3)
     status = place.json("status")
     assert status["tiles"]["failed_by"] == {"archive_error": archive.tiles}
     assert (status["nodes"][0]["failed"], status["tiles_per_hour"], status["eta_s"]) == (2 * archive.tiles, 0, None)
