@@ -105,7 +105,7 @@ impl<'a> Judges<'a> {
         condition.literals().into_iter().try_for_each(|(name, literal)| {
             let holders = || self.by_schema.values().filter_map(|judge| judge.column(name));
             match holders().next() {
-                Some(first) if !holders().any(|held| held.kind.compares_with(&literal)) => {
+                Some(first) if !holders().any(|held| held.compares_with(&literal)) => {
                     Err(predicate::Error::Type {
                         column: name.to_owned(),
                         holds: first.kind.words(&first.data_type),
@@ -385,19 +385,22 @@ impl Bench<'_> {
     }
 }
 
-impl Kind {
-    /// Whether a filter could compare a column of this kind with a literal; dates and the like may.
-    fn compares_with(self, literal: &Literal) -> bool {
+impl ColumnRow {
+    /// Whether a filter could compare the column with a literal; dates and the like may.
+    fn compares_with(&self, literal: &Literal) -> bool {
         matches!(
-            (self, literal),
+            (self.kind, literal),
             (_, Literal::Null)
-                | (Self::Other, Literal::Text(_))
-                | (Self::Int | Self::Float, Literal::Number(_))
-                | (Self::Text, Literal::Text(_))
-                | (Self::Bool, Literal::Bool(_))
-        )
+                | (Kind::Other, Literal::Text(_))
+                | (Kind::Int | Kind::Float, Literal::Number(_))
+                | (Kind::Text, Literal::Text(_))
+                | (Kind::Bool, Literal::Bool(_))
+        ) || matches!((self.kind, literal), (Kind::Other, Literal::Number(_)))
+            && self.data_type.starts_with("Decimal")
     }
+}
 
+impl Kind {
     fn words(self, data_type: &str) -> String {
         match self {
             Self::Int => "integers".into(),
@@ -405,6 +408,7 @@ impl Kind {
             Self::Text => "text".into(),
             Self::Bool => "booleans".into(),
             Self::Other if data_type.contains("List") => "arrays".into(),
+            Self::Other if data_type.starts_with("Decimal") => "numbers".into(),
             Self::Other => format!("values of type {data_type}"),
         }
     }
