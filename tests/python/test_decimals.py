@@ -22,8 +22,9 @@ def lake():
         for number in range(3):
             duck.sql(rows.format(1000 * number, 1000 * number + 900)).write_parquet(str(folder / f"{number}.parquet"))
         whole = pq.read_table(folder / "0.parquet")
-        for name, options in {"integers": {"store_decimal_as_integer": True}, "bytes": {}}.items():
-            moved = pa.array([10_000 + value for value in whole["row_id"].to_pylist()])
+        written = [("integers", {"store_decimal_as_integer": True}), ("bytes", {})]
+        for number, (name, options) in enumerate(written, 1):
+            moved = pa.array([10_000 * number + value for value in whole["row_id"].to_pylist()])
             pq.write_table(whole.set_column(0, "row_id", moved), folder / f"{name}.parquet", row_group_size=100, **options)
         place.run("sync")
         place.duck = duck.sql(f"SELECT * FROM read_parquet('{folder}/*.parquet')")
@@ -41,7 +42,6 @@ def lake():
         "NOT (mag < 24.8)",
         "mag IS NULL AND small = 0.7",
         "wide >= 1124.99999999999999999999 AND wide < 1e4",
-        "wide < 99999999999999999999999999999999999999 AND mag > 24",
         "small > 2.7 OR small = 1e-1",
         "targetid = 39627800000000001",
         "TARGETID IN (39627800000000001, 39627800000002001, 39627800000000001.5)",
@@ -49,15 +49,16 @@ def lake():
 )
 def test_questions_find_duckdbs_rows(lake, question):
     wanted = sorted(row for (row,) in lake.duck.filter(question).project("row_id").fetchall())
-    rows = lake.read(question, "--product", "magnitudes", "--columns", "row_id")
-    assert sorted(rows["row_id"].to_pylist()) == wanted
-    resolved = lake.json("resolve", question, "--product", "magnitudes", code=0 if wanted else 4)
-    assert resolved["pruned"]["rows_at_most"] >= len(wanted)
+    read = ["read", question, "--product", "magnitudes", "--columns", "row_id", "--format", "csv"]
+    rows = lake.run(*read, code=0 if wanted else 4).stdout.splitlines()[1:]
+    assert sorted(map(int, rows)) == wanted
+    answer = lake.json("resolve", question, "--product", "magnitudes", code=0 if wanted else 4)
+    assert answer["pruned"]["rows_at_most"] >= len(wanted)
 
 
 def test_objects_may_have_decimal_numbers(lake):
     rows = lake.read("--product", "magnitudes", "--target-id", "39627800000000003,39627800000002003", "--columns", "row_id")
-    assert sorted(rows["row_id"].to_pylist()) == [3, 2003, 10_003]
+    assert sorted(rows["row_id"].to_pylist()) == [3, 2003, 10_003, 20_003]
 
 
 def test_what_is_no_number_is_refused_by_name(lake):

@@ -20,7 +20,7 @@ def lake():
             place.run("mock", "--out", place.folder / "archive", "--seed", seed, "--program", program, *small)
         place.run("convert", place.folder / "archive", "--group-rows", 64)
         place.run("sync")
-        place.run("stage", "run", "snr", "--tiles", "iron-main-dark-10000")
+        place.run("stage", "run", "snr", "iron-main-dark-10000")
         yield place
 
 

@@ -388,15 +388,16 @@ impl Bench<'_> {
 impl ColumnRow {
     /// Whether a filter could compare the column with a literal; dates and the like may.
     fn compares_with(&self, literal: &Literal) -> bool {
-        matches!(
-            (self.kind, literal),
+        let is_decimal = self.data_type.starts_with("Decimal");
+        match (self.kind, literal) {
             (_, Literal::Null)
-                | (Kind::Other, Literal::Text(_))
-                | (Kind::Int | Kind::Float, Literal::Number(_))
-                | (Kind::Text, Literal::Text(_))
-                | (Kind::Bool, Literal::Bool(_))
-        ) || matches!((self.kind, literal), (Kind::Other, Literal::Number(_)))
-            && self.data_type.starts_with("Decimal")
+            | (Kind::Int | Kind::Float, Literal::Number(_))
+            | (Kind::Text, Literal::Text(_))
+            | (Kind::Bool, Literal::Bool(_)) => true,
+            (Kind::Other, Literal::Text(_)) => !is_decimal,
+            (Kind::Other, Literal::Number(_)) => is_decimal,
+            _ => false,
+        }
     }
 }
 
