@@ -172,7 +172,7 @@ def test_of_many_that_are_gone_some_are_named(lake):
         assert "40 files" in said and "extra/0.parquet: commit" in said and said.endswith(" more\n"), said
         assert len(said) < 4000
     everything = lake.json("resolve", *question)["files"]
-    assert len(everything) == 40 and all("written over, or taken away" in file["lost"] for file in everything)
+    assert len(everything) == 40 and all("commit" in file["lost"] for file in everything)
 
 
 def test_points_are_commits_or_times(lake):

@@ -82,8 +82,8 @@ pub fn complain(error: &anyhow::Error) {
     let mut said = error.to_string();
     for cause in error.chain().skip(1).map(ToString::to_string) {
         // what the server said is told once, without the driver's frame around it
-        let words = cause.strip_prefix("db error: ERROR: ").unwrap_or(&cause);
-        if !said.contains(words.lines().next().unwrap_or_default()) {
+        let words = cause.strip_prefix("ERROR: ").unwrap_or(&cause);
+        if cause != "db error" && !said.contains(words.lines().next().unwrap_or_default()) {
             said = format!("{said}: {cause}");
         }
     }
