@@ -166,6 +166,19 @@ impl Condition<'_> {
         }
     }
 
+    /// Whether its numbers have 38 digits at most in units of 10^-`scale`.
+    fn is_told_in_units(&self, scale: i8) -> bool {
+        let is_told = |number: &Number| match number {
+            Number::Exact(with) => with.in_units(scale).floor().unsigned_abs() < 10u128.pow(38),
+            Number::Double(_) => true,
+        };
+        match self {
+            Self::Compare(_, Literal::Number(with)) => is_told(with),
+            Self::In { list: List::Numbers(list), .. } => list.iter().all(is_told),
+            _ => false,
+        }
+    }
+
     fn example(&self) -> Literal {
         match self {
             Self::Compare(_, literal) => (*literal).clone(),
@@ -206,7 +219,8 @@ fn test(data_type: &DataType, condition: &Condition) -> Option<Test> {
         DataType::Decimal32(_, scale) => decimal::<Decimal32Type>(*scale, condition, i128::from),
         DataType::Decimal64(_, scale) => decimal::<Decimal64Type>(*scale, condition, i128::from),
         DataType::Decimal128(_, scale) => decimal::<Decimal128Type>(*scale, condition, |v| v),
-        DataType::Decimal256(_, scale) => {
+        // 256 bits hold what 128 do not: only what can be told apart is compared
+        DataType::Decimal256(_, scale) if condition.is_told_in_units(*scale) => {
             let end = |v: i256| if v.is_negative() { i128::MIN } else { i128::MAX };
             decimal::<Decimal256Type>(*scale, condition, move |v| v.to_i128().unwrap_or(end(v)))
         }
