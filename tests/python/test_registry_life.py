@@ -191,7 +191,9 @@ def test_a_reader_sees_everything_and_changes_nothing(people):
     assert people.json("resolve", "z > 0", "--database-url", url)["files"]
     assert people.json("verify", "--deep", "--database-url", url)["findings"] == []
     assert people.json("gc", "--database-url", url)["dry_run"]
-    people.run("sync", "--database-url", url, code=1)
+    said = people.run("sync", "--database-url", url, code=1).stderr
+    assert said.count("permission denied") == 1 and "db error" not in said, said
+    assert "whoever is granted bifrost_reader may read the registry, bifrost_writer may also write" in said
 
 
 def test_who_may_not_migrate_is_told_so(people):

@@ -13,6 +13,7 @@ import subprocess
 import time
 
 import psycopg
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from conftest import new_place
@@ -156,12 +157,34 @@ def test_a_file_that_was_written_over_is_named(lake):
     assert "iron-main-dark-10001" not in failed
 
 
+def test_of_many_that_are_gone_some_are_named(lake):
+    folder = lake.lake / "extra"
+    folder.mkdir()
+    for number in range(40):
+        pq.write_table(pa.table({"x": [number]}), folder / f"{number}.parquet")
+    commit = lake.json("sync")["commit"]
+    for path in folder.iterdir():
+        path.unlink()
+    lake.run("sync")
+    question = ["x >= 0", "--product", "extra", "--as-of", commit]
+    for asked in (["read", *question], ["resolve", *question, "--save", lake.folder / "lost.json"]):
+        said = lake.run(*asked, code=1).stderr
+        assert "40 files" in said and "extra/0.parquet: commit" in said and said.endswith(" more\n"), said
+        assert len(said) < 4000
+    everything = lake.json("resolve", *question)["files"]
+    assert len(everything) == 40 and all("commit" in file["lost"] for file in everything)
+
+
 def test_points_are_commits_or_times(lake):
     time.sleep(0.01)
     between = lake.sql("SELECT clock_timestamp()")[0][0].isoformat()
     remake(lake, "--where", "zwarn = 0")
     everything = ["z > -1"]
     assert listed(lake, everything, "--as-of", between) == listed(lake, everything, "--as-of", 1)
+    # as psql and `status` print times
+    for stamp in lake.sql("SELECT committed_at::text, to_char(committed_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US \"UTC\"') FROM commits ORDER BY commit_id")[0]:
+        assert "+00" in stamp or "UTC" in stamp
+        assert listed(lake, everything, "--as-of", stamp) == listed(lake, everything, "--as-of", 1)
     assert listed(lake, everything, "--as-of", "2999-01-01") == listed(lake, everything)
     assert listed(lake, everything, "--as-of", 0) == {}
     for point, says in [("3", "there is no commit 3 yet: the latest is 2"),
@@ -320,6 +343,10 @@ def test_another_registry_checks_the_files_alone(lake):
     path = save(lake)
     lake.run("db", "rebuild", "--discard")
     assert kinds(lake.json("replay", path, "--deep", code=3)) == ["registry"]
+    said = lake.run("replay", path, "--deep", code=3).stdout
+    assert "its files are there; whether its answer is still the same cannot be asked" in said
+    assert "were read, and have the bytes that they had" in said and "it does not hold" not in said
+    assert "only 0 are kept for" in said, "what a rebuild forgot is told"
     assert "another registry" in lake.run("read", "--snapshot", path, code=2).stderr
 
 

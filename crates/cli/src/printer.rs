@@ -81,7 +81,9 @@ fn narrow(text: &str) -> String {
 pub fn complain(error: &anyhow::Error) {
     let mut said = error.to_string();
     for cause in error.chain().skip(1).map(ToString::to_string) {
-        if !said.contains(&cause) {
+        // what the server said is told once, without the driver's frame around it
+        let words = cause.strip_prefix("ERROR: ").unwrap_or(&cause);
+        if cause != "db error" && !said.contains(words.lines().next().unwrap_or_default()) {
             said = format!("{said}: {cause}");
         }
     }

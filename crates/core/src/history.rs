@@ -75,11 +75,13 @@ impl FromStr for Point {
             return Ok(Self::Commit(number.into()));
         }
         let day = |day: NaiveDate| day.and_time(NaiveTime::MIN).and_utc();
-        let written = text.replacen(' ', "T", 1);
+        // as `bifrost status` prints it, and as psql does: +00, +0530
+        let written = text.strip_suffix("UTC").map_or(text, str::trim_end).replacen(' ', "T", 1);
         DateTime::parse_from_rfc3339(&written)
+            .or_else(|_| DateTime::parse_from_str(&written, "%Y-%m-%dT%H:%M:%S%.f%#z"))
             .map(|time| time.to_utc())
             .or_else(|_| written.parse::<chrono::NaiveDateTime>().map(|time| time.and_utc()))
-            .or_else(|_| text.parse::<NaiveDate>().map(day))
+            .or_else(|_| written.parse::<NaiveDate>().map(day))
             .map(Self::Time)
             .map_err(|_| Error::Syntax(text.to_owned()))
     }
@@ -121,6 +123,9 @@ mod tests {
         assert_eq!(point("2026-11-20"), at("2026-11-20T00:00:00Z"));
         assert_eq!(point("2026-11-20T14:30:00+02:00"), at("2026-11-20T12:30:00Z"));
         assert_eq!(point("2026-11-20 14:30:00.25"), at("2026-11-20T14:30:00.25Z"));
+        assert_eq!(point("2026-11-20 14:30:00.250001+00"), at("2026-11-20T14:30:00.250001Z"));
+        assert_eq!(point("2026-11-20 14:30:00+0530"), at("2026-11-20T09:00:00Z"));
+        assert_eq!(point("2026-11-20 14:30:00 UTC"), at("2026-11-20T14:30:00Z"));
         for wrong in ["", "-1", "7.5", "yesterday", "2026-13-01", "2026"].map(point) {
             assert!(wrong.is_none() || wrong == Some(Point::Commit(2026)), "{wrong:?}");
         }

@@ -2,7 +2,7 @@
 
 use crate::context::Context;
 use crate::exit::{Exit, usage};
-use bifrost_core::snapshot::{self, Finding, Report, Saved};
+use bifrost_core::snapshot::{self, Finding, Kind, Report, Saved};
 use std::path::{Path, PathBuf};
 
 /// Arguments of `bifrost replay`.
@@ -56,15 +56,21 @@ fn show(report: &Report) -> String {
     };
     let mut lines: Vec<String> = report.findings.iter().map(line).collect();
     let Report { id, name, commit, files, .. } = report;
-    let whole = if report.findings.is_empty() { "it holds" } else { "it does not hold" };
+    // another registry, or one that has forgotten, says nothing against it
+    let is_sound = report.findings.iter().all(|finding| finding.kind == Kind::Registry);
+    let whole = match (report.findings.is_empty(), is_sound) {
+        (true, _) => "it holds",
+        (_, true) => "its files are there; whether its answer is still the same cannot be asked",
+        _ => "it does not hold",
+    };
     let mut head = format!("{id}\n{files} files as of commit {commit}: {whole}");
     let moved = format!("{} of them were replaced since and lie in .bifrost", report.moved);
     let read = format!("{} were read, and have the bytes that they had", report.files_read);
     let more =
         format!("the registry can no longer rule out {} others, as it could then", report.more);
     let loose = format!("only {} are kept for {name}: gc may take the others", report.pinned);
-    let is_read = report.files_read > 0 && report.findings.is_empty();
-    let is_loose = report.findings.is_empty() && report.pinned < *files as i64;
+    let is_read = report.files_read > 0 && is_sound;
+    let is_loose = is_sound && report.pinned < *files as i64;
     for (text, is_so) in
         [(moved, report.moved > 0), (read, is_read), (more, report.more > 0), (loose, is_loose)]
     {

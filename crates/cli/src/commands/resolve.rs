@@ -163,7 +163,7 @@ pub fn run(ctx: &Context, args: &Args) -> anyhow::Result<Exit> {
         _ => rows(answer),
     })?;
     if !printer.json {
-        printer.note(&summary(&answer));
+        printer.note(&summary(&answer, query.as_of));
         if let Some(explained) = &answer.pruned.explained {
             printer.note(&explanation(explained));
         }
@@ -233,10 +233,12 @@ fn runs(numbers: &[usize]) -> String {
     runs.iter().map(text).collect::<Vec<_>>().join(",")
 }
 
-fn summary(answer: &Resolution) -> String {
+fn summary(answer: &Resolution, as_of: Option<i64>) -> String {
     let pruned = &answer.pruned;
-    if pruned.live_files == Some(0) {
-        return "the registry has no files yet: run `bifrost sync`".into();
+    match (pruned.live_files, as_of) {
+        (Some(0), Some(commit)) => return format!("the registry had no files at commit {commit}"),
+        (Some(0), None) => return "the registry has no files yet: run `bifrost sync`".into(),
+        _ => {}
     }
     let live = pruned.live_files.map_or("more than 100000".into(), |files| files.to_string());
     format!(

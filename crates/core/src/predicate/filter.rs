@@ -11,10 +11,11 @@ use arrow::array::{
 use arrow::buffer::{BooleanBuffer, NullBuffer};
 use arrow::compute::{and_kleene, cast, is_null, or_kleene, take};
 use arrow::datatypes::{
-    ArrowDictionaryKeyType, DataType, Date32Type, Date64Type, Float16Type, Float32Type,
-    Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, Schema, TimeUnit,
-    TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType,
-    TimestampSecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
+    ArrowDictionaryKeyType, DataType, Date32Type, Date64Type, Decimal32Type, Decimal64Type,
+    Decimal128Type, Decimal256Type, Float16Type, Float32Type, Float64Type, Int8Type, Int16Type,
+    Int32Type, Int64Type, Schema, TimeUnit, TimestampMicrosecondType, TimestampMillisecondType,
+    TimestampNanosecondType, TimestampSecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
+    i256,
 };
 use arrow::error::ArrowError;
 
@@ -165,6 +166,19 @@ impl Condition<'_> {
         }
     }
 
+    /// Whether its numbers have 38 digits at most in units of 10^-`scale`.
+    fn is_told_in_units(&self, scale: i8) -> bool {
+        let is_told = |number: &Number| match number {
+            Number::Exact(with) => with.in_units(scale).floor().unsigned_abs() < 10u128.pow(38),
+            Number::Double(_) => true,
+        };
+        match self {
+            Self::Compare(_, Literal::Number(with)) => is_told(with),
+            Self::In { list: List::Numbers(list), .. } => list.iter().all(is_told),
+            _ => false,
+        }
+    }
+
     fn example(&self) -> Literal {
         match self {
             Self::Compare(_, literal) => (*literal).clone(),
@@ -202,6 +216,14 @@ fn test(data_type: &DataType, condition: &Condition) -> Option<Test> {
         DataType::Float16 => float::<Float16Type>(condition, single),
         DataType::Float32 => float::<Float32Type>(condition, single),
         DataType::Float64 => float::<Float64Type>(condition, Number::to_f64),
+        DataType::Decimal32(_, scale) => decimal::<Decimal32Type>(*scale, condition, i128::from),
+        DataType::Decimal64(_, scale) => decimal::<Decimal64Type>(*scale, condition, i128::from),
+        DataType::Decimal128(_, scale) => decimal::<Decimal128Type>(*scale, condition, |v| v),
+        // 256 bits hold what 128 do not: only what can be told apart is compared
+        DataType::Decimal256(_, scale) if condition.is_told_in_units(*scale) => {
+            let end = |v: i256| if v.is_negative() { i128::MIN } else { i128::MAX };
+            decimal::<Decimal256Type>(*scale, condition, move |v| v.to_i128().unwrap_or(end(v)))
+        }
         DataType::Utf8 => text(condition, |array, test| test.over(array.as_string::<i32>())),
         DataType::LargeUtf8 => text(condition, |array, test| test.over(array.as_string::<i64>())),
         DataType::Utf8View => text(condition, |array, test| test.over(array.as_string_view())),
@@ -256,8 +278,16 @@ impl Integers {
         match self {
             Self::Range { first, last, inside } => (*first <= value && value <= *last) == *inside,
             Self::List(list) => list.binary_search(&value).is_ok(),
-            Self::Double(op, with) => op.holds((value as f64).total_cmp(with)),
-            Self::Doubles(list) => list.binary_search_by(|l| l.total_cmp(&(value as f64))).is_ok(),
+            Self::Double(..) | Self::Doubles(_) => self.contains_double(value as f64),
+        }
+    }
+
+    /// Whether a number that is seen as a double is in a set of doubles.
+    fn contains_double(&self, value: f64) -> bool {
+        match self {
+            Self::Double(op, with) => op.holds((value + 0.0).total_cmp(with)),
+            Self::Doubles(list) => list.binary_search_by(|l| l.total_cmp(&(value + 0.0))).is_ok(),
+            Self::Range { .. } | Self::List(_) => false,
         }
     }
 
@@ -308,6 +338,41 @@ where
         let found =
             BooleanArray::from_unary(array.as_primitive::<T>(), |v| wanted.contains(v.into()));
         unknown_outside(found, has_null)
+    }))
+}
+
+/// Decimals are compared digit by digit, as whole numbers of their last place; with doubles as doubles.
+fn decimal<T: ArrowPrimitiveType>(
+    scale: i8,
+    condition: &Condition,
+    whole: impl Fn(T::Native) -> i128 + Send + Sync + 'static,
+) -> Option<Test> {
+    let unit = 10f64.powi(i32::from(scale));
+    let (wanted, has_null, unit) = match condition {
+        Condition::Compare(op, Literal::Number(with)) => match with {
+            Number::Exact(with) => {
+                (Integers::compared(*op, Number::Exact(with.in_units(scale))), false, None)
+            }
+            Number::Double(with) => (Integers::Double(*op, with + 0.0), false, Some(unit)),
+        },
+        Condition::In { list: List::Numbers(list), has_null } => {
+            let exact = |number: &Number| match number {
+                Number::Exact(with) => Some(Number::Exact(with.in_units(scale))),
+                Number::Double(_) => None,
+            };
+            match list.iter().map(exact).collect::<Option<Vec<_>>>() {
+                Some(list) => (Integers::listed(&list), *has_null, None),
+                None => (Integers::listed(list), *has_null, Some(unit)),
+            }
+        }
+        _ => return None,
+    };
+    Some(Box::new(move |array| {
+        let holds = |value| match unit {
+            None => wanted.contains(whole(value)),
+            Some(unit) => wanted.contains_double(whole(value) as f64 / unit),
+        };
+        unknown_outside(BooleanArray::from_unary(array.as_primitive::<T>(), holds), has_null)
     }))
 }
 
@@ -447,7 +512,7 @@ pub fn words(data_type: &DataType) -> String {
             "dates or times, written 'YYYY-MM-DD' or 'YYYY-MM-DDTHH:MM:SS',".into()
         }
         t if t.is_integer() => "integers".into(),
-        t if t.is_floating() => "numbers".into(),
+        t if t.is_floating() || t.is_decimal() => "numbers".into(),
         t if t.is_nested() => "arrays".into(),
         other => format!("values of type {other}"),
     }

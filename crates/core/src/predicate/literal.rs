@@ -137,6 +137,23 @@ impl Decimal {
         Some(Self::new(unscaled, u32::try_from(behind.len()).ok()?))
     }
 
+    /// The same in units of 10^-`scale`: what is beyond all whole numbers of 38 digits stays beyond.
+    #[must_use]
+    pub fn in_units(self, scale: i8) -> Self {
+        let places = i64::from(self.scale) - i64::from(scale);
+        let power = |places: i64| u32::try_from(places).ok().and_then(|n| 10i128.checked_pow(n));
+        let beyond = if self.unscaled < 0 { i128::MIN + 1 } else { i128::MAX - 1 };
+        match places {
+            _ if self.unscaled == 0 => self,
+            ..=0 => {
+                let scaled = power(-places).and_then(|by| self.unscaled.checked_mul(by));
+                Self::new(scaled.unwrap_or(beyond), 0)
+            }
+            1..=38 => Self::new(self.unscaled, u32::try_from(places).unwrap_or(0)),
+            _ => Self::new(self.unscaled.signum(), DIGITS as u32),
+        }
+    }
+
     /// The largest integer that is not above.
     #[must_use]
     pub fn floor(self) -> i128 {
@@ -251,6 +268,16 @@ impl List {
             Self::Bools(list) => list.is_empty(),
             Self::Numbers(list) => list.is_empty(),
             Self::Texts(list) => list.is_empty(),
+        }
+    }
+
+    /// All of them.
+    #[must_use]
+    pub fn literals(&self) -> Vec<Literal> {
+        match self {
+            Self::Bools(list) => list.iter().copied().map(Literal::Bool).collect(),
+            Self::Numbers(list) => list.iter().copied().map(Literal::Number).collect(),
+            Self::Texts(list) => list.iter().cloned().map(Literal::Text).collect(),
         }
     }
 

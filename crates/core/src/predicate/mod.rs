@@ -217,6 +217,18 @@ impl Predicate {
         pairs
     }
 
+    /// Everything that a column is compared with.
+    #[must_use]
+    pub fn compared_with(&self, name: &str) -> Vec<Literal> {
+        let mut found = Vec::new();
+        self.visit(&mut |part| match part {
+            Self::Compare { column, literal, .. } if column == name => found.push(literal.clone()),
+            Self::In { column, list, .. } if column == name => found.extend(list.literals()),
+            _ => {}
+        });
+        found
+    }
+
     /// Says which columns a set of existing names lacks.
     ///
     /// # Errors

@@ -6,9 +6,9 @@ use super::needs::{self, Interval};
 use super::{Error, Literal, Op, Predicate, column};
 use crate::bounds::{Bounds, Known, Value};
 use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, Date32Array, DictionaryArray, Float16Array,
-    Float32Array, Float64Array, Int8Array, Int64Array, LargeStringArray, RecordBatch, StringArray,
-    StringViewArray, TimestampMicrosecondArray, UInt64Array,
+    Array, ArrayRef, AsArray, BooleanArray, Date32Array, Decimal128Array, DictionaryArray,
+    Float16Array, Float32Array, Float64Array, Int8Array, Int64Array, LargeStringArray, RecordBatch,
+    StringArray, StringViewArray, TimestampMicrosecondArray, UInt64Array,
 };
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Float64Type, Int32Type};
@@ -125,6 +125,58 @@ fn every_type_is_compared_as_duckdb_compares_it() {
 
 fn half(v: f32) -> <arrow::datatypes::Float16Type as arrow::array::ArrowPrimitiveType>::Native {
     <arrow::datatypes::Float16Type as arrow::array::ArrowPrimitiveType>::Native::from_f32(v)
+}
+
+#[test]
+fn decimals_are_compared_digit_by_digit() {
+    let column = |array: &dyn Array, kind: DataType| cast(array, &kind).expect("decimals");
+    let tenths = Float64Array::from(vec![Some(0.1), Some(-2.5), Some(17.0), None]);
+    let huge = Decimal128Array::from(vec![10i128.pow(38) - 1, 1 - 10i128.pow(38), 0, 7]);
+    let huge = huge.with_precision_and_scale(38, 0).expect("38 digits");
+    let ids = Int64Array::from(vec![Some(ID), Some(ID - 1), Some(-3), None]);
+    let batch = batch(vec![
+        ("small", column(&tenths, DataType::Decimal32(9, 3))),
+        ("middle", column(&tenths, DataType::Decimal64(18, 1))),
+        ("large", column(&tenths, DataType::Decimal128(38, 10))),
+        ("largest", column(&tenths, DataType::Decimal256(50, 10))),
+        ("tens", column(&Int64Array::from(vec![10, 20, -30, 0]), DataType::Decimal128(9, -1))),
+        ("target_id", column(&ids, DataType::Decimal128(20, 0))),
+        ("huge", Arc::new(huge)),
+    ]);
+    for name in ["small", "middle", "large", "largest"] {
+        for (text, rows) in [
+            ("= 0.1", vec![0]),
+            ("= 0.10000000000000000000001", vec![]),
+            ("< 0.10000000000000000000001", vec![0, 1]),
+            ("= 1e-1", vec![0]),
+            ("> 1e-1", vec![2]),
+            ("<> 17", vec![0, 1]),
+            (">= -2.5", vec![0, 1, 2]),
+            ("IN (-2.50, 17, 99)", vec![1, 2]),
+            ("NOT IN (0.1, NULL)", vec![]),
+            ("NOT IN (0.1, 17e0)", vec![1]),
+            ("IS NULL", vec![3]),
+        ] {
+            assert_eq!(hits(&format!("{name} {text}"), &batch), rows, "{name} {text}");
+        }
+    }
+    for name in ["small", "middle", "large"] {
+        let text = format!("{name} < 99999999999999999999999999999999999999");
+        assert_eq!(hits(&text, &batch), [0, 1, 2], "{text}");
+    }
+    let beyond = Predicate::parse("largest < 99999999999999999999999999999999999999");
+    assert!(matches(&beyond.expect("a predicate"), &batch).is_err());
+    for (text, rows) in [
+        ("tens = 20", vec![1]),
+        ("tens > 15.5", vec![1]),
+        ("targetid = 39627800000000001", vec![0]),
+        ("targetid IN (39627800000000000, -3)", vec![1, 2]),
+        ("huge = 99999999999999999999999999999999999999", vec![0]),
+        ("huge < -99999999999999999999999999999999999998", vec![1]),
+        ("huge = 0", vec![2]),
+    ] {
+        assert_eq!(hits(text, &batch), rows, "{text}");
+    }
 }
 
 #[test]

@@ -89,11 +89,11 @@ pub enum Error {
     /// Files on other machines.
     #[error(
         "{} files cannot be opened from here: {}; read them on their nodes, or mount them and register the prefix",
-        .0.len(), named(.0)
+        .0.len(), named(.0, ", ")
     )]
     Unreachable(Vec<String>),
     /// Versions that are gone.
-    #[error("{} files as of then cannot be given any more: {}", .0.len(), .0.join("; "))]
+    #[error("{} files as of then cannot be given any more: {}", .0.len(), named(.0, "; "))]
     Lost(Vec<String>),
     /// A spectra store, which holds arrays and no table.
     #[error("{} is a spectra store, no table: `bifrost spectrum` reads it, and what else is known of its rows is in product spectra", .0.display())]
@@ -188,9 +188,10 @@ impl Error {
     }
 }
 
-fn named(files: &[String]) -> String {
+/// The first few of many files.
+pub(crate) fn named(files: &[String], between: &str) -> String {
     let more = files.len().saturating_sub(FILES_NAMED);
-    let some = files.iter().take(FILES_NAMED).map(String::as_str).collect::<Vec<_>>().join(", ");
+    let some = files.iter().take(FILES_NAMED).map(String::as_str).collect::<Vec<_>>().join(between);
     if more == 0 { some } else { format!("{some} and {more} more") }
 }
 

@@ -72,6 +72,7 @@ fn resolved(paths: &[&Path]) -> Resolution {
             ended_commit: None,
             lost: None,
             spans: Vec::new(),
+            row_groups_in_file: (ROWS / GROUP_ROWS) as usize,
             aligned: Vec::new(),
         }
     });

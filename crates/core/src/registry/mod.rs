@@ -46,6 +46,8 @@ pub(crate) use snapshots::VersionRow;
 pub use time::{CommitRow, Held, Pair, Version as PairVersion};
 pub(crate) use verify::KnownRow;
 
+use tokio_postgres::error::SqlState;
+
 /// Why the registry could not do what was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -101,7 +103,7 @@ pub enum Error {
     #[error("the SQL cannot be run: {}", reason(.0))]
     Question(tokio_postgres::Error),
     /// A statement failed.
-    #[error("failed to {doing}: {}", reason(source))]
+    #[error("failed to {doing}: {}{}", reason(source), rights(source))]
     Statement {
         /// What the statement was for, as a verb phrase.
         doing: &'static str,
@@ -120,7 +122,6 @@ impl Error {
     /// Whether the same thing may work later without anybody's doing.
     #[must_use]
     pub fn is_transient(&self) -> bool {
-        use tokio_postgres::error::SqlState;
         match self {
             Self::Busy { .. } => true,
             Self::Unreachable { source, .. } | Self::Statement { source, .. } => {
@@ -152,6 +153,16 @@ pub(crate) fn doing(doing: &'static str) -> impl FnOnce(tokio_postgres::Error) -
 
 fn is_io(error: &tokio_postgres::Error) -> bool {
     std::error::Error::source(error).is_some_and(|cause| cause.is::<std::io::Error>())
+}
+
+/// Who may do what was refused.
+fn rights(error: &tokio_postgres::Error) -> &'static str {
+    match error.code() {
+        Some(&SqlState::INSUFFICIENT_PRIVILEGE) => {
+            ": whoever is granted bifrost_reader may read the registry, bifrost_writer may also write"
+        }
+        _ => "",
+    }
 }
 
 /// The server's own words where it spoke, else the driver's with their causes.

@@ -8,7 +8,7 @@
 use super::judge::{Judged, Judges};
 use super::past::Whereabouts;
 use super::place::Places;
-use super::{Detail, Error, Query, Resolution, ResolvedFile, alone, resolved};
+use super::{Detail, Error, Query, Resolution, ResolvedFile, Step, alone, resolved};
 use crate::bounds::Known;
 use crate::predicate::{Predicate, bounds, column};
 use crate::registry::Registry;
@@ -84,6 +84,8 @@ pub(super) async fn resolve(
     let own = query.predicate.as_ref().and_then(|all| part(all, |name| !sides.have(name)));
     let mut own = Query { predicate: own, columns: None, ..query.clone() };
     let mut answer = alone(registry, &own, detail).await?;
+    let rows = |answer: &Resolution| answer.files.iter().map(|file| file.num_rows).sum::<i64>();
+    let rows_alone = rows(&answer);
     for (product, columns) in &sides.0 {
         let resolver = registry.resolver(own.as_of).await?;
         let side = Side { product, columns, query };
@@ -94,8 +96,14 @@ pub(super) async fn resolve(
             return Box::pin(resolve(registry, &then, detail, sides)).await;
         }
     }
+    let rows_left = rows(&answer);
     if let Some(explained) = &mut answer.pruned.explained {
         explained.condition = query.condition().to_string();
+        let files = i64::try_from(answer.files.len()).unwrap_or(i64::MAX);
+        explained.steps.push(Step { by: "files of other products beside them", files });
+        let share = rows_left as f64 / rows_alone.max(1) as f64;
+        let about = (explained.rows_estimated as f64 * share).round() as i64;
+        explained.rows_estimated = about.min(answer.pruned.rows_at_most);
     }
     Ok(answer)
 }

@@ -105,7 +105,7 @@ impl<'a> Judges<'a> {
         condition.literals().into_iter().try_for_each(|(name, literal)| {
             let holders = || self.by_schema.values().filter_map(|judge| judge.column(name));
             match holders().next() {
-                Some(first) if !holders().any(|held| held.kind.compares_with(&literal)) => {
+                Some(first) if !holders().any(|held| held.compares_with(&literal)) => {
                     Err(predicate::Error::Type {
                         column: name.to_owned(),
                         holds: first.kind.words(&first.data_type),
@@ -385,19 +385,23 @@ impl Bench<'_> {
     }
 }
 
-impl Kind {
-    /// Whether a filter could compare a column of this kind with a literal; dates and the like may.
-    fn compares_with(self, literal: &Literal) -> bool {
-        matches!(
-            (self, literal),
+impl ColumnRow {
+    /// Whether a filter could compare the column with a literal; dates and the like may.
+    fn compares_with(&self, literal: &Literal) -> bool {
+        let is_decimal = self.data_type.starts_with("Decimal");
+        match (self.kind, literal) {
             (_, Literal::Null)
-                | (Self::Other, Literal::Text(_))
-                | (Self::Int | Self::Float, Literal::Number(_))
-                | (Self::Text, Literal::Text(_))
-                | (Self::Bool, Literal::Bool(_))
-        )
+            | (Kind::Int | Kind::Float, Literal::Number(_))
+            | (Kind::Text, Literal::Text(_))
+            | (Kind::Bool, Literal::Bool(_)) => true,
+            (Kind::Other, Literal::Text(_)) => !is_decimal,
+            (Kind::Other, Literal::Number(_)) => is_decimal,
+            _ => false,
+        }
     }
+}
 
+impl Kind {
     fn words(self, data_type: &str) -> String {
         match self {
             Self::Int => "integers".into(),
@@ -405,6 +409,7 @@ impl Kind {
             Self::Text => "text".into(),
             Self::Bool => "booleans".into(),
             Self::Other if data_type.contains("List") => "arrays".into(),
+            Self::Other if data_type.starts_with("Decimal") => "numbers".into(),
             Self::Other => format!("values of type {data_type}"),
         }
     }

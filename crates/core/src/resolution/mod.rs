@@ -7,6 +7,7 @@
 
 mod aligned;
 mod demands;
+mod estimate;
 mod judge;
 pub(crate) mod past;
 pub(crate) mod place;
@@ -14,20 +15,18 @@ mod quick;
 mod region;
 pub(crate) mod tables;
 
-use crate::predicate::needs::Interval;
 use crate::predicate::{self, Predicate, column};
 use crate::registry::candidates::{Candidate, CandidateRow};
-use crate::registry::demands::Demands;
 use crate::registry::resolve::{Columns, Resolver};
 use crate::registry::{self, Registry};
 use crate::sky::{self, Region};
 use crate::withdraw::Version;
 use aligned::Sides;
+use estimate::explained;
 use judge::{Judged, Judges};
 use past::Whereabouts;
 use place::Places;
 use serde::Serialize;
-use std::collections::HashSet;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -108,6 +107,9 @@ pub struct ResolvedFile {
     /// Rows of each of these, where the file has several and it is known.
     #[serde(skip)]
     pub spans: Vec<Range<i64>>,
+    /// All row groups that the file has.
+    #[serde(skip)]
+    pub row_groups_in_file: usize,
     /// Rows that hold objects of the question's SQL, from 0, ascending; `None`: not asked, or not known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rows: Option<Vec<i32>>,
@@ -293,8 +295,10 @@ async fn alone(registry: &Registry, query: &Query, detail: Detail) -> Result<Res
         judged.iter_mut().for_each(Judged::count_located);
     }
     if detail == Detail::Explained {
+        let cover = cover.as_deref();
         let explained =
-            explained(&resolver, query, &query.condition(), &asked, &pruned, &judged).await?;
+            explained(&resolver, query, &query.condition(), &asked, &pruned, &judged, cover)
+                .await?;
         pruned.explained = Some(explained);
     }
     let mut whereabouts = Whereabouts::default();
@@ -338,6 +342,8 @@ impl Resolution {
             rows(file).min(wanted.unwrap_or(i64::MAX))
         };
         self.pruned.files = self.files.len();
+        let groups = self.files.iter().map(|file| file.row_groups_in_file);
+        self.pruned.row_groups_in_files = groups.sum();
         self.pruned.row_groups = self.files.iter().map(|file| file.row_groups.len()).sum();
         self.pruned.rows_at_most = self.files.iter().map(wanted).sum();
     }
@@ -396,6 +402,7 @@ fn resolved(
         num_rows: num_rows.unwrap_or_default(),
         row_groups: judged.row_groups,
         spans: judged.spans,
+        row_groups_in_file: judged.row_groups_in_file,
         rows: None,
         size_bytes: *size_bytes,
         schema_id: *schema_id,
@@ -444,48 +451,4 @@ async fn check_columns(
     let schemas = resolver.schemas(&ids).await?;
     let schemas: Vec<Columns> = schemas.into_iter().map(|(_, columns)| columns).collect();
     Ok(require(&schemas)?)
-}
-
-async fn explained(
-    resolver: &Resolver,
-    query: &Query,
-    condition: &Predicate,
-    demands: &Demands,
-    pruned: &Pruned,
-    judged: &[Judged<'_>],
-) -> Result<Explained, Error> {
-    let mut steps = Vec::new();
-    if let Some(files) = pruned.live_files {
-        steps.push(Step { by: "live files of the product", files });
-    }
-    let mut left: Option<HashSet<i64>> = None;
-    for (by, demands) in demands::steps(demands) {
-        let named = resolver.files(&demands).await?.files;
-        let named = named.iter().map(|candidate| candidate.file.file_id);
-        let now: HashSet<i64> = match &left {
-            Some(left) => named.filter(|id| left.contains(id)).collect(),
-            None => named.collect(),
-        };
-        steps.push(Step { by, files: i64::try_from(now.len()).unwrap_or(i64::MAX) });
-        left = Some(now);
-    }
-    steps.push(Step {
-        by: "all bounds of files and row groups",
-        files: i64::try_from(judged.len()).unwrap_or(i64::MAX),
-    });
-    let (cataloged, others): (Vec<&Judged>, Vec<&Judged>) =
-        judged.iter().partition(|judged| judged.file().has_cells);
-    let ids: Vec<i64> = cataloged.iter().map(|judged| judged.file().file_id).collect();
-    let at_most = |some: &[&Judged]| some.iter().map(|judged| judged.rows_at_most).sum::<i64>();
-    let z = Interval::<f64>::of(condition, "z");
-    let zwarn_zero = demands::zwarn_zero(Interval::<i64>::of(condition, "zwarn"));
-    let spectypes = demands.spectypes.as_deref();
-    let rows = resolver.estimate(&ids, spectypes, zwarn_zero, z.ends()).await?;
-    let rows = rows.min(at_most(&cataloged) as f64) + at_most(&others) as f64;
-    let share = region::share_of_tiles(&query.regions, judged.len());
-    Ok(Explained {
-        condition: condition.to_string(),
-        steps,
-        rows_estimated: (rows * share).round() as i64,
-    })
 }

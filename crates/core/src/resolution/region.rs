@@ -100,12 +100,6 @@ pub(super) fn pixels(cover: &[Range<i64>]) -> registry::demands::Cover {
     }
 }
 
-/// About which share of so many tiles regions cover.
-pub(super) fn share_of_tiles(regions: &[Region], tiles: usize) -> f64 {
-    let tiles_share = tiles.max(1) as f64 / f64::from(Pixel::COUNT);
-    (region::share(regions) / tiles_share).min(1.0)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

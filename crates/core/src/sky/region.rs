@@ -1,7 +1,7 @@
 //! Parts of the sky that a question is about.
 
 use super::cover::{self, Circle, Lies, coarse, meet};
-use super::{Cone, Error, Moc, Polygon, Rectangle, order_of_cells};
+use super::{Cone, Error, Moc, Polygon, Rectangle, order_of_cells, range_of};
 use crate::tile::Pixel;
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
@@ -136,4 +136,22 @@ pub fn share(regions: &[Region]) -> f64 {
         // what their covers have in common is a little too much: small cells make it less
         _ => cover_by_cells(regions, 2).map_or(least, |ranges| cover::share(&ranges).min(least)),
     }
+}
+
+/// How much of a cover of regions is in them.
+#[must_use]
+pub fn filled(regions: &[Region], by: &[Range<i64>]) -> f64 {
+    let covered = cover::share(by);
+    if covered > 0.0 { (share(regions) / covered).min(1.0) } else { 0.0 }
+}
+
+/// The part of a cell (order, pixel), or of the whole sky, that sorted ranges cover.
+#[must_use]
+pub fn part_of(by: &[Range<i64>], cell: Option<(u8, u64)>) -> f64 {
+    let Some((order, pixel)) = cell else { return cover::share(by) };
+    let whole = range_of(order, pixel);
+    let first = by.partition_point(|range| range.end <= whole.start);
+    let within = by.iter().skip(first).take_while(|range| range.start < whole.end);
+    let covered = within.map(|r| (r.end.min(whole.end) - r.start.max(whole.start)) as f64);
+    covered.sum::<f64>() / (whole.end - whole.start) as f64
 }

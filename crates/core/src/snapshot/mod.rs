@@ -136,7 +136,7 @@ pub enum Error {
     #[error("nothing matches: nothing was saved")]
     Empty,
     /// Files of the answer are gone.
-    #[error("{} files of the answer are gone, and a snapshot must name files that are there: {}", .0.len(), .0.join("; "))]
+    #[error("{} files of the answer are gone, and a snapshot must name files that are there: {}", .0.len(), crate::read::named(.0, "; "))]
     Lost(Vec<String>),
     /// A file of the answer is another one by now.
     #[error("{} has changed since it was registered: run `bifrost sync` and save again", .0.display())]
