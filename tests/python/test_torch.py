@@ -245,6 +245,30 @@ def test_what_a_tensor_cannot_say(answer):
     assert found["b"][0] == 1.5 and found["b"][1].isnan() and [len(row) for row in found["c"]] == [1, 2]
 
 
+def test_all_columns_come_as_tensors_of_one_type(answer):
+    """The lines of what is no galaxy are NULL; those of the next batch may not be."""
+    table = answer.read().to_arrow()
+    assert table.column("oii_ndof").null_count and pa.types.is_int32(table.schema.field("oii_ndof").type)
+    batches = list(DataLoader(answer.torch_dataset(batch_size=16), batch_size=None, num_workers=2))
+    found = torch.cat([batch["oii_ndof"] for batch in batches])
+    assert {batch["oii_ndof"].dtype for batch in batches} == {torch.float64}
+    assert sorted(found[~found.isnan()].tolist()) == sorted(x for x in table.column("oii_ndof").to_pylist() if x is not None)
+    assert int(found.isnan().sum()) == table.column("oii_ndof").null_count
+    assert batches[0]["target_id"].dtype == batches[0]["zwarn"].dtype == torch.int64
+    collated = DataLoader(answer.torch_dataset(), batch_size=16, num_workers=1)
+    assert sum(len(batch["oii_ndof"]) for batch in collated) == table.num_rows
+    with pytest.raises(bifrost.UsageError, match="column 'oii_ndof' has NULL"):
+        list(answer.torch_dataset(["oii_ndof"], batch_size=16))
+    [named] = answer.torch_dataset(["coadd_numexp"], batch_size=10_000)
+    assert named["coadd_numexp"].dtype == torch.int16
+
+
+@pytest.mark.parametrize("wrong", [{"batch_size": 2.5}, {"batch_size": 0}, {"seed": -1}, {"window": 0}])
+def test_numbers_that_mean_nothing_are_refused(answer, wrong):
+    with pytest.raises(bifrost.UsageError, match=f"{next(iter(wrong))} is a whole number"):
+        answer.torch_dataset(["z"], **wrong)
+
+
 def test_memory_does_not_grow_with_epochs(answer):
     rows = answer.torch_dataset(["flux", "ivar"], batch_size=16, shuffle=True)
 
