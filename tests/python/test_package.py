@@ -184,6 +184,7 @@ def test_a_catalog_of_lsdb_is_made_of_the_rows(lake):
     answer = lake.resolve(QUESTION)
     frame = answer.lsdb(["target_id", "z"]).compute()
     assert sorted(frame["target_id"]) == sorted(answer.read(["target_id"]).to_arrow().column("target_id").to_pylist())
+    assert list(answer.lsdb(["RA", "Z", "dec"]).columns) == ["ra", "dec", "z"]
     with pytest.raises(bifrost.UsageError, match="nothing matches"):
         lake.resolve("z > 100").lsdb(["target_id"])
 

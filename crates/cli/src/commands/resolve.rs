@@ -271,11 +271,8 @@ fn explanation(explained: &Explained) -> String {
 
 /// Names files that cannot be opened from here, and counts those that lack a file beside them.
 pub fn note_unreachable(printer: &Printer, answer: &Resolution) {
-    if answer.pruned.unaligned > 0 {
-        printer.note(&format!(
-            "{} files were left out: what the question asks of other products has not been made for them, or anew: see `bifrost stage list`",
-            answer.pruned.unaligned
-        ));
+    if let Some(words) = answer.left_out() {
+        printer.note(&words);
     }
     let gone = |file: &ResolvedFile| {
         let why = file.lost.as_ref()?;

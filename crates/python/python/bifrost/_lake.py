@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import warnings
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -102,7 +103,8 @@ class Lake:
         columns: columns that will be read, where other products have some of them. Without them `read` gives
             all columns of all products that the predicate is of.
 
-        Everything that is given must hold. Raises UsageError where it cannot be meant.
+        Everything that is given must hold. Raises UsageError where it cannot be meant, and warns where files
+        are left out, since what is asked of another product has not been made for them.
         """
         regions = []
         if cone is not None:
@@ -128,6 +130,8 @@ class Lake:
 
     def _resolved(self, **question: Any) -> Resolution:
         native = self._native.resolve(**question)
+        if native.left_out:
+            warnings.warn(native.left_out, stacklevel=3)
         return Resolution(native, self._resolved, {**question, "as_of": str(native.commit)})
 
     async def resolve_async(self, predicate: str | None = None, **question: Any) -> Resolution:

@@ -178,7 +178,8 @@ class Resolution:
 
         wanted = names(columns)
         if wanted is not None:
-            wanted = list(dict.fromkeys(["ra", "dec", *wanted]))
+            # names of columns are one in upper and lower case
+            wanted = ["ra", "dec", *(name for name in wanted if name.lower() not in ("ra", "dec"))]
         options = {"catalog_name": "bifrost", **options}
         rows = self.read(wanted).to_pandas()
         if rows.empty:
