@@ -3,6 +3,9 @@
 Runs where torch is (see ops/test). BIFROST_BIN names the program.
 """
 
+import copy
+import gc
+import pickle
 import resource
 import subprocess
 import sys
@@ -267,6 +270,27 @@ def test_all_columns_come_as_tensors_of_one_type(answer):
 def test_numbers_that_mean_nothing_are_refused(answer, wrong):
     with pytest.raises(bifrost.UsageError, match=f"{next(iter(wrong))} is a whole number"):
         answer.torch_dataset(["z"], **wrong)
+
+
+def test_a_copy_of_a_cache_takes_nothing_away(answer, ids):
+    with bifrost.shm.Cache() as cache:
+        rows = answer.torch_dataset(["target_id"], batch_size=16, cache=cache)
+        assert targets(rows) == ids
+        kept = cache.size_bytes
+        for again in (copy.deepcopy(rows), pickle.loads(pickle.dumps(rows))):
+            assert targets(again) == ids
+            del again
+        gc.collect()
+        assert cache.size_bytes == kept > 0
+        assert targets(rows) == ids
+    assert not cache.folder.exists() and cache.size_bytes == 0
+    assert targets(rows) == ids
+
+
+@pytest.mark.parametrize("state", [{"epoch": 0}, {"epoch": 0, "batches": -1}, {"epoch": "1", "batches": 0}])
+def test_a_state_that_is_none_is_refused(answer, state):
+    with pytest.raises(bifrost.UsageError, match="is a whole number"):
+        answer.torch_dataset(["z"], batch_size=16).load_state_dict(state)
 
 
 def test_memory_does_not_grow_with_epochs(answer):

@@ -93,7 +93,7 @@ class Dataset(IterableDataset):
 
     def set_epoch(self, epoch: int) -> None:
         """Chooses the order of the next pass, from its beginning."""
-        self._say(epoch, 0)
+        self._say(whole("epoch", epoch, 0), 0)
 
     def state_dict(self, batches: int | None = None) -> dict[str, int]:
         """How far this pass is. With a DataLoader that has workers, say how many batches it gave."""
@@ -102,7 +102,7 @@ class Dataset(IterableDataset):
     def load_state_dict(self, state: dict[str, int]) -> None:
         """The next pass goes on after so many batches of an epoch (rows, without `batch_size`, where there is
         one worker at most). The number of workers, ranks and the size of batches must be the same as then."""
-        self._say(state["epoch"], state["batches"])
+        self._say(whole("epoch", state.get("epoch"), 0), whole("batches", state.get("batches"), 0))
 
     def _say(self, epoch: int, batches: int) -> None:
         self._said.zero_()
