@@ -277,6 +277,7 @@ def test_a_copy_of_a_cache_takes_nothing_away(answer, ids):
         rows = answer.torch_dataset(["target_id"], batch_size=16, cache=cache)
         assert targets(rows) == ids
         kept = cache.size_bytes
+        # what is kept is found by whoever has it from elsewhere
         for again in (copy.deepcopy(rows), pickle.loads(pickle.dumps(rows))):
             assert targets(again) == ids
             del again

@@ -91,7 +91,9 @@ class Cache:
 
 def _name(rows: Rows) -> str:
     recipe, portions, schema = rows.written()
-    text = f"{recipe}\n{portions}\n{schema}"
+    # metadata of fields come in any order
+    fields = [(field.name, str(field.type)) for field in schema]
+    text = f"{recipe}\n{portions}\n{fields}"
     return hashlib.sha256(text.encode()).hexdigest()[:40]
 
 
