@@ -8,6 +8,7 @@ import math
 import random
 import shutil
 
+import bifrost
 import pyarrow.parquet as pq
 import pytest
 
@@ -142,7 +143,25 @@ def test_a_tile_without_the_other_product_is_left_out_and_counted(lake):
     for question, matches in QUESTIONS.items():
         assert close(read(lake, question), expected(rows, matches)), question
     assert lake.json("resolve", "z > -9 AND snr_b > -1e9")["pruned"]["unaligned"] == 1
+    package = bifrost.open(lake.lake, lake.database_url)
+    with pytest.warns(UserWarning, match="1 files were left out: .* has not been made for them") as told:
+        assert len(package.resolve("z > -9 AND snr_b > -1e9")) == len(files(lake.lake, "snr"))
+    assert told[0].filename == __file__
     assert lake.json("resolve", "z > -9 OR snr_b > -1e9")["pruned"].get("unaligned", 0) == 0
+
+
+@pytest.mark.parametrize("question", ["z > 100", "z > 100 AND snr_b > 0", "z > -9 AND snr_b > 1e9", "z > 100 OR snr_r > 1e9"])
+def test_an_answer_without_files_has_the_columns_of_both(lake, question):
+    columns = ["target_id", "z", "snr_b", "flux"]
+    asked = [question, "--columns", ",".join(columns)]
+    full = lake.read("z > -9 AND snr_b > -1e9", "--columns", ",".join(columns))
+    assert lake.run("read", *asked, "--format", "csv", code=4).stdout == ",".join(columns) + "\n"
+    package = bifrost.open(lake.lake, lake.database_url)
+    rows = package.resolve(question).read(columns)
+    assert rows.schema.names == columns and rows.schema.types == full.schema.types
+    assert rows.to_arrow().num_rows == rows.count() == 0
+    assert package.resolve(question).duckdb(columns).fetchall() == []
+    assert package.resolve(question).polars(columns).select("snr_b").collect().shape == (0, 1)
 
 
 def test_what_is_meant_must_be_clear(lake):

@@ -94,6 +94,14 @@ def test_lists_are_read_from_files(place, positions, expected, form):
     assert found == set(expected)
 
 
+@pytest.mark.parametrize("unit", ["rad", "h", "arcmin"])
+def test_a_list_in_another_unit_is_refused(place, unit):
+    path = place.folder / "radians.fits"
+    Table({"Dec": [0.5], "RA": [1.5] * u.Unit(unit)}).write(path, overwrite=True)
+    said = place.run("match", path, code=2).stderr
+    assert "column 'RA' of" in said and "radians.fits is in" in said and "write it in degrees" in said
+
+
 def test_a_condition_holds_besides_and_a_table_is_short(place, positions, expected):
     path = place.folder / "list.csv"
     pd.DataFrame(positions).rename(columns={"ra": "x", "dec": "y"}).to_csv(path, index=False)

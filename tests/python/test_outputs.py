@@ -1,5 +1,6 @@
 """Where output goes that is no plain file, and what is printed where there is nothing."""
 
+import json
 import os
 import signal
 import subprocess
@@ -59,6 +60,14 @@ def test_saving_a_snapshot_touches_no_other_file(place):
     place.run("resolve", "z > 0", "--save", place.folder / "quasars.json")
     assert other.read_text() == "mine"
     place.run("replay", place.folder / "quasars.json", "--forget")
+
+
+def test_a_saved_snapshot_is_told_with_a_version(place):
+    path = place.folder / "told.json"
+    told = place.json("resolve", "z > 0", "--save", path)
+    assert told.pop("version") == 1
+    assert told == json.loads(path.read_text())
+    place.run("replay", path, "--forget")
 
 
 def test_json_is_json_where_there_is_nothing(place):

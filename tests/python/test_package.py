@@ -21,6 +21,9 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
+from astropy import units as u
+from astropy.coordinates import SkyCoord
+from astropy.table import QTable, Table
 
 import bifrost
 from bifrost._duckdb import Scanned
@@ -181,6 +184,7 @@ def test_a_catalog_of_lsdb_is_made_of_the_rows(lake):
     answer = lake.resolve(QUESTION)
     frame = answer.lsdb(["target_id", "z"]).compute()
     assert sorted(frame["target_id"]) == sorted(answer.read(["target_id"]).to_arrow().column("target_id").to_pylist())
+    assert list(answer.lsdb(["RA", "Z", "dec"]).columns) == ["ra", "dec", "z"]
     with pytest.raises(bifrost.UsageError, match="nothing matches"):
         lake.resolve("z > 100").lsdb(["target_id"])
 
@@ -365,3 +369,85 @@ def test_a_column_may_be_a_word_of_sql(place, lake, tmp_path):
         saved = tmp_path / f"{word}.json"
         lake.resolve(f'"{word}"', product="words").save(saved)
         assert lake.snapshot(saved).read(["row"]).to_arrow().to_pylist() == [{"row": 2}], word
+
+
+@pytest.mark.parametrize(
+    "ask, words",
+    [
+        (lambda lake: lake.spectrum(2**63), "a TARGETID is a whole number of 64 bits, not 9223372036854775808"),
+        (lambda lake: lake.spectrum("39"), "a TARGETID is a whole number of 64 bits, not '39'"),
+        (lambda lake: lake.spectra(39), "a list of integers, not of type int"),
+        (lambda lake: lake.resolve(target_ids=pd.DataFrame({"target_id": [1]})), "not a table: give one of its columns"),
+        (lambda lake: lake.resolve(cone=5), "numbers in degrees"),
+        (lambda lake: lake.resolve(cone=(1, 2, "wide")), "'wide' is no number"),
+        (lambda lake: lake.resolve(moc=3), "a MOC is a file's path or a mocpy.MOC, not of type int"),
+        (lambda lake: lake.read("z > 1", limit=2**64), "limit is a whole number of 64 bits, 0 at least"),
+        (lambda lake: lake.read("z > 1", limit=2.5), "limit is a whole number"),
+        (lambda lake: lake.resolve("z > 1").read(threads=-1), "threads is a whole number"),
+        (lambda lake: lake.read("z > 1").split(-1), "rows is a whole number"),
+        (lambda lake: lake.crossmatch({"ra": ["a"], "dec": [1]}), "column 'ra' holds no degrees"),
+        (lambda lake: lake.crossmatch({"ra": [1], "dec": [1]}, "near"), "'near' is no number"),
+        (lambda lake: lake.crossmatch(None), "a table has columns by name"),
+    ],
+)
+def test_what_is_no_number_is_said_in_words(lake, ask, words):
+    with pytest.raises(bifrost.UsageError, match=words):
+        ask(lake)
+
+
+def test_errors_have_the_names_that_the_package_has():
+    for kind in (bifrost.Error, bifrost.UsageError):
+        again = pickle.loads(pickle.dumps(kind("words")))
+        assert type(again) is kind and str(again) == "words"
+        assert getattr(bifrost, kind.__name__) is kind
+
+
+def test_one_column_may_come_as_it_is(lake):
+    assert lake.resolve("z > 1").read("ra").schema.names == ["ra"]
+    assert lake.read("z > 1", columns="dec").schema.names == ["dec"]
+    with pytest.raises(bifrost.UsageError, match="no column 'wavelenght'.*wavelength"):
+        lake.resolve("z > 1").read("wavelenght")
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        {"predicate": "z > 1", "cone": (252.7, 45.9, 180)},
+        {"sql": "SELECT target_id FROM objects WHERE z > 1"},
+        {"predicate": "z > 1", "as_of": 1},
+        {"predicate": "z > 1", "columns": ["snr_b"]},
+        {"predicate": "z > 1", "product": "snr"},
+    ],
+)
+def test_an_answer_is_pickled_as_of_its_commit(lake, question):
+    answer = lake.resolve(**question)
+    again = pickle.loads(pickle.dumps(answer))
+    assert again.commit == answer.commit and again.paths() == answer.paths() != []
+    rows = answer.read(["target_id"]).to_arrow()
+    assert again.read(["target_id"]).to_arrow().equals(rows)
+
+
+def test_a_snapshot_is_pickled(lake, tmp_path, monkeypatch):
+    lake.resolve("z > 1").save(tmp_path / "far.json")
+    monkeypatch.chdir(tmp_path)
+    answer = pickle.dumps(lake.snapshot("far.json"))
+    monkeypatch.chdir("/")
+    assert pickle.loads(answer).paths() == lake.resolve("z > 1").paths()
+    lake.resolve("z > 1")
+
+
+def test_positions_come_in_the_units_that_astropy_knows(lake):
+    ra, dec = lake.read("z > 1", columns=["ra", "dec"], limit=3).to_arrow().columns
+    places = SkyCoord(ra.to_numpy(), dec.to_numpy(), unit="deg")
+    expected = lake.crossmatch({"ra": ra, "dec": dec}, 1, columns=["target_id"])
+    assert expected.num_rows == 3
+    lists = [
+        QTable({"ra": places.ra.to("hourangle"), "dec": places.dec.to("rad")}),
+        Table({"RA": places.ra.to("rad"), "DEC": places.dec.to("arcmin")}),
+        places.galactic,
+    ]
+    for table in lists:
+        found = lake.crossmatch(table, 1 * u.arcsec, columns=["target_id"])
+        assert found["target_id"].equals(expected["target_id"]), type(table)
+    cone = places[0].ra.to("hourangle"), places[0].dec, 0.5 * u.arcmin
+    assert lake.resolve(cone=cone).read(["target_id"]).count() >= 1

@@ -4,6 +4,7 @@ BIFROST_BIN names the program; the package is installed, or in PYTHONPATH.
 """
 
 import concurrent.futures
+import dataclasses
 import itertools
 import threading
 
@@ -141,6 +142,23 @@ def test_a_plot_has_the_spectrum_and_its_lines(lake, rows, tmp_path):
     assert (tmp_path / "spectrum.png").stat().st_size > 10_000
 
 
+def test_a_plot_of_few_pixels_or_none_is_drawn(lake, rows):
+    spectrum = lake.spectrum(next(row["target_id"] for row in rows if row["z"] is not None and row["z"] > 0.5))
+    assert spectrum.plot(smooth=10**6).lines
+    axes = dataclasses.replace(spectrum, ivar=np.zeros_like(spectrum.ivar)).plot()
+    assert "no good pixel" in {text.get_text() for text in axes.texts}
+    for wrong in (0, -1, 2.5):
+        with pytest.raises(bifrost.UsageError, match="smooth is a whole number"):
+            spectrum.plot(smooth=wrong)
+
+
+def test_lines_that_lie_together_are_named_once(lake, rows):
+    spectrum = lake.spectrum(rows[0]["target_id"])
+    pair = dataclasses.replace(spectrum, about={**spectrum.about, "z": 0.5})
+    assert [name for name, _, _ in pair.lines()].count("Mg II") == 2
+    assert [text.get_text() for text in pair.plot().texts].count("Mg II") == 1
+
+
 @pytest.mark.parametrize("patch", [32, 64])
 @pytest.mark.parametrize("threads", [1, 3])
 def test_tokens_are_those_of_numpy(lake, rows, patch, threads):
@@ -239,5 +257,26 @@ def test_arrays_that_do_not_fit_are_refused():
             bifrost.science.tokens(flux, ivar, patch)
     with pytest.raises(bifrost.UsageError):
         bifrost.science.coadd(np.array([1.0]), [1], [1], [0])
+    ones = np.ones((2, 64))
+    for ask, words in [
+        (lambda: bifrost.science.tokens(ones, ones, -1), "patch is a whole number"),
+        (lambda: bifrost.science.tokens(ones, ones, threads=-1), "threads is a whole number"),
+        (lambda: bifrost.science.tokens(ones[None], ones[None]), r"flux is \(rows, pixels\), and has the shape \(1, 2, 64\)"),
+        (lambda: bifrost.science.tokens(ones, "none"), "ivar holds no numbers"),
+        (lambda: bifrost.science.tokenise({"flux": ones}), "a batch without ivar"),
+        (lambda: bifrost.science.positions(32, -2), "dimensions is a whole number"),
+        (lambda: bifrost.science.coadd(np.array([3600.0]), ones, [1], [0]), r"flux is one spectrum, \(pixels\)"),
+    ]:
+        with pytest.raises(bifrost.UsageError, match=words):
+            ask()
+
+
+def test_what_is_masked_is_bad():
+    draw = np.random.default_rng(5)
+    flux, ivar, bad = draw.normal(3, 1, (4, 96)), np.ones((4, 96)), draw.random((4, 96)) < 0.4
+    expected = bifrost.science.tokens(flux, np.where(bad, 0, ivar))
+    for made in (bifrost.science.tokens(np.ma.array(flux, mask=bad), ivar), bifrost.science.tokens(flux, np.ma.array(ivar, mask=bad))):
+        assert all(np.array_equal(*pair, equal_nan=True) for pair in zip(made, expected))
+    assert not np.array_equal(bifrost.science.tokens(flux, ivar).median, expected.median)
     with pytest.raises(bifrost.UsageError, match="even"):
         bifrost.science.positions(32, 3)

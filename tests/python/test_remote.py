@@ -7,10 +7,13 @@ folder a lake, so that only the prefix leads to it.
 import contextlib
 import json
 import os
+import pickle
 import shutil
 import threading
 from pathlib import Path
 
+import bifrost
+import pyarrow as pa
 import pytest
 from archive_server import server
 from conftest import new_place
@@ -61,6 +64,38 @@ def test_rows_come_over_http(place):
             # two products of a tile
             both = place.read("zwarn = 0 AND snr_r > 0", "--columns", "target_id,snr_r,flux")
         assert both.equals(place.read("zwarn = 0 AND snr_r > 0", "--columns", "target_id,snr_r,flux"))
+
+
+def test_every_way_of_the_package_reads_over_http(place):
+    columns = ["target_id", "z", "flux", "snr_r"]
+    with web(place) as server:
+        place.run("sync", "--uri-prefix", server.url)
+        here = bifrost.open(place.lake, place.database_url).resolve("zwarn = 0 AND snr_r > 0")
+        expected = here.read(columns).to_arrow()
+        ids, z = expected.column("target_id").to_pylist(), sorted(expected.column("z").to_pylist())
+        spectrum = bifrost.open(place.lake, place.database_url).spectrum(ids[0])
+        nearby = expected_pairs(bifrost.open(place.lake, place.database_url), ids)
+        server.requests()
+        with elsewhere(place):
+            lake = bifrost.open(database_url=place.database_url)
+            answer = lake.resolve("zwarn = 0 AND snr_r > 0")
+            assert all(path.startswith(server.url) for path in answer.paths())
+            assert answer.read(columns).to_arrow().equals(expected)
+            assert pickle.loads(pickle.dumps(answer.read(columns))).to_arrow().equals(expected)
+            assert pickle.loads(pickle.dumps(answer)).read(columns).to_arrow().equals(expected)
+            assert sorted(answer.polars().select("z").collect()["z"]) == z
+            assert sorted(row[0] for row in answer.duckdb().project("z").fetchall()) == z
+            assert pa.concat_tables(part.to_arrow() for part in answer.read(columns).split(16)).equals(expected)
+            there = lake.spectrum(ids[0])
+            assert there.about["target_id"] == ids[0] and there.flux.tolist() == spectrum.flux.tolist()
+            assert expected_pairs(lake, ids) == nearby
+            assert len(lake.resolve("z > 100").read(columns).to_arrow()) == 0
+        assert server.requests()
+
+
+def expected_pairs(lake, ids):
+    rows = lake.read(target_ids=ids[:5], columns=["ra", "dec"]).to_arrow()
+    return lake.crossmatch(rows, 1, columns=["target_id", "z"]).to_pylist()
 
 
 def test_arrays_of_single_rows_do_not_bring_the_file(place):

@@ -3,6 +3,9 @@
 Runs where torch is (see ops/test). BIFROST_BIN names the program.
 """
 
+import copy
+import gc
+import pickle
 import resource
 import subprocess
 import sys
@@ -243,6 +246,52 @@ def test_what_a_tensor_cannot_say(answer):
         bifrost.torch.tensors(table)
     found = bifrost.torch.tensors(table.select(["b", "c"]))
     assert found["b"][0] == 1.5 and found["b"][1].isnan() and [len(row) for row in found["c"]] == [1, 2]
+
+
+def test_all_columns_come_as_tensors_of_one_type(answer):
+    """The lines of what is no galaxy are NULL; those of the next batch may not be."""
+    table = answer.read().to_arrow()
+    assert table.column("oii_ndof").null_count and pa.types.is_int32(table.schema.field("oii_ndof").type)
+    batches = list(DataLoader(answer.torch_dataset(batch_size=16), batch_size=None, num_workers=2))
+    found = torch.cat([batch["oii_ndof"] for batch in batches])
+    assert {batch["oii_ndof"].dtype for batch in batches} == {torch.float64}
+    assert sorted(found[~found.isnan()].tolist()) == sorted(x for x in table.column("oii_ndof").to_pylist() if x is not None)
+    assert int(found.isnan().sum()) == table.column("oii_ndof").null_count
+    assert batches[0]["target_id"].dtype == batches[0]["zwarn"].dtype == torch.int64
+    collated = DataLoader(answer.torch_dataset(), batch_size=16, num_workers=1)
+    assert sum(len(batch["oii_ndof"]) for batch in collated) == table.num_rows
+    with pytest.raises(bifrost.UsageError, match="column 'oii_ndof' has NULL"):
+        list(answer.torch_dataset(["oii_ndof"], batch_size=16))
+    [named] = answer.torch_dataset(["coadd_numexp"], batch_size=10_000)
+    assert named["coadd_numexp"].dtype == torch.int16
+
+
+@pytest.mark.parametrize("wrong", [{"batch_size": 2.5}, {"batch_size": 0}, {"seed": -1}, {"window": 0}])
+def test_numbers_that_mean_nothing_are_refused(answer, wrong):
+    with pytest.raises(bifrost.UsageError, match=f"{next(iter(wrong))} is a whole number"):
+        answer.torch_dataset(["z"], **wrong)
+
+
+def test_a_copy_of_a_cache_takes_nothing_away(answer, ids):
+    with bifrost.shm.Cache() as cache:
+        rows = answer.torch_dataset(["target_id"], batch_size=16, cache=cache)
+        assert targets(rows) == ids
+        kept = cache.size_bytes
+        # what is kept is found by whoever has it from elsewhere
+        for again in (copy.deepcopy(rows), pickle.loads(pickle.dumps(rows))):
+            assert targets(again) == ids
+            del again
+        gc.collect()
+        assert cache.size_bytes == kept > 0
+        assert targets(rows) == ids
+    assert not cache.folder.exists() and cache.size_bytes == 0
+    assert targets(rows) == ids
+
+
+@pytest.mark.parametrize("state", [{"epoch": 0}, {"epoch": 0, "batches": -1}, {"epoch": "1", "batches": 0}])
+def test_a_state_that_is_none_is_refused(answer, state):
+    with pytest.raises(bifrost.UsageError, match="is a whole number"):
+        answer.torch_dataset(["z"], batch_size=16).load_state_dict(state)
 
 
 def test_memory_does_not_grow_with_epochs(answer):

@@ -10,7 +10,7 @@ use arrow::csv::ReaderBuilder;
 use arrow::csv::reader::Format;
 use arrow::datatypes::{DataType, Float64Type, Int64Type, SchemaRef};
 use bifrost_core::predicate::column;
-use bifrost_stages::fits::Fits;
+use bifrost_stages::fits::{Fits, Header, Value};
 use bifrost_stages::survey::Randoms;
 use bifrost_stages::survey::completeness::Known;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
@@ -22,6 +22,10 @@ use std::sync::Arc;
 /// What right ascension and declination are called, likeliest first.
 const RA: [&str; 6] = ["ra", "target_ra", "ra_deg", "raj2000", "_ra", "alpha"];
 const DEC: [&str; 6] = ["dec", "target_dec", "dec_deg", "dej2000", "_de", "delta"];
+
+/// Units of angles that are not degrees, as people write them in FITS.
+const OTHER_ANGLES: [&str; 10] =
+    ["rad", "radian", "radians", "h", "hr", "hour", "hours", "hourangle", "arcmin", "arcsec"];
 
 /// A column of weights that are one by the completeness, as DESI's clustering catalogues have.
 const INVERSE: &str = "weight_comp";
@@ -172,12 +176,16 @@ impl Names {
 
 fn of_fits(path: &Path, chosen: Chosen) -> anyhow::Result<Vec<(String, ArrayRef)>> {
     let failed = || format!("failed to read {}", path.display());
-    let table = Fits::open(path).with_context(failed)?.first_table().with_context(failed)?;
+    let fits = Fits::open(path).with_context(failed)?;
+    let table = fits.first_table().with_context(failed)?;
     let table = table.ok_or_else(|| Usage(format!("{} has no table", path.display())))?;
     let known = table.names();
     let known: Vec<&str> = known.iter().map(String::as_str).collect();
     let names: Vec<&str> =
         chosen(&known)?.iter().filter_map(|at| known.get(*at).copied()).collect();
+    if let Some(header) = fits.first_table_header() {
+        names.iter().try_for_each(|name| in_degrees(path, header, name))?;
+    }
     let columns = table.read(&names).with_context(failed)?;
     let column = |name: &&str| -> anyhow::Result<(String, ArrayRef)> {
         // numbers of objects are more than f64 can tell apart
@@ -188,6 +196,21 @@ fn of_fits(path: &Path, chosen: Chosen) -> anyhow::Result<Vec<(String, ArrayRef)
         Ok(((*name).to_owned(), column))
     };
     names.iter().map(column).collect()
+}
+
+/// Refuses a column that its table says to be in another unit of angles.
+fn in_degrees(path: &Path, header: &Header, name: &str) -> Result<(), Usage> {
+    let is_it = |title: &Value| matches!(title, Value::Text(text) if text.trim().eq_ignore_ascii_case(name));
+    let mut titles = header.cards().filter(|(_, title)| is_it(title));
+    let number = titles.find_map(|(keyword, _)| keyword.strip_prefix("TTYPE"));
+    let unit = number.and_then(|number| header.text(&format!("TUNIT{number}"))).map(str::trim);
+    match unit {
+        Some(unit) if OTHER_ANGLES.contains(&unit.to_lowercase().as_str()) => {
+            let path = path.display();
+            Err(Usage(format!("column '{name}' of {path} is in {unit}: write it in degrees")))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn of_parquet(file: File, path: &Path, chosen: Chosen) -> anyhow::Result<Vec<(String, ArrayRef)>> {

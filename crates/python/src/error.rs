@@ -1,22 +1,21 @@
 //! What goes wrong, as exceptions with the words of the command line.
 
-use bifrost_core::session::Error;
-use bifrost_core::{history, predicate, read, resolution, sky, snapshot, spectrum};
+use bifrost_core::{history, predicate, read, resolution, session, sky, snapshot, spectrum};
 use bifrost_science::{coadd, delaunay, distance, fof, tokens};
 use numpy::ndarray::ShapeError;
 use pyo3::create_exception;
 use pyo3::exceptions::PyException;
 use pyo3::prelude::*;
 
-create_exception!(bifrost, BifrostError, PyException, "What went wrong, and what to do.");
-create_exception!(bifrost, UsageError, BifrostError, "The question is at fault.");
+create_exception!(bifrost, Error, PyException, "What went wrong, and what to do.");
+create_exception!(bifrost, UsageError, Error, "The question is at fault.");
 
 /// An exception of an error: of the question, or of what it was asked of.
 pub fn raised(error: impl Into<Fault>) -> PyErr {
     let Fault { words, is_usage } = error.into();
     match is_usage {
         true => UsageError::new_err(words),
-        false => BifrostError::new_err(words),
+        false => Error::new_err(words),
     }
 }
 
@@ -36,7 +35,7 @@ macro_rules! faults {
     )*};
 }
 
-faults!(Error, history::Error, read::Error, resolution::Error, snapshot::Error);
+faults!(session::Error, history::Error, read::Error, resolution::Error, snapshot::Error);
 
 macro_rules! slips {
     ($($kind:ty),*) => {$(

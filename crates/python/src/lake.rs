@@ -1,6 +1,6 @@
 //! A lake's registry, and questions to it.
 
-use crate::error::{BifrostError, Fault, raised};
+use crate::error::{Error, Fault, raised};
 use crate::recipe::Stream;
 use crate::resolution::Resolution;
 use crate::spectra::{self, Told};
@@ -45,7 +45,7 @@ impl Open {
         work: impl Future<Output = Result<T, E>> + Send,
     ) -> PyResult<T> {
         if self.process.is_left() {
-            return Err(BifrostError::new_err(
+            return Err(Error::new_err(
                 "the lake was opened by the process that this one was forked from: ask a lake of this process",
             ));
         }
@@ -223,6 +223,5 @@ fn integers(array: PyArray) -> PyResult<Vec<i64>> {
 
 /// JSON of what is made of numbers and text.
 pub fn text(value: &impl serde::Serialize) -> PyResult<String> {
-    serde_json::to_string(value)
-        .map_err(|error| crate::error::BifrostError::new_err(error.to_string()))
+    serde_json::to_string(value).map_err(|error| crate::error::Error::new_err(error.to_string()))
 }

@@ -34,7 +34,7 @@ fn _bifrost(module: &Bound<'_, PyModule>) -> PyResult<()> {
     // somebody else's log stays
     let _ = log.with_target(false).try_init();
     module.add("__version__", bifrost_core::VERSION)?;
-    module.add("Error", module.py().get_type::<error::BifrostError>())?;
+    module.add("Error", module.py().get_type::<error::Error>())?;
     module.add("UsageError", module.py().get_type::<error::UsageError>())?;
     module.add_class::<lake::Lake>()?;
     module.add_class::<resolution::Resolution>()?;

@@ -1,6 +1,6 @@
 //! Rows to be read, here or in another process, as Arrow streams.
 
-use crate::error::{BifrostError, UsageError, raised};
+use crate::error::{Error, UsageError, raised};
 use crate::lake::text;
 use arrow::array::{RecordBatch, RecordBatchReader};
 use arrow::datatypes::SchemaRef;
@@ -164,7 +164,7 @@ impl Batches {
 
     fn __next__(&self, py: Python<'_>) -> PyResult<Option<PyRecordBatch>> {
         if self.process.is_left() {
-            return Err(BifrostError::new_err(
+            return Err(Error::new_err(
                 "the process that this one was forked from is reading these rows: begin anew",
             ));
         }

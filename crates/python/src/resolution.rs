@@ -30,6 +30,12 @@ impl Resolution {
         self.answer.commit
     }
 
+    /// What was left out for want of other products, in words.
+    #[getter]
+    fn left_out(&self) -> Option<String> {
+        self.answer.left_out()
+    }
+
     fn __len__(&self) -> usize {
         self.answer.files.len()
     }

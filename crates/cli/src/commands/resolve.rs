@@ -9,8 +9,9 @@ use bifrost_core::predicate::Predicate;
 use bifrost_core::resolution::{self, Detail, Explained, Query, Resolution, ResolvedFile};
 use bifrost_core::sky::region::Spelled;
 use bifrost_core::sky::{self, Moc, Region};
-use bifrost_core::snapshot;
+use bifrost_core::snapshot::{self, Saved};
 use clap::ValueEnum;
+use serde::Serialize;
 use std::path::{Path, PathBuf};
 
 /// What is asked: the same for `resolve` and `read`.
@@ -172,6 +173,14 @@ pub fn run(ctx: &Context, args: &Args) -> anyhow::Result<Exit> {
     Ok(if answer.files.is_empty() { Exit::NothingMatched } else { Exit::Ok })
 }
 
+/// A snapshot as it is told, which the file holds without the version.
+#[derive(Serialize)]
+struct Kept<'a> {
+    version: u32,
+    #[serde(flatten)]
+    saved: &'a Saved,
+}
+
 fn save(ctx: &Context, query: &Query, path: &Path) -> anyhow::Result<Exit> {
     let saved = match ctx.block_on(snapshot::save(&ctx.registry()?, query, path)) {
         Err(snapshot::Error::Empty) => {
@@ -180,7 +189,7 @@ fn save(ctx: &Context, query: &Query, path: &Path) -> anyhow::Result<Exit> {
         }
         saved => saved.map_err(replay::failed)?,
     };
-    ctx.printer.data(&saved, |saved| {
+    ctx.printer.data(&Kept { version: 1, saved: &saved }, |Kept { saved, .. }| {
         let files = &saved.snapshot.files;
         let bytes = files.iter().map(|file| file.size_bytes).sum();
         let (count, commit) = (files.len(), saved.snapshot.commit);
@@ -264,11 +273,8 @@ fn explanation(explained: &Explained) -> String {
 
 /// Names files that cannot be opened from here, and counts those that lack a file beside them.
 pub fn note_unreachable(printer: &Printer, answer: &Resolution) {
-    if answer.pruned.unaligned > 0 {
-        printer.note(&format!(
-            "{} files were left out: what the question asks of other products has not been made for them, or anew: see `bifrost stage list`",
-            answer.pruned.unaligned
-        ));
+    if let Some(words) = answer.left_out() {
+        printer.note(&words);
     }
     let gone = |file: &ResolvedFile| {
         let why = file.lost.as_ref()?;

@@ -8,7 +8,7 @@
 use super::judge::{Judged, Judges};
 use super::past::Whereabouts;
 use super::place::Places;
-use super::{Detail, Error, Query, Resolution, ResolvedFile, Step, alone, resolved};
+use super::{Detail, Error, Query, Resolution, ResolvedFile, Step, alone, patterns, resolved};
 use crate::bounds::Known;
 use crate::predicate::{Predicate, bounds, column};
 use crate::registry::Registry;
@@ -97,6 +97,10 @@ pub(super) async fn resolve(
         }
     }
     let rows_left = rows(&answer);
+    if answer.files.is_empty() {
+        answer.patterns =
+            zipped_patterns(&registry.resolver(own.as_of).await?, query, sides).await?;
+    }
     if let Some(explained) = &mut answer.pruned.explained {
         explained.condition = query.condition().to_string();
         let files = i64::try_from(answer.files.len()).unwrap_or(i64::MAX);
@@ -106,6 +110,21 @@ pub(super) async fn resolve(
         explained.rows_estimated = about.min(answer.pruned.rows_at_most);
     }
     Ok(answer)
+}
+
+/// What an answer without files looks like: files of the product, and beside each those of the others.
+async fn zipped_patterns(
+    resolver: &Resolver,
+    query: &Query,
+    sides: &Sides,
+) -> Result<Vec<ResolvedFile>, Error> {
+    let places = Places::reachable(&resolver.places().await?);
+    let mut own = patterns(resolver, &query.product().into(), &places).await?;
+    for product in sides.0.keys() {
+        let beside = patterns(resolver, &product.as_str().into(), &places).await?;
+        own.iter_mut().for_each(|file| file.aligned.extend(beside.iter().cloned()));
+    }
+    Ok(own)
 }
 
 /// The conjuncts of a predicate that are about certain columns only.

@@ -316,19 +316,41 @@ async fn alone(registry: &Registry, query: &Query, detail: Detail) -> Result<Res
         .collect();
     pruned.files = files.len();
     let targets = wanted.and_then(|wanted| wanted.targets);
-    let patterns = if files.is_empty() { resolver.patterns(&product).await? } else { Vec::new() };
-    let patterns = patterns.iter().map(|candidate| {
-        let file = resolved(judge::whole(candidate), &product, &places, &mut whereabouts);
+    let patterns = match files.is_empty() {
+        true => patterns(&resolver, &product, &places).await?,
+        false => Vec::new(),
+    };
+    Ok(Resolution { version: 1, commit: answer.commit, files, pruned, targets, patterns })
+}
+
+/// What files of a product look like: one of each schema that can be opened, without row groups.
+async fn patterns(
+    resolver: &Resolver,
+    product: &Arc<str>,
+    places: &Places,
+) -> Result<Vec<ResolvedFile>, Error> {
+    let mut whereabouts = Whereabouts::default();
+    let found = resolver.patterns(product).await?;
+    let patterns = found.iter().map(|candidate| {
+        let file = resolved(judge::whole(candidate), product, places, &mut whereabouts);
         ResolvedFile { row_groups: Vec::new(), ..file }
     });
-    let patterns = patterns.filter(|file| file.uri.is_some()).collect();
-    Ok(Resolution { version: 1, commit: answer.commit, files, pruned, targets, patterns })
+    Ok(patterns.filter(|file| file.uri.is_some()).collect())
 }
 
 impl Resolution {
     /// Its files, each followed by those that stand beside it.
     pub fn all_files(&self) -> impl Iterator<Item = &ResolvedFile> {
         self.files.iter().flat_map(|file| std::iter::once(file).chain(&file.aligned))
+    }
+
+    /// What a person is to know who asks other products: files that were left out, in words.
+    #[must_use]
+    pub fn left_out(&self) -> Option<String> {
+        let files = Some(self.pruned.unaligned).filter(|files| *files > 0)?;
+        Some(format!(
+            "{files} files were left out: what the question asks of other products has not been made for them, or anew: see `bifrost stage list`"
+        ))
     }
 
     /// Counts again what is left once files or row groups were taken out.

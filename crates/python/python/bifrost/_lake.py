@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import warnings
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ import pyarrow as pa
 
 from bifrost import _bifrost
 from bifrost._resolution import Resolution
-from bifrost._rows import Rows
+from bifrost._rows import Rows, names, whole
 from bifrost._spectrum import Spectrum
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ class Lake:
 
         predicate: a condition in SQL, "z > 2.5 AND spectype = 'QSO'". Columns of several products of
             a tile may stand in it.
-        cone: (ra, dec, radius) in degrees.
+        cone: (ra, dec, radius) in degrees, as all numbers here; quantities of astropy have their own unit.
         polygon: corners (ra, dec) in degrees, in order; edges are great circles.
         box: (ra_min, ra_max, dec_min, dec_max) in degrees; goes over RA 0 where ra_min > ra_max.
         moc: a file of a MOC (FITS, JSON, ASCII), or a mocpy.MOC.
@@ -99,9 +100,11 @@ class Lake:
         sql: a query of the registry's database that gives one column of TARGETIDs.
         product: "spectra" by default.
         as_of: a commit or a time: the answer as it was then.
-        columns: columns that will be read, where other products have some of them.
+        columns: columns that will be read, where other products have some of them. Without them `read` gives
+            all columns of all products that the predicate is of.
 
-        Everything that is given must hold. Raises UsageError where it cannot be meant.
+        Everything that is given must hold. Raises UsageError where it cannot be meant, and warns where files
+        are left out, since what is asked of another product has not been made for them.
         """
         regions = []
         if cone is not None:
@@ -112,17 +115,24 @@ class Lake:
             regions.append(("box", _numbers(box)))
         if moc is not None:
             is_file = isinstance(moc, (str, os.PathLike))
-            regions.append(("moc file", os.fspath(moc)) if is_file else ("moc", moc.to_string("json")))
-        native = self._native.resolve(
+            if not is_file and not hasattr(moc, "to_string"):
+                raise _bifrost.UsageError(f"a MOC is a file's path or a mocpy.MOC, not of type {type(moc).__name__}")
+            regions.append(("moc file", os.path.abspath(moc)) if is_file else ("moc", moc.to_string("json")))
+        return self._resolved(
             predicate=predicate,
             regions=regions,
             target_ids=None if target_ids is None else _integers(target_ids),
             sql=sql,
             product=product,
             as_of=None if as_of is None else str(as_of),
-            columns=None if columns is None else list(columns),
+            columns=names(columns),
         )
-        return Resolution(native)
+
+    def _resolved(self, **question: Any) -> Resolution:
+        native = self._native.resolve(**question)
+        if native.left_out:
+            warnings.warn(native.left_out, stacklevel=3)
+        return Resolution(native, self._resolved, {**question, "as_of": str(native.commit)})
 
     async def resolve_async(self, predicate: str | None = None, **question: Any) -> Resolution:
         """`resolve`, for programs that wait for many things at once."""
@@ -148,7 +158,8 @@ class Lake:
         coadded: on the survey's grid, 7,781 pixels of 0.8 Å; else its arms one after another.
         Raises UsageError where there is none.
         """
-        return Spectrum._of(self._native.spectrum(target_id, release, survey, program, coadded)[0])
+        target = whole("a TARGETID", target_id, -(1 << 63))
+        return Spectrum._of(self._native.spectrum(target, release, survey, program, coadded)[0])
 
     def spectra(
         self,
@@ -178,55 +189,78 @@ class Lake:
     ) -> pa.Table:
         """Rows near the positions of a list of your own.
 
-        table: whatever has columns by name: pyarrow, pandas, Polars, astropy, a dict of arrays. Upper and
-            lower case of a name are one, unless the table has it as it is given.
-        radius_arcsec: how near is near.
-        ra, dec: its columns of right ascension and declination, degrees. Rows without a position match
-            nothing.
+        table: whatever has columns by name: pyarrow, pandas, Polars, astropy, a dict of arrays; or a SkyCoord.
+            Upper and lower case of a name are one, unless the table has it as it is given.
+        radius_arcsec: how near is near; a quantity of astropy has its own unit.
+        ra, dec: its columns of right ascension and declination, degrees, or what astropy knows them to be in.
+            Rows without a position match nothing.
         nearest: only the nearest row of each position, in the order of the list; all pairs otherwise.
         predicate, product, columns: as in `resolve` and `read`.
 
         The table that is returned begins with `match_row`, the row of the list from 0, and
         `separation_arcsec`.
         """
-        places = _degrees(_column(table, ra)), _degrees(_column(table, dec))
+        if hasattr(table, "icrs"):
+            table = {ra: np.atleast_1d(table.icrs.ra), dec: np.atleast_1d(table.icrs.dec)}
+        places = _degrees(ra, _column(table, ra)), _degrees(dec, _column(table, dec))
         if len(places[0]) != len(places[1]):
             raise _bifrost.UsageError(f"{ra} has {len(places[0])} rows, {dec} {len(places[1])}")
         stream = self._native.crossmatch(
             ra=places[0],
             dec=places[1],
-            radius_arcsec=float(radius_arcsec),
+            radius_arcsec=_number(radius_arcsec, "arcsec"),
             nearest=nearest,
             predicate=predicate,
             product=product,
-            columns=None if columns is None else list(columns),
+            columns=names(columns),
         )
         return pa.RecordBatchReader.from_stream(stream).read_all()
 
     def snapshot(self, path: Path) -> Resolution:
         """The answer that a snapshot holds, saved with `Resolution.save` or `bifrost resolve --save`."""
-        return Resolution(self._native.opened(path))
+        return Resolution(self._native.opened(path), self.snapshot, {"path": os.path.abspath(path)})
 
     def replay(self, path: Path, *, deep: bool = False) -> dict[str, Any]:
         """Whether a snapshot still holds: `findings` is empty then. `deep` reads the files' bytes."""
         return json.loads(self._native.replayed(path, deep))
 
 
-def _numbers(values: Iterable[float]) -> str:
-    return ",".join(repr(float(value)) for value in values)
+def _numbers(values: Iterable[Any]) -> str:
+    if not isinstance(values, Iterable) or isinstance(values, (str, bytes)):
+        raise _bifrost.UsageError(f"a region is numbers in degrees, such as (180, 0, 0.5), not {values!r}")
+    return ",".join(repr(_number(value, "deg")) for value in values)
 
 
-def _degrees(column: Any) -> pa.Array:
-    if isinstance(column, pa.ChunkedArray):
-        return column.combine_chunks().cast(pa.float64())
-    return pa.array(np.ma.filled(np.ma.asarray(column, dtype=np.float64), np.nan))
+def _number(value: Any, unit: str) -> float:
+    try:
+        return float(value.to_value(unit) if hasattr(value, "to_value") else value)
+    except (TypeError, ValueError) as fault:
+        raise _bifrost.UsageError(f"{value!r} is no number ({unit}): {fault}") from fault
+
+
+def _degrees(name: str, column: Any) -> pa.Array:
+    try:
+        if isinstance(column, pa.ChunkedArray):
+            return column.combine_chunks().cast(pa.float64())
+        values = np.ma.asarray(getattr(column, "value", column), dtype=np.float64)
+        return pa.array(np.ma.filled(values * _degrees_in(getattr(column, "unit", None)), np.nan))
+    except (TypeError, ValueError) as fault:
+        raise _bifrost.UsageError(f"column '{name}' holds no degrees: {fault}") from fault
+
+
+def _degrees_in(unit: Any) -> float:
+    """Of a unit of astropy that is one of angles; else 1."""
+    return float(unit.to("deg")) if hasattr(unit, "is_equivalent") and unit.is_equivalent("deg") else 1.0
 
 
 def _column(table: Any, name: str) -> Any:
     """A table's column, whatever the case of its name."""
     told = [getattr(getattr(table, "dtype", None), "names", None)]
     told += [getattr(table, attribute, None) for attribute in ("column_names", "colnames", "columns")]
-    names = list(next((names for names in told if names is not None), table))
+    found = next((names for names in told if names is not None), table)
+    if not isinstance(found, Iterable) or isinstance(found, (str, bytes)) or not hasattr(table, "__getitem__"):
+        raise _bifrost.UsageError(f"a table has columns by name, which {type(table).__name__} has not")
+    names = list(found)
     alike = [known for known in names if isinstance(known, str) and known.lower() == name.lower()]
     if name not in names and len(alike) != 1:
         raise _bifrost.UsageError(f"the table has no column '{name}', but {', '.join(map(str, names))}")
@@ -237,16 +271,20 @@ def _integers(ids: Any) -> pa.Array:
     """TARGETIDs as Arrow's integers: never by way of a double, which does not hold them."""
     if isinstance(ids, (str, bytes)):
         raise _bifrost.UsageError("TARGETIDs are a list of integers, not text")
-    if not hasattr(ids, "__arrow_c_array__"):
-        ids = _in_native_order(ids if hasattr(ids, "__len__") else list(ids))
+    if not hasattr(ids, "__arrow_c_array__") and not isinstance(ids, Iterable):
+        raise _bifrost.UsageError(f"TARGETIDs are a list of integers, not of type {type(ids).__name__}")
     try:
+        if not hasattr(ids, "__arrow_c_array__"):
+            ids = _in_native_order(ids if hasattr(ids, "__len__") else list(ids))
         ids = pa.array(ids)
         if (pa.types.is_floating(ids.type) or pa.types.is_boolean(ids.type)) and len(ids):
             raise pa.ArrowInvalid(f"these are of type {ids.type}, which does not tell them apart")
         if pa.types.is_string(ids.type) or pa.types.is_large_string(ids.type):
             raise pa.ArrowInvalid("these are text")
         return ids if pa.types.is_int64(ids.type) else ids.cast(pa.int64())
-    except (pa.ArrowInvalid, OverflowError) as fault:
+    except (pa.ArrowException, OverflowError, TypeError, KeyError) as fault:
+        if getattr(ids, "columns", None) is not None:
+            raise _bifrost.UsageError("TARGETIDs are a list of integers, not a table: give one of its columns") from fault
         raise _bifrost.UsageError(f"TARGETIDs are integers of 64 bits: {fault}") from fault
 
 

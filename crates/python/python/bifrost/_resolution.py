@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from bifrost._bifrost import UsageError
-from bifrost._rows import Rows
+from bifrost._rows import Rows, names
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -51,10 +51,15 @@ class File:
 
 
 class Resolution:
-    """The answer to a question: files and row groups, as of a commit. Nothing is read yet."""
+    """The answer to a question: files and row groups, as of a commit. Nothing is read yet. Pickled, it is
+    asked again as of its commit, where it is taken out."""
 
-    def __init__(self, native: _bifrost.Resolution):
+    def __init__(self, native: _bifrost.Resolution, ask: Callable[..., Resolution], question: dict[str, Any]):
         self._native = native
+        self._ask, self._question = ask, question
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _asked, (self._ask, self._question)
 
     def __len__(self) -> int:
         return len(self._native)
@@ -130,12 +135,13 @@ class Resolution:
     ) -> Rows:
         """The rows that match, to be taken as Arrow, pandas, Polars, …
 
-        columns: in this order; all by default. Columns of other products of the tiles are found there.
+        columns: in this order; all by default, of all products that the question is of. Columns of other
+            products of the tiles are found there.
         limit: rows at most.
         threads: files read at once; as many as there are cores by default.
         batch_bytes: about how large a batch may become, decoded; 8 MiB by default.
         """
-        recipe = self._native.recipe(None if columns is None else list(columns))
+        recipe = self._native.recipe(names(columns))
         return Rows(recipe, limit=limit, threads=threads, batch_bytes=batch_bytes)
 
     def polars(self, columns: Sequence[str] | None = None) -> Any:
@@ -170,10 +176,12 @@ class Resolution:
         where no row matches: a catalog has one at least."""
         import lsdb
 
-        if columns is not None:
-            columns = list(dict.fromkeys(["ra", "dec", *columns]))
+        wanted = names(columns)
+        if wanted is not None:
+            # names of columns are one in upper and lower case
+            wanted = ["ra", "dec", *(name for name in wanted if name.lower() not in ("ra", "dec"))]
         options = {"catalog_name": "bifrost", **options}
-        rows = self.read(columns).to_pandas()
+        rows = self.read(wanted).to_pandas()
         if rows.empty:
             raise UsageError("nothing matches, and LSDB makes no catalog of nothing")
         return lsdb.from_dataframe(rows, ra_column="ra", dec_column="dec", **options)
@@ -189,3 +197,7 @@ class Resolution:
         from bifrost import torch
 
         return torch.Dataset(self, columns, **options)
+
+
+def _asked(ask: Callable[..., Resolution], question: dict[str, Any]) -> Resolution:
+    return ask(**question)

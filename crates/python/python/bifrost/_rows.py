@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterator
+import operator
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -23,9 +24,9 @@ class Rows:
     """
 
     def __init__(self, recipe: _bifrost.Recipe, **options: Any):
-        limit = options.get("limit")
-        if limit is not None and limit < 0:
-            raise _bifrost.UsageError(f"a limit of rows is 0 at least, not {limit}")
+        for name, value in options.items():
+            if value is not None:
+                whole(name, value, 0)
         self._recipe = recipe
         self._options = options
 
@@ -115,6 +116,7 @@ class Rows:
 
     def split(self, rows: int) -> list[Rows]:
         """The same as parts of whole row groups: of at most so many rows, or one row group."""
+        whole("rows", rows, 0)
         parts = Rows(self._recipe.split(rows), **self._options)
         return [parts._some([index]) for index in range(len(parts._recipe))]
 
@@ -124,6 +126,23 @@ class Rows:
 
 def _restored(recipe: str, portions: str, schema: pa.Schema, options: dict[str, Any]) -> Rows:
     return Rows(_bifrost.Recipe.restored(recipe, portions, schema), **options)
+
+
+def names(columns: Sequence[str] | None) -> list[str] | None:
+    """Names of columns; one may come as it is."""
+    return [columns] if isinstance(columns, str) else None if columns is None else list(columns)
+
+
+def whole(name: str, value: Any, least: int) -> int:
+    """A whole number of 64 bits, at least so large. Raises UsageError where it is none."""
+    try:
+        found = operator.index(value)
+    except TypeError:
+        found = least - 1
+    if isinstance(value, bool) or not least <= found < 1 << 63:
+        at_least = f", {least} at least" if least >= 0 else ""
+        raise _bifrost.UsageError(f"{name} is a whole number of 64 bits{at_least}, not {value!r}")
+    return found
 
 
 def matrix(column: pa.Array | pa.ChunkedArray) -> np.ndarray:

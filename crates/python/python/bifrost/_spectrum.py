@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from bifrost import _bifrost
+from bifrost._rows import whole as whole_number
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +77,7 @@ class Spectrum:
             axes = plt.subplots(figsize=(11, 4))[1]
         good = whole.good
         weight = np.where(good, whole.ivar, 0.0)
-        window = np.ones(smooth)
+        window = np.ones(min(whole_number("smooth", smooth, 1), len(good)))
         total = np.convolve(weight, window, "same")
         with np.errstate(invalid="ignore", divide="ignore"):
             mean = np.convolve(weight * whole.flux, window, "same") / total
@@ -89,9 +90,15 @@ class Spectrum:
             low, high = np.percentile(shown, [0.1, 99.9])
             margin = 0.15 * max(high - low, 1e-3)
             axes.set_ylim(low - margin, high + 2 * margin)
+        else:
+            axes.text(0.5, 0.5, "no good pixel", transform=axes.transAxes, ha="center")
+        room = 0.015 * (whole.wavelength[-1] - whole.wavelength[0])
+        named: tuple[str, float] = ("", -np.inf)
         for name, at, is_emission in self.lines():
             axes.axvline(at, color="tab:blue" if is_emission else "tab:red", lw=0.5, ls=":")
-            axes.text(at, 1.01, name, transform=axes.get_xaxis_transform(), rotation=90, fontsize=7, ha="center")
+            if name != named[0] or at - named[1] > room:
+                axes.text(at, 1.01, name, transform=axes.get_xaxis_transform(), rotation=90, fontsize=7, ha="center")
+                named = name, at
         axes.set_xlabel("wavelength, Å (vacuum)")
         axes.set_ylabel("flux, 10⁻¹⁷ erg s⁻¹ cm⁻² Å⁻¹")
         z = "unknown" if self.z is None else f"{self.z:.4f}"

@@ -52,6 +52,10 @@ class Cache:
     def __del__(self) -> None:
         self.close()
 
+    def __getstate__(self) -> dict[str, Any]:
+        # the folder is gone with the first, not with a copy
+        return {**self.__dict__, "_is_own": False}
+
     def close(self) -> None:
         """Removes what is kept, if the folder is its own; maps that are in use stay valid."""
         # workers are forks: theirs is a copy of this object
@@ -62,10 +66,11 @@ class Cache:
     def size_bytes(self) -> int:
         """Bytes that are kept."""
         size = 0
-        for entry in os.scandir(self.folder):
-            # another worker's draft has its name meanwhile
-            with contextlib.suppress(FileNotFoundError):
-                size += entry.stat().st_size
+        with contextlib.suppress(FileNotFoundError), os.scandir(self.folder) as entries:
+            for entry in entries:
+                # another worker's draft has its name meanwhile
+                with contextlib.suppress(FileNotFoundError):
+                    size += entry.stat().st_size
         return size
 
     def batches(self, rows: Rows) -> Iterator[pa.RecordBatch]:
@@ -86,7 +91,9 @@ class Cache:
 
 def _name(rows: Rows) -> str:
     recipe, portions, schema = rows.written()
-    text = f"{recipe}\n{portions}\n{schema}"
+    # metadata of fields come in any order
+    fields = [(field.name, str(field.type)) for field in schema]
+    text = f"{recipe}\n{portions}\n{fields}"
     return hashlib.sha256(text.encode()).hexdigest()[:40]
 
 

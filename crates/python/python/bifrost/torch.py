@@ -27,7 +27,7 @@ import torch
 from torch.utils.data import IterableDataset, get_worker_info
 
 from bifrost._bifrost import UsageError
-from bifrost._rows import Rows, matrix
+from bifrost._rows import Rows, matrix, whole
 from bifrost.shm import Cache
 
 if TYPE_CHECKING:
@@ -43,7 +43,9 @@ class Dataset(IterableDataset):
     """Rows as dictionaries of tensors, by column.
 
     columns: all by default. Arrays of one length become a matrix, (rows, length); others a list of
-        tensors; text a list of str. NULL is NaN in floating-point columns and an error in others.
+        tensors; text a list of str. NULL is NaN in floating-point columns and an error in others: ask for
+        rows where it is not. Of all columns, integers of 32 bits at most that may be NULL are float64, so
+        that NULL is NaN; columns that are named keep their types.
     batch_size: rows of a batch; give the DataLoader `batch_size=None`. None: rows come one by one, for a
         DataLoader that collates them.
     shuffle, seed, window: whether rows are mixed, by which seed, and over how many row groups at once
@@ -68,13 +70,15 @@ class Dataset(IterableDataset):
         drop_last: bool = False,
     ):
         super().__init__()
-        if batch_size is not None and batch_size < 1:
-            raise UsageError(f"a batch has one row at least, not {batch_size}")
+        for name, value, least in (("batch_size", batch_size, 1), ("seed", seed, 0), ("window", window, 1)):
+            if value is not None:
+                whole(name, value, least)
         rows = resolution.read(columns, threads=1)
+        self._real = () if columns is not None else tuple(field.name for field in rows.schema if _is_real(field))
         self._rows = Rows(rows._recipe.split(1), **rows._options)
         self._parts = rows.split(1)
         self._batch_size = batch_size
-        self._shuffle, self._seed, self._window = shuffle, seed, max(window, 1)
+        self._shuffle, self._seed, self._window = shuffle, seed, window
         self._rank, self._world_size = _world(rank, world_size)
         self._cache = cache
         self._drop_last = drop_last
@@ -89,7 +93,7 @@ class Dataset(IterableDataset):
 
     def set_epoch(self, epoch: int) -> None:
         """Chooses the order of the next pass, from its beginning."""
-        self._say(epoch, 0)
+        self._say(whole("epoch", epoch, 0), 0)
 
     def state_dict(self, batches: int | None = None) -> dict[str, int]:
         """How far this pass is. With a DataLoader that has workers, say how many batches it gave."""
@@ -98,7 +102,7 @@ class Dataset(IterableDataset):
     def load_state_dict(self, state: dict[str, int]) -> None:
         """The next pass goes on after so many batches of an epoch (rows, without `batch_size`, where there is
         one worker at most). The number of workers, ranks and the size of batches must be the same as then."""
-        self._say(state["epoch"], state["batches"])
+        self._say(whole("epoch", state.get("epoch"), 0), whole("batches", state.get("batches"), 0))
 
     def _say(self, epoch: int, batches: int) -> None:
         self._said.zero_()
@@ -159,9 +163,15 @@ class Dataset(IterableDataset):
         size = self._batch_size or 1
         for table in _cut(self._tables(shard, shards, skipped * size), size * (1 if self._batch_size else 1024)):
             if self._batch_size is None:
-                yield from _rows(tensors(table), table.num_rows)
+                yield from _rows(tensors(self._with_reals(table)), table.num_rows)
             elif table.num_rows == size or not self._drop_last:
-                yield tensors(table)
+                yield tensors(self._with_reals(table))
+
+    def _with_reals(self, table: pa.Table) -> pa.Table:
+        for name in self._real:
+            at = table.schema.get_field_index(name)
+            table = table.set_column(at, name, table.column(at).cast(pa.float64()))
+        return table
 
     def _tables(self, shard: int, shards: int, skipped: int) -> Iterator[pa.Table]:
         """The rows of a shard in the order of this epoch, but for the first of them."""
@@ -193,6 +203,11 @@ class Dataset(IterableDataset):
         if self._cache is None:
             return iter(self._rows._some(parts))
         return (batch for index in parts for batch in self._cache.batches(self._parts[index]))
+
+
+def _is_real(field: pa.Field) -> bool:
+    """Whether a column of integers may have NULL, which a float64 can say without losing any of them."""
+    return bool(field.nullable and pa.types.is_integer(field.type) and field.type.bit_width <= 32)
 
 
 def _ordered(column: pa.ChunkedArray, order: np.ndarray) -> pa.Array | pa.ChunkedArray:
