@@ -49,6 +49,16 @@ def test_every_galaxy_is_in_its_group(place):
         assert members.group_ra.nunique() == members.group_dec.nunique() == members.group_r50.nunique() == 1
 
 
+def test_a_flag_says_why_something_is_null(place):
+    found = rows(place, "groups")
+    found = found[found.groups_flag.notna()]
+    flag, size = found.groups_flag.astype(int), found.group_size.astype(int)
+    assert ((flag & 2 > 0) == (size == 1)).all() and ((flag & 2 > 0) == found.group_id.isna()).all()
+    grouped, flag = found[size > 1], flag[size > 1]
+    assert ((flag & 4 > 0) == grouped.group_sigma_v.isna()).all() and (flag & 1 == 0).all()
+    assert ((flag & 8 > 0) == grouped.group_sigma_v_error.isna()).all() and (flag & 8 > 0).any()
+
+
 def test_the_catalog_in_sql_is_that_of_the_files(place):
     grouped = rows(place, "groups").dropna(subset="group_id").drop_duplicates("group_id")
     expected = {row["group_id"]: row for row in grouped.to_dict("records")}
@@ -94,6 +104,34 @@ def test_other_settings_and_other_galaxies_make_other_files():
         assert {tracer for (tracer,) in place.sql("SELECT tracer FROM group_catalogs")} == {"other"}
 
 
+def test_the_catalog_in_sql_is_of_no_other_settings_than_the_files(place):
+    asked = "SELECT DISTINCT configuration -> 'settings' ->> 'b0' FROM group_catalogs"
+    assert place.sql(asked) == [("0.3",)]
+    tile = next((place.lake / "groups" / "dataset").rglob("*.parquet")).name.rsplit("_", 1)[0]
+    said = place.run("groups", *LOOSE[:2], "--b0", "0.4", *LOOSE[4:], tile).stderr
+    assert "galaxy_groups in SQL stays as it was" in said and place.sql(asked) == [("0.3",)]
+    # with that tile as the others again, it is theirs
+    assert "stays as it was" not in place.run("groups", *LOOSE, tile).stderr
+    assert place.sql(asked) == [("0.3",)]
+
+
+def test_distances_are_of_the_cosmology_that_is_asked_for(place):
+    """Where everything is twice as far, groups are the same and twice as large."""
+    # a halo's size does not grow with distances: no link is held back by one
+    asked = ("groups", *LOOSE[:6], "--largest-halo", "1e40", "--omega-m", 0.3)
+    place.run(*asked, "--h", 0.7)
+    near = rows(place, "groups")
+    file = next((place.lake / "groups").rglob("*.parquet"))
+    said = json.loads(pq.read_metadata(file).metadata[b"bifrost.configuration"])
+    assert said["cosmology"] == {"name": "flat LCDM", "h": 0.7, "omega_m": 0.3, "omega_r": 0, "flat": True}
+    place.run(*asked, "--h", 0.35, "--smoothing", 100)
+    far = rows(place, "groups")
+    assert near.group_id.equals(far.group_id) and near.group_id.notna().sum() > 10
+    twice = (far.group_r50 / near.group_r50).dropna()
+    assert np.allclose(twice, 2, rtol=1e-9)
+    place.run("groups", *LOOSE)
+
+
 def test_settings_come_from_the_file_too(place):
     (place.folder / "bifrost.toml").write_text(
         "[groups]\nb0 = 0.3\nr0 = 30.0\nlargest_halo = 1e18\n"
@@ -114,6 +152,13 @@ def test_what_cannot_be_meant_is_said(place):
         (("--completeness", "fraczz"), "no column 'fraczz'"),
         (("--completeness", empty), "empty.csv has no column 'completeness', but none: name it"),
         (("--completeness", "spectype"), "column spectype holds no numbers"),
+        (("--velocity-error=-1",), "--velocity-error -1: it must be a number from 0 up"),
+        (("--h", "0.7"), "--h is of a cosmology with --omega-m: give both"),
+        (("--omega-m", "0.3"), "--omega-m is of a cosmology with --h: give both"),
+        (("--h", "0", "--omega-m", "0.3"), "--h 0 --omega-m 0.3: h is a number above 0"),
+        (("--h", "0.7", "--omega-m", "1.3"), "matter a part from 0 to 1"),
+        (("--completeness-column", "part"), "--completeness-column part: it is a column of a file"),
+        (("--completeness", "0.5", "--completeness-column", "part"), "name that with --completeness"),
         (("--tracer", "lrg"), "a tracer is NAME=CONDITION"),
         (("--tracer", "lrg=zz > 1"), "no column 'zz': did you mean 'z'?"),
         (("--tracer", "../lrg=z > 1"), "'../lrg' names no tracer"),

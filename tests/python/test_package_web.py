@@ -3,8 +3,11 @@
 The package `bifrost` is installed, or in PYTHONPATH.
 """
 
+import signal
+
 import numpy as np
 import pytest
+from astropy.cosmology import FlatLambdaCDM
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import Delaunay, cKDTree
@@ -73,6 +76,48 @@ def test_distances_in_the_fiducial_cosmology():
 
     found = science.comoving(np.array([0.0, 0.5, 1.0, -1.0]))
     assert found[0] == 0 and 1950 < found[1] < 1980 and 3380 < found[2] < 3420 and np.isnan(found[3])
+
+
+def test_distances_in_a_cosmology_of_ones_own():
+    z = np.array([0.01, 0.3, 1.1, 3.0])
+    expected = FlatLambdaCDM(70, 0.3).comoving_distance(z).value
+    assert science.comoving(z, h=0.7, omega_m=0.3) == pytest.approx(expected, rel=1e-8)
+    for wrong in ({"h": 0.7}, {"omega_m": 0.3}):
+        with pytest.raises(bifrost.UsageError, match="give both"):
+            science.comoving(z, **wrong)
+    with pytest.raises(bifrost.UsageError, match="h -1 and omega_m 0.3"):
+        science.comoving(z, h=-1, omega_m=0.3)
+
+
+def test_filaments_may_be_of_a_ratio(points):
+    every, few, none = (science.skeleton(points, ratio=ratio) for ratio in (1.0, 10.0, 1e30))
+    assert len(every.segments) > len(few.segments) > 0 and len(none.segments) <= len(few.segments)
+    same = science.skeleton(points, 0.0)
+    assert all(np.array_equal(a, b) for a, b in zip(every, same, strict=True))
+    with pytest.raises(bifrost.UsageError, match="a ratio from 1 up, not 0.5"):
+        science.skeleton(points, ratio=0.5)
+
+
+def test_signals_are_looked_after_while_a_kernel_works():
+    """Ctrl-C ends a call, and does not wait for its end."""
+    positions = np.random.default_rng(3).random((150_000, 3))
+    calls = []
+    before = signal.signal(signal.SIGALRM, lambda *_: calls.append(1))
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.02, 0.02)
+        science.skeleton(positions)
+        assert len(calls) > 3, "one is that of the end"
+
+        def interrupt(*_):
+            raise KeyboardInterrupt
+
+        signal.signal(signal.SIGALRM, interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            science.skeleton(positions)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert len(science.delaunay(positions[:100]).cells) > 100
 
 
 def test_what_cannot_be_meant_is_said():

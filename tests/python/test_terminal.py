@@ -108,3 +108,20 @@ def test_a_terminal_that_shows_only_errors_is_left_in_peace(place, where):
     for sight in terminal.sights():
         assert not any("█" in line or "░" in line for line in sight)
     assert terminal.code == 0 and sight[0].startswith('{"event":"batch"')
+
+
+def test_a_web_says_how_far_it_is(place):
+    place.run("mock", "--out", place.folder / "archive", "--objects", 200, "--program", "bright")
+    place.run("convert", place.folder / "archive")
+    for more, step in (((), "classes 1"), (("--blocks", 2), "classes 1")):
+        terminal = Terminal(
+            place, 120, "web", "--tracer", "all=z > 0.01", "--realisations", 60, "--seed", len(more), *more)
+        shares = []
+        for sight in terminal.sights():
+            for line in sight:
+                found = re.search(r"[█░]+ +(\d+) % all \w+: (.*) \[\d+s?, .* left\]", line)
+                shares += [(int(found[1]), found[2])] if found else []
+        assert terminal.code == 0
+        parts = [share for share, _ in shares]
+        assert parts == sorted(parts) and any(words.startswith(step) for _, words in shares), shares
+        assert not any("%" in line for line in terminal.shown())

@@ -4,6 +4,7 @@ BIFROST_BIN names the program.
 """
 
 import json
+import re
 import xml.etree.ElementTree as ElementTree
 
 import fitsio
@@ -19,7 +20,7 @@ from scipy.spatial import cKDTree
 ALL = "all=spectype = 'GALAXY' AND zwarn = 0 AND z > 0.01"
 ASKED = ("--tracer", ALL, "--realisations", 8, "--sigmas", 0)
 COLUMNS = ["density_dtfe", "dist_filament", "dist_node", "sigma_5", "sigma_5_error", "dist_5nn", "web_class",
-           "web_p_void", "web_p_sheet", "web_p_filament", "web_p_knot", "is_boundary"]  # fmt: skip
+           "web_p_void", "web_p_sheet", "web_p_filament", "web_p_knot", "is_boundary", "environment_flag"]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +63,25 @@ def test_what_is_not_known_is_null(place):
     assert place.said["webs"][0]["classes"] == [int((found.web_class == kind).sum()) for kind in range(4)]
 
 
+def test_a_flag_says_why_something_is_null(place):
+    found = rows(place)
+    found = found[found.environment_flag.notna()]
+    flag = found.environment_flag.astype(int)
+    assert len(found) == place.said["webs"][0]["galaxies"]
+    for bits, columns in ((31, ["sigma_5"]), (63, ["sigma_5_error"]), (64, ["density_dtfe"]), (128, ["dist_filament"]),
+                          (128, ["dist_node"]), (256, ["dist_5nn"]), (512, ["web_class", "web_p_void"])):  # fmt: skip
+        for column in columns:
+            assert (found[column].isna() == (flag & bits > 0)).all(), column
+    assert (flag == 0).any() and (flag & 64 > 0).any() and (flag & 31 > 0).any()
+
+
+def test_what_nobody_sets_is_said_too(place):
+    said = configuration(place)
+    assert said["constants"]["class_thresholds"] == [-0.9, 0, 0.9] and said["constants"]["sigma_5_velocity_km_s"] == 1000
+    assert said["settings"]["persistence_ratios"] == pytest.approx([1, 1, 1], abs=1e-6)
+    assert said["cosmology"]["name"] == "DESI fiducial" and 8e-5 > said["cosmology"]["omega_r"] > 7.9e-5
+
+
 def test_filaments_are_read_by_others(place):
     folder = place.folder / "out"
     suffixes = ("a.NDskl", "vtk", "segments.parquet", "svg", "png")
@@ -79,6 +99,17 @@ def test_filaments_are_read_by_others(place):
     segments = pq.read_table(parquet).to_pandas()
     ends = segments[["from_x", "from_y", "from_z", "to_x", "to_y", "to_z"]].to_numpy().reshape(-1, 2, 3)
     assert np.array_equal(ends, np.array(pieces)) and segments.filament.nunique() == count
+    # GeoParquet: a line in space each, in no reference system of the Earth
+    about = pq.read_metadata(parquet).metadata
+    geo = json.loads(about[b"geo"])
+    of = geo["columns"][geo["primary_column"]]
+    assert geo["version"] == "1.1.0" and of["encoding"] == "WKB" and of["crs"] is None and of["geometry_types"] == ["LineString Z"]
+    lines_of = np.array([np.frombuffer(wkb[9:], "<f8") for wkb in segments.geometry]).reshape(-1, 2, 3)
+    assert {wkb[:9] for wkb in segments.geometry} == {b"\x01\xea\x03\0\0\x02\0\0\0"} and np.array_equal(lines_of, ends)
+    corners = lines_of.reshape(-1, 3)
+    assert of["bbox"] == [*corners.min(axis=0), *corners.max(axis=0)]
+    assert json.loads(about[b"bifrost.configuration"])["samples"][0]["galaxies"] > 0
+    assert segments.from_node.between(0, 4).all() and (segments.to_node == 3).any()
     text = vtk.read_text().splitlines()
     points = int(next(line for line in text if line.startswith("POINTS")).split()[1])
     assert text[3] == "DATASET POLYDATA" and points == sum(np.unique(segments.filament, return_counts=True)[1]) + count
@@ -134,6 +165,22 @@ def test_a_sample_of_a_few_has_a_web_of_nothing():
         for name, value in (("brighter-than", "nan"), ("faintest", "inf"), ("k-correction", "nan")):
             said = place.run("web", f"--{name}={value}", code=2).stderr.lower()
             assert f"--{name} {value}: it must be a number" in said
+        for arguments, words in (
+            (("--ratio", 0.5), "--ratio 0.5: it must be from 1 up"),
+            (("--work", "blocks"), "--work blocks: blocks are kept there: give --memory or --blocks, too"),
+            (("--scratch", "1GiB", "--blocks", 2), "--scratch 1GiB: only of blocks behind a URL"),
+            (("--faintest", 20), "--faintest 20: only --brighter-than counts a population"),
+            (("--k-correction=-1",), "--k-correction -1: only --brighter-than counts a population"),
+            (("--h", 0.7), "--h is of a cosmology with --omega-m"),
+            (("--blocks", 5000), "--blocks 5000: of more than 4096, what is around them outweighs them"),
+            (("--smoothing", 1e-9, "--tracer", "few=z > 0.01"), "no volume that can be told: it takes some sky"),
+        ):
+            assert words in place.run("web", *arguments, code=2).stderr
+        assert "failed to make the folder /proc/x" in place.run("web", "-o", "/proc/x", code=1).stderr
+        few = ("web", "--tracer", "few=z > 0.01", "--memory")
+        said = place.run(*few, "1MiB", code=2).stderr
+        least = re.search(r"whatever the blocks: give (\d+MiB) or more", said)[1]
+        place.run(*few, least)
         assert "no galaxy of any tracer" in place.run("web", "--tracer", "none=z > 90", code=4).stderr
 
 
@@ -203,6 +250,22 @@ def test_neighbours_may_be_of_a_population(place):
         assert 0.49 < part < 1 + 1e-9 and z[row] + window <= z[seen].max() + 0.05
         compared += part > 1 - 1e-9
     assert found.sigma_5[~seen].isna().all() and (~seen).any() and found.sigma_5.notna().any() and compared >= 0
+
+
+def test_filaments_may_be_of_a_ratio(place):
+    counts = []
+    for ratio in (1, 1000):
+        counts.append(place.json("web", *ASKED[:4], "--ratio", ratio)["webs"][0]["filaments"])
+        said = configuration(place)["settings"]
+        assert said["ratio"] == ratio and said["persistence_ratios"] == [ratio] * 3 and "sigmas" not in said
+    assert counts[0] == place.said["webs"][0]["filaments"] > counts[1]
+
+
+def test_pictures_are_drawn_without_complaints(place):
+    said = place.run("web", *ASKED, "-o", place.folder / "again").stderr
+    assert "WARN" not in said
+    svg = (place.folder / "again" / "all-ngc.svg").read_text()
+    assert " Mpc\n" in svg and "times as large" in svg and "skeleton" in svg and "no class" in svg
 
 
 def test_groups_that_are_there_are_read(place):

@@ -1,6 +1,6 @@
 //! What part of the targets has a redshift, as people say it: a number, a column, or a file.
 
-use crate::exit::usage;
+use crate::exit::{Usage, usage};
 use crate::positions;
 use bifrost_stages::survey::Completeness;
 use bifrost_stages::survey::completeness::Known;
@@ -31,16 +31,17 @@ impl Asked {
     /// What is meant; `column` is that of a file.
     pub fn read(&self, column: Option<&str>) -> anyhow::Result<Completeness> {
         let path = match self {
+            Self::Name(name) if Path::new(name).is_file() => Path::new(name),
+            Self::Name(name) if name.contains(['/', '.']) => {
+                return Err(usage(format!("--completeness {name}: there is no such file")).into());
+            }
+            _ if let Some(name) = column => return Err(no_file(name).into()),
             Self::Number(part) if *part > 0.0 && *part <= 1.0 => {
                 return Ok(Completeness::Number(*part));
             }
             Self::Number(part) => {
                 let text = format!("--completeness {part}: it must be above 0 and up to 1");
                 return Err(usage(text).into());
-            }
-            Self::Name(name) if Path::new(name).is_file() => Path::new(name),
-            Self::Name(name) if name.contains(['/', '.']) => {
-                return Err(usage(format!("--completeness {name}: there is no such file")).into());
             }
             Self::Name(name) => return Ok(Completeness::Column(name.clone())),
         };
@@ -52,6 +53,12 @@ impl Asked {
         let known = map.map_or_else(|| positions::read_completeness(path, column), Ok)?;
         Ok(Completeness::Known(known))
     }
+}
+
+/// Nobody says in which file a column is.
+pub fn no_file(column: &str) -> Usage {
+    let text = "it is a column of a file: name that with --completeness";
+    usage(format!("--completeness-column {column}: {text}"))
 }
 
 fn begins_as_fits(mut file: &std::fs::File) -> bool {

@@ -16,6 +16,11 @@ pub fn bar(printer: &Printer, total: u64, things: &str) -> ProgressBar {
     drawn(printer, total, &template)
 }
 
+/// A bar over the shares of some work, which is told what is done just now; silent where nobody looks.
+pub fn shares(printer: &Printer, total: u64) -> ProgressBar {
+    drawn(printer, total, "{bar:32} {percent:>3} % {msg} [{elapsed}, {eta} left]")
+}
+
 /// A bar for work of hours and days, whose message says how long it still takes: it shows that
 /// time goes by although nothing ends, and is as wide as the terminal.
 pub fn long_bar(printer: &Printer, things: &str) -> ProgressBar {

@@ -80,6 +80,7 @@ impl Whole {
         tracers: Vec<Tracer>,
         mask: Option<&Path>,
         completeness: Completeness,
+        cosmology: Cosmology,
     ) -> anyhow::Result<Self> {
         let lake = ctx.lake()?;
         let registry = ctx.registry_of(&lake)?;
@@ -88,7 +89,7 @@ impl Whole {
         if pieces.is_empty() {
             ctx.printer.note("no galaxy of any tracer is there");
         }
-        Ok(Self { lake, registry, cosmology: Cosmology::desi(), pieces, tracers, completeness })
+        Ok(Self { lake, registry, cosmology, pieces, tracers, completeness })
     }
 
     /// What shaped a product, for its files' footers.
@@ -97,7 +98,13 @@ impl Whole {
         json!({
             "settings": settings,
             "tracers": self.tracers,
-            "cosmology": {"h": cosmology.h(), "omega_m": cosmology.omega_m(), "flat": true},
+            "cosmology": {
+                "name": if cosmology.is_desi() { "DESI fiducial" } else { "flat LCDM" },
+                "h": cosmology.h(),
+                "omega_m": cosmology.omega_m(),
+                "omega_r": cosmology.omega_r(),
+                "flat": true,
+            },
             "completeness": self.completeness.about(),
             "samples": self.pieces.iter().map(Piece::about).collect::<Vec<_>>(),
         })

@@ -4,7 +4,7 @@ use crate::error::raised;
 use bifrost_core::process::on_all_cores;
 use bifrost_science::cosmology::Cosmology;
 use bifrost_science::delaunay::Delaunay;
-use bifrost_science::distance::Segments;
+use bifrost_science::distance::{self, Segments};
 use bifrost_science::dtfe::{self, Density};
 use bifrost_science::fof::{self, Components, Galaxies};
 use bifrost_science::skeleton::{Kind, Options, Skeleton, Threshold};
@@ -13,7 +13,19 @@ use numpy::ndarray::{Array1, Array2, Array3};
 use numpy::{
     IntoPyArray, PyArray1, PyArray2, PyArray3, PyReadonlyArray1, PyReadonlyArray2, PyReadonlyArray3,
 };
+use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+/// How often signals are looked after.
+const BETWEEN_SIGNALS: Duration = Duration::from_millis(50);
+/// The stack of a thread that does work: as large as that of a program.
+const STACK_BYTES: usize = 8 << 20;
+/// Positions whose distances are one phase.
+const LOOKED_UP: usize = 1 << 20;
 
 type Cells<'py> = (Bound<'py, PyArray2<u32>>, Bound<'py, PyArray2<u32>>);
 type Lines<'py> = (
@@ -45,6 +57,35 @@ fn labels(components: &Components) -> Vec<i64> {
     rows.map(|(first, size)| if size > 1 { i64::from(*first) } else { -1 }).collect()
 }
 
+/// Does work that Ctrl-C ends: signals are looked after while a thread of its own does it. What was begun then
+/// goes on to the end of its phase, which `phase` asks for, and its results are dropped.
+fn interruptible<T: Send + 'static>(
+    py: Python<'_>,
+    work: impl FnOnce(&dyn Fn() -> bool) -> T + Send + 'static,
+) -> PyResult<T> {
+    let (send, receive) = mpsc::sync_channel(1);
+    let wanted = Arc::new(());
+    let watch = Arc::downgrade(&wanted);
+    let begun = thread::Builder::new().stack_size(STACK_BYTES).spawn(move || {
+        let _ = send.send(on_all_cores(|| work(&|| watch.strong_count() > 0)));
+    });
+    begun.map_err(|error| PyRuntimeError::new_err(format!("no thread can be begun: {error}")))?;
+    // a channel's end may be of one thread only, which is this
+    let receive = Mutex::new(receive);
+    loop {
+        let waited = py.detach(|| {
+            receive.lock().unwrap_or_else(PoisonError::into_inner).recv_timeout(BETWEEN_SIGNALS)
+        });
+        match waited {
+            Ok(made) => return Ok(made),
+            Err(RecvTimeoutError::Timeout) => py.check_signals()?,
+            Err(RecvTimeoutError::Disconnected) => {
+                return Err(PyRuntimeError::new_err("the kernel failed, as told above"));
+            }
+        }
+    }
+}
+
 /// Groups of positions by one linking length.
 #[pyfunction]
 pub fn fof_isotropic<'py>(
@@ -53,8 +94,10 @@ pub fn fof_isotropic<'py>(
     length: f64,
 ) -> PyResult<Bound<'py, PyArray1<i64>>> {
     let positions = places(&positions)?;
-    let found = || fof::link_isotropic(&positions, length).map(|found| labels(&found));
-    Ok(py.detach(|| on_all_cores(found)).map_err(raised)?.into_pyarray(py))
+    let found = interruptible(py, move |_| {
+        fof::link_isotropic(&positions, length).map(|found| labels(&found))
+    })?;
+    Ok(found.map_err(raised)?.into_pyarray(py))
 }
 
 /// Groups in redshift space by each galaxy's linking lengths.
@@ -67,25 +110,35 @@ pub fn fof_sky<'py>(
     across: PyReadonlyArray1<'py, f64>,
     along: PyReadonlyArray1<'py, f64>,
 ) -> PyResult<Bound<'py, PyArray1<i64>>> {
-    let galaxies = Galaxies {
-        ra_deg: ra.as_slice()?,
-        dec_deg: dec.as_slice()?,
-        distance: distance.as_slice()?,
-        across: across.as_slice()?,
-        along: along.as_slice()?,
-    };
-    let found = || fof::link(galaxies).map(|found| labels(&found));
-    Ok(py.detach(|| on_all_cores(found)).map_err(raised)?.into_pyarray(py))
+    let [ra, dec, distance] =
+        [ra.as_slice()?.to_vec(), dec.as_slice()?.to_vec(), distance.as_slice()?.to_vec()];
+    let [across, along] = [across.as_slice()?.to_vec(), along.as_slice()?.to_vec()];
+    let found = interruptible(py, move |_| {
+        let galaxies = Galaxies {
+            ra_deg: &ra,
+            dec_deg: &dec,
+            distance: &distance,
+            across: &across,
+            along: &along,
+        };
+        fof::link(galaxies).map(|found| labels(&found))
+    })?;
+    Ok(found.map_err(raised)?.into_pyarray(py))
 }
 
-/// Comoving distances, Mpc, in DESI's fiducial cosmology.
+/// Comoving distances, Mpc, in flat ΛCDM with h and matter, or in DESI's fiducial cosmology.
 #[pyfunction]
 pub fn comoving<'py>(
     py: Python<'py>,
     z: PyReadonlyArray1<'py, f64>,
+    flat: Option<(f64, f64)>,
 ) -> PyResult<Bound<'py, PyArray1<f64>>> {
     let z = z.as_slice()?;
-    Ok(py.detach(|| on_all_cores(|| Cosmology::desi().distances(z))).into_pyarray(py))
+    let cosmology = match flat {
+        Some((h, omega_m)) => Cosmology::flat(h, omega_m).map_err(|e| raised(e.to_string()))?,
+        None => Cosmology::desi(),
+    };
+    Ok(py.detach(|| on_all_cores(|| cosmology.distances(z))).into_pyarray(py))
 }
 
 /// Cells and their neighbours.
@@ -95,9 +148,13 @@ pub fn delaunay<'py>(
     positions: PyReadonlyArray2<'py, f64>,
 ) -> PyResult<Cells<'py>> {
     let positions = places(&positions)?;
-    let made = py.detach(|| on_all_cores(|| Delaunay::new(&positions))).map_err(raised)?;
-    let mesh = made.mesh();
-    Ok((quads(mesh.cells)?.into_pyarray(py), quads(mesh.neighbours)?.into_pyarray(py)))
+    let made = interruptible(py, move |_| {
+        let made = Delaunay::new(&positions).map_err(raised)?;
+        let mesh = made.mesh();
+        PyResult::Ok((quads(mesh.cells)?, quads(mesh.neighbours)?))
+    })?;
+    let (cells, neighbours) = made?;
+    Ok((cells.into_pyarray(py), neighbours.into_pyarray(py)))
 }
 
 /// Pieces of filaments, the filament of each, vertices and kinds of nodes, their persistence; density
@@ -107,14 +164,17 @@ pub fn skeleton<'py>(
     py: Python<'py>,
     positions: PyReadonlyArray2<'py, f64>,
     sigmas: f64,
+    ratio: Option<f64>,
     smooth_density: usize,
     smooth: usize,
     keep_boundary: bool,
 ) -> PyResult<Lines<'py>> {
     let positions = places(&positions)?;
-    let options = Options { threshold: Threshold::Sigma(sigmas), smooth, keep_boundary };
-    let (skeleton, density) =
-        py.detach(|| on_all_cores(|| web(&positions, smooth_density, &options))).map_err(raised)?;
+    let threshold = ratio.map_or(Threshold::Sigma(sigmas), Threshold::Ratio);
+    let options = Options { threshold, smooth, keep_boundary };
+    let made =
+        interruptible(py, move |is_wanted| web(&positions, smooth_density, &options, is_wanted))?;
+    let (skeleton, density) = made.map_err(raised)?;
     let pieces = skeleton.segments();
     let numbers = (0u32..).zip(&skeleton.filaments).flat_map(|(number, filament)| {
         std::iter::repeat_n(number, skeleton.line(filament).len().saturating_sub(1))
@@ -140,19 +200,25 @@ pub fn skeleton<'py>(
     ))
 }
 
-/// The skeleton, and the density that it was made of.
+/// The skeleton, and the density that it was made of; ends after a phase after which nobody wants it.
 fn web(
     positions: &[[f64; 3]],
     smooth_density: usize,
     options: &Options,
+    is_wanted: &dyn Fn() -> bool,
 ) -> Result<(Skeleton, Density), String> {
+    options.threshold.ratios().map_err(|e| e.to_string())?;
+    let go_on = || is_wanted().then_some(()).ok_or_else(|| "interrupted".to_owned());
     let made = Delaunay::new(positions).map_err(|e| e.to_string())?;
+    go_on()?;
     let stars = Stars::new(made.mesh()).map_err(|e| e.to_string())?;
     let density = Density::new(&stars, 1.0, 0).map_err(|e| e.to_string())?;
     let mut smoothed = density.clone();
     for _ in 0..smooth_density {
+        go_on()?;
         smoothed.values = dtfe::smooth(&stars, &smoothed.values).map_err(|e| e.to_string())?;
     }
+    go_on()?;
     let skeleton = Skeleton::new(&stars, &smoothed, options).map_err(|e| e.to_string())?;
     Ok((skeleton, density))
 }
@@ -171,10 +237,15 @@ pub fn distance_to_segments<'py>(
     }
     let end = |of: usize, row: usize| [0, 1, 2].map(|axis| array[[row, of, axis]]);
     let segments: Vec<_> = (0..array.shape()[0]).map(|row| [end(0, row), end(1, row)]).collect();
-    let found = py.detach(|| {
-        on_all_cores(|| Segments::new(&segments).map(|tree| tree.nearest_of(&positions)))
-    });
-    let found = found.map_err(raised)?;
+    let found = interruptible(py, move |is_wanted| {
+        let tree = Segments::new(&segments)?;
+        let mut found = Vec::with_capacity(positions.len());
+        for some in positions.chunks(LOOKED_UP).take_while(|_| is_wanted()) {
+            found.extend(tree.nearest_of(some));
+        }
+        Ok(found)
+    })?;
+    let found: Vec<_> = found.map_err(|error: distance::Error| raised(error))?;
     let distance = found.iter().map(|nearest| nearest.map_or(f64::NAN, |nearest| nearest.distance));
     Ok(distance.collect::<Vec<_>>().into_pyarray(py))
 }

@@ -105,6 +105,18 @@ impl Cosmology {
         self.cold + self.neutrinos.as_ref().map_or(0.0, |neutrinos| neutrinos.omega)
     }
 
+    /// Photons and massless neutrinos today, as a part of the critical density.
+    #[must_use]
+    pub fn omega_r(&self) -> f64 {
+        self.radiation
+    }
+
+    /// Whether it is that of [`Self::desi`].
+    #[must_use]
+    pub fn is_desi(&self) -> bool {
+        self.neutrinos.is_some()
+    }
+
     /// c/H₀, Mpc.
     #[must_use]
     pub fn hubble_distance(&self) -> f64 {

@@ -146,6 +146,13 @@ fn build(segments: &[[Point; 2]], places: &mut [u32], first: u32, nodes: &mut Ve
     if places.len() <= LEAF {
         return;
     }
+    // among equal segments nothing can be halved, and the first is nearest
+    let equal = |place: &u32| segments[*place as usize] == segments[places[0] as usize];
+    if places.iter().all(equal) {
+        places.sort_unstable();
+        nodes[at].count = 1;
+        return;
+    }
     let side = |k: &usize| high[*k] - low[*k];
     let longest = (0..3).max_by(|a, b| side(a).total_cmp(&side(b))).unwrap_or(0);
     let middle = |place: &u32| {
@@ -218,6 +225,21 @@ mod tests {
         let tree = Segments::new(&[[[0.0; 3], [1.0; 3]]; 100]).expect("a tree");
         let found = tree.nearest([2.0, 1.0, 1.0]).expect("a distance");
         assert_eq!(found, Nearest { distance: 1.0, segment: 0 });
+    }
+
+    #[test]
+    fn equal_segments_are_looked_at_once() {
+        let mut dice = dice();
+        let few: Vec<[Point; 2]> = (0..3).map(|_| dice.random()).collect();
+        let many: Vec<[Point; 2]> = (0..3000).map(|number| few[number % 3]).collect();
+        let tree = Segments::new(&many).expect("a tree");
+        assert!(tree.nodes.len() < 60, "{} boxes", tree.nodes.len());
+        for _ in 0..100 {
+            let point: Point = dice.random();
+            let found = tree.nearest(point).expect("a distance");
+            let (squared, segment) = brute(&many, point);
+            assert_eq!((found.distance, found.segment), (squared.sqrt(), segment));
+        }
     }
 
     #[test]

@@ -26,7 +26,7 @@ pub enum Error {
         found: usize,
     },
     /// A survey without volume, or one that cannot be divided into shells.
-    #[error("survey of {area_sr} sr from redshift {} to {}, smoothed by {width} Mpc, has no volume that can be told", z[0], z[1])]
+    #[error("survey of {area_sr} sr from redshift {} to {}, smoothed by {width} Mpc, has no volume that can be told: it takes some sky and depth, and smoothing over some Mpc", z[0], z[1])]
     Survey {
         /// Area, steradian.
         area_sr: f64,

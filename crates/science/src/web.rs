@@ -118,7 +118,7 @@ const OF_A_BLOCK: f64 = 450.0;
 /// Bytes of a point in one block: measured are 362 for the web, and 750 for classes after it.
 const ALONE: f64 = 800.0;
 /// Most blocks that are worth it: of more, what is around them outweighs them.
-const MOST: usize = 4096;
+pub const MOST_BLOCKS: usize = 4096;
 
 /// How many blocks let the web of so many points, and classes with as many random points, be made within so
 /// many bytes:
@@ -132,15 +132,24 @@ const MOST: usize = 4096;
 /// None, if no number of blocks does.
 #[must_use]
 pub fn blocks(points: usize, bytes: u64) -> Option<usize> {
-    let need = |blocks: &usize| match *blocks {
-        1 => ALONE * points as f64,
-        _ => {
-            let own = points as f64 / *blocks as f64;
-            let around = (1.0 + 6.0 / own.max(1.0).cbrt()).powi(3);
-            WHOLE * points as f64 + OF_A_BLOCK * own * around
-        }
-    };
-    (1..=MOST).find(|blocks| need(blocks) <= bytes as f64)
+    (1..=MOST_BLOCKS).find(|blocks| need(points, *blocks) <= bytes as f64)
+}
+
+/// The fewest bytes within which the web of so many points, and classes with as many random points, can be made.
+#[must_use]
+pub fn least_bytes(points: usize) -> u64 {
+    let needs = (1..=MOST_BLOCKS).map(|blocks| need(points, blocks));
+    needs.fold(f64::INFINITY, f64::min).ceil() as u64
+}
+
+/// Bytes for so many points in so many blocks.
+fn need(points: usize, blocks: usize) -> f64 {
+    if blocks == 1 {
+        return ALONE * points as f64;
+    }
+    let own = points as f64 / blocks as f64;
+    let around = (1.0 + 6.0 / own.max(1.0).cbrt()).powi(3);
+    WHOLE * points as f64 + OF_A_BLOCK * own * around
 }
 
 /// Makes the web; `work` keeps what is made of these positions with these settings. `told` hears which step begins: `tessellation`, `density`, `skeleton`, `distances`.

@@ -2,8 +2,8 @@
 
 use crate::stage::{About, Source, column};
 use crate::survey::{Given, Mask, READS, Sample};
-use arrow::array::{ArrayRef, Float64Array, Int32Array, Int64Array};
-use arrow::datatypes::DataType::{Float64, Int32, Int64};
+use arrow::array::{ArrayRef, Float64Array, Int16Array, Int32Array, Int64Array};
+use arrow::datatypes::DataType::{Float64, Int16, Int32, Int64};
 use arrow::error::ArrowError;
 use bifrost_core::registry::groups::{Group, GroupCatalog};
 use bifrost_science::cosmology::Cosmology;
@@ -19,6 +19,18 @@ use std::sync::Arc;
 pub const NAME: &str = "groups";
 /// Galaxies that make a group.
 const LEAST: u32 = 2;
+
+/// Bits of `groups_flag`.
+mod flag {
+    /// The completeness around the galaxy is not known, and so no linking length.
+    pub const NO_LENGTH: i16 = 1;
+    /// The galaxy is in no group.
+    pub const ALONE: i16 = 2;
+    /// Errors of velocity are as large as the group's dispersion.
+    pub const NO_DISPERSION: i16 = 4;
+    /// The dispersion's error is not known: with it, and for pairs.
+    pub const NO_ERROR: i16 = 8;
+}
 
 /// What groups are looked for with.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -149,7 +161,21 @@ impl Found {
             floats(&groups.dispersion),
             floats(&groups.dispersion_error),
             floats(&groups.r50),
+            Arc::new(sizes.iter().zip(&rows).map(|of| self.flags(of)).collect::<Int16Array>()),
         ]
+    }
+
+    /// Why something of a galaxy, with the size of its component and its group, is not known.
+    fn flags(&self, (size, group): (&u32, &Option<usize>)) -> i16 {
+        let is_unknown =
+            |values: &[f64]| group.and_then(|row| values.get(row)).is_some_and(|x| x.is_nan());
+        let missing = [
+            (flag::NO_LENGTH, *size == 0),
+            (flag::ALONE, *size == 1),
+            (flag::NO_DISPERSION, is_unknown(&self.groups.dispersion)),
+            (flag::NO_ERROR, is_unknown(&self.groups.dispersion_error)),
+        ];
+        missing.iter().filter(|(_, is)| *is).fold(0, |flags, (bit, _)| flags | bit)
     }
 
     /// The groups as the registry keeps them.
@@ -221,10 +247,17 @@ pub fn about() -> About {
             "phys.size.radius",
             "Projected comoving radius that holds half of the galaxies of its group",
         ),
+        column(
+            "groups_flag",
+            Int16,
+            "",
+            "meta.code.qual",
+            "Why something is NULL, bits: 1 no completeness, so that it was not linked; 2 in no group; 4 errors of velocity are as large as the dispersion; 8 no error of the dispersion: with it, and for pairs; 0 all is known; NULL where it was not looked at",
+        ),
     ];
     About {
         name: NAME,
-        version: 1,
+        version: 2,
         from: Source::Product("spectra", &READS),
         product: NAME,
         columns,

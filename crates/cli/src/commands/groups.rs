@@ -1,11 +1,13 @@
 //! `bifrost groups`: groups of galaxies of the whole survey, as a product and a catalog.
 
-use super::stage;
+use super::{stage, web::known};
 use crate::completeness;
 use crate::context::Context;
 use crate::exit::{Exit, Usage, usage};
 use crate::printer::table;
+use crate::progress;
 use crate::survey::{self, Piece, Whole};
+use bifrost_science::cosmology::Cosmology;
 use bifrost_stages::groups::{self, Found, Settings};
 use bifrost_stages::survey::{Cap, Completeness, Tracer};
 use serde::{Deserialize, Serialize};
@@ -57,6 +59,13 @@ pub struct Options {
     /// Error of the galaxies' velocities, taken out of velocity dispersions, km/s [default: 10]
     #[arg(long, value_name = "KM/S")]
     velocity_error: Option<f64>,
+    /// Distances are those of flat ΛCDM with this Hubble constant, in 100 km/s/Mpc, and --omega-m [default:
+    /// both are those of DESI's fiducial cosmology, with its radiation and neutrinos]
+    #[arg(long, value_name = "H")]
+    h: Option<f64>,
+    /// Matter today by the critical density, with --h
+    #[arg(long, value_name = "PART")]
+    omega_m: Option<f64>,
 }
 
 impl Options {
@@ -74,16 +83,32 @@ impl Options {
                 .or_else(|| those.completeness_column.clone()),
             smoothing: self.smoothing.or(those.smoothing),
             velocity_error: self.velocity_error.or(those.velocity_error),
+            h: self.h.or(those.h),
+            omega_m: self.omega_m.or(those.omega_m),
+        }
+    }
+
+    fn cosmology(&self) -> Result<Cosmology, Usage> {
+        match (self.h, self.omega_m) {
+            (None, None) => Ok(Cosmology::desi()),
+            (Some(h), Some(omega_m)) => Cosmology::flat(h, omega_m).map_err(|_| {
+                let text = "h is a number above 0, matter a part from 0 to 1";
+                usage(format!("--h {h} --omega-m {omega_m}: {text}"))
+            }),
+            (Some(_), None) => Err(usage("--h is of a cosmology with --omega-m: give both")),
+            (None, Some(_)) => Err(usage("--omega-m is of a cosmology with --h: give both")),
         }
     }
 
     /// The samples, of the galaxies that are there now.
     pub(super) fn read(&self, ctx: &Context, tracers: Vec<Tracer>) -> anyhow::Result<Whole> {
-        let completeness = match &self.completeness {
-            Some(asked) => asked.read(self.completeness_column.as_deref())?,
-            None => Completeness::default(),
+        let column = self.completeness_column.as_deref();
+        let completeness = match (&self.completeness, column) {
+            (Some(asked), _) => asked.read(column)?,
+            (None, Some(name)) => return Err(completeness::no_file(name).into()),
+            (None, None) => Completeness::default(),
         };
-        Whole::read(ctx, tracers, self.mask.as_deref(), completeness)
+        Whole::read(ctx, tracers, self.mask.as_deref(), completeness, self.cosmology()?)
     }
 
     /// With what is the default of the rest.
@@ -100,9 +125,11 @@ impl Options {
             smoothing: positive(self.smoothing, usual.smoothing, "smoothing")?,
             velocity_error: self.velocity_error.unwrap_or(usual.velocity_error),
         };
-        if !settings.velocity_error.is_finite() {
-            return Err(usage("--velocity-error is a number"));
+        if !(settings.velocity_error >= 0.0 && settings.velocity_error.is_finite()) {
+            let text = "it must be a number from 0 up";
+            return Err(usage(format!("--velocity-error {}: {text}", settings.velocity_error)));
         }
+        self.cosmology()?;
         let tracers = self.tracers.clone().unwrap_or_else(Tracer::of_main);
         survey::check_names(&tracers)?;
         Ok((tracers, settings))
@@ -136,10 +163,19 @@ pub fn run(ctx: &Context, args: &Args) -> anyhow::Result<Exit> {
     }
     let configuration = whole.configuration(&settings);
     let mut found = Vec::new();
+    let galaxies = whole.pieces.iter().map(|piece| piece.sample.len() as u64).sum();
+    let bar = progress::shares(&ctx.printer, galaxies);
     for piece in &whole.pieces {
-        let groups = groups::find(&piece.sample, &piece.mask, &whole.cosmology, &settings)?;
+        bar.set_message(format!("{} {}: groups", piece.tracer, piece.cap));
+        let groups = groups::find(&piece.sample, &piece.mask, &whole.cosmology, &settings);
+        let groups = groups.map_err(|error| match error {
+            groups::Error::Density(error) => usage(error).into(),
+            error => anyhow::Error::from(error),
+        })?;
         found.push((&piece.sample, groups));
+        bar.inc(piece.sample.len() as u64);
     }
+    bar.finish_and_clear();
     let parts: Vec<_> = found.iter().map(|(sample, found)| (*sample, found)).collect();
     let given = groups::stage(configuration.clone(), &parts)?;
     let made = stage::run::make(ctx, &args.which, &given)?;
@@ -149,7 +185,14 @@ pub fn run(ctx: &Context, args: &Args) -> anyhow::Result<Exit> {
             found.catalog(&piece.tracer, &piece.cap.to_string(), &configuration)
         };
         let catalogs: Vec<_> = found().map(catalog).collect();
-        ctx.block_on(whole.registry.put_groups(&catalogs))?;
+        // a catalog beside files of other settings would tell what they do not
+        match args.which.is_of_all() || known::are_of(ctx, &whole, &configuration)? {
+            true => ctx.block_on(whole.registry.put_groups(&catalogs))?,
+            false => ctx.printer.note(
+                "galaxy_groups in SQL stays as it was, since other tiles' groups are of other settings or \
+                 galaxies: run it without tiles to make all of them alike",
+            ),
+        }
     }
     let catalogs = found().map(|(piece, found)| Catalog::of(piece, found));
     let report = Report { version: 1, catalogs: catalogs.collect(), stage: made.report };

@@ -1,5 +1,6 @@
 """The cosmic web of positions on numpy arrays: groups, tetrahedra, filaments. Lengths are of one unit, comoving
-Mpc where a survey is meant. All cores are used, and the same input gives the same bits."""
+Mpc where a survey is meant. All cores are used, and the same input gives the same bits. Ctrl-C ends a call at once,
+and what its threads do at the end of the phase that they are in."""
 
 from __future__ import annotations
 
@@ -64,12 +65,21 @@ def fof(positions: np.ndarray, length: float) -> np.ndarray:
     return _bifrost.fof_isotropic(_rows(positions), length)
 
 
-def fof_sky(ra: np.ndarray, dec: np.ndarray, z: np.ndarray, across: np.ndarray, along: np.ndarray) -> np.ndarray:
+def fof_sky(
+    ra: np.ndarray,
+    dec: np.ndarray,
+    z: np.ndarray,
+    across: np.ndarray,
+    along: np.ndarray,
+    *,
+    h: float | None = None,
+    omega_m: float | None = None,
+) -> np.ndarray:
     """Friends of friends in redshift space, as :func:`fof`. Two are friends if the chord between their directions
     is at most the mean of their lengths `across` (radian), and their comoving distances differ by at most the mean
     of their lengths `along` (Mpc): Robotham et al. 2011. A length may be one number for all. What is nowhere, or
-    has no length, is alone."""
-    ra, dec, distance = np.atleast_1d(_reals(ra)), np.atleast_1d(_reals(dec)), comoving(z)
+    has no length, is alone. Distances are those of :func:`comoving`."""
+    ra, dec, distance = np.atleast_1d(_reals(ra)), np.atleast_1d(_reals(dec)), comoving(z, h=h, omega_m=omega_m)
     across, along = (_reals(np.broadcast_to(a, ra.shape) if np.ndim(a) == 0 else a) for a in (across, along))
     for values in (ra, dec, across, along):
         if values.ndim != 1:
@@ -77,11 +87,13 @@ def fof_sky(ra: np.ndarray, dec: np.ndarray, z: np.ndarray, across: np.ndarray, 
     return _bifrost.fof_sky(ra, dec, distance, across, along)
 
 
-def comoving(z: np.ndarray) -> np.ndarray:
+def comoving(z: np.ndarray, *, h: float | None = None, omega_m: float | None = None) -> np.ndarray:
     """Comoving distances (Mpc) of redshifts in DESI's fiducial cosmology, in the shape of these; NaN where there is
-    none."""
+    none. With `h` and `omega_m` the cosmology is flat ΛCDM of these, without radiation."""
+    if (h is None) != (omega_m is None):
+        raise _bifrost.UsageError("h and omega_m make a cosmology together: give both")
     z = np.atleast_1d(_reals(z))
-    return _bifrost.comoving(z.ravel()).reshape(z.shape)
+    return _bifrost.comoving(z.ravel(), None if h is None else (h, omega_m)).reshape(z.shape)
 
 
 def delaunay(positions: np.ndarray) -> Delaunay:
@@ -93,15 +105,17 @@ def skeleton(
     positions: np.ndarray,
     sigmas: float = 3.0,
     *,
+    ratio: float | None = None,
     smooth_density: int = 1,
     smooth: int = 1,
     keep_boundary: bool = False,
 ) -> Skeleton:
-    """Filaments of (rows, 3) positions that stand out of Poisson noise by so many sigmas. Densities are averaged
+    """Filaments of (rows, 3) positions that stand out of Poisson noise by so many sigmas, or, with `ratio`,
+    of persistence pairs whose densities have at least that ratio. Densities are averaged
     over neighbours `smooth_density` times before, lines smoothed `smooth` times after."""
     if smooth_density < 0 or smooth < 0:
         raise _bifrost.UsageError("smoothing is done 0 times or more")
-    return Skeleton(*_bifrost.skeleton(_rows(positions), sigmas, smooth_density, smooth, keep_boundary))
+    return Skeleton(*_bifrost.skeleton(_rows(positions), sigmas, ratio, smooth_density, smooth, keep_boundary))
 
 
 def distance(positions: np.ndarray, segments: np.ndarray) -> np.ndarray:

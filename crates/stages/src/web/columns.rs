@@ -3,14 +3,26 @@
 use super::Web;
 use crate::stage::{About, Source, column};
 use crate::survey::{Given, READS, Sample};
-use arrow::array::{ArrayRef, BooleanArray, Float32Array, Float64Array, Int8Array};
-use arrow::datatypes::DataType::{Boolean, Float32, Float64, Int8};
+use arrow::array::{ArrayRef, BooleanArray, Float32Array, Float64Array, Int8Array, Int16Array};
+use arrow::datatypes::DataType::{Boolean, Float32, Float64, Int8, Int16};
 use arrow::error::ArrowError;
 use serde_json::Value;
 use std::sync::Arc;
 
 /// Name of the stage and of its product.
 const NAME: &str = "environment";
+
+/// Bits of `environment_flag` above those of [`neighbours::flag`].
+mod flag {
+    /// The sample has too few galaxies for a mesh, or the galaxy is on its hull.
+    pub const NO_DENSITY: i16 = 64;
+    /// The sample has no filaments, or no peaks.
+    pub const NO_FILAMENT: i16 = 128;
+    /// The sample has fewer than six galaxies.
+    pub const NO_FIFTH: i16 = 256;
+    /// The galaxy was in no mesh with random points.
+    pub const NO_CLASS: i16 = 512;
+}
 
 /// What the stage says of itself.
 #[must_use]
@@ -78,10 +90,17 @@ pub fn about() -> About {
             "meta.code",
             "Whether the end of the sample is so near that density, filaments and class are not to be trusted; NULL where the galaxy was not looked at",
         ),
+        column(
+            "environment_flag",
+            Int16,
+            "",
+            "meta.code.qual",
+            "Why something is NULL, bits: for sigma_5 1 no completeness, 2 fewer than five neighbours, 4 the circle is beyond the survey, 8 beyond the population's depth, 16 all five are in one place, 32 only its error is not known; 64 no density: on the hull, or too few galaxies; 128 no filaments or peaks in the sample; 256 no fifth neighbour; 512 no class; 0 all is known; NULL where the galaxy was not looked at",
+        ),
     ];
     About {
         name: NAME,
-        version: 1,
+        version: 2,
         from: Source::Product("spectra", &READS),
         product: NAME,
         columns,
@@ -120,5 +139,20 @@ fn columns(web: &Web) -> Vec<ArrayRef> {
         chance(2),
         chance(3),
         Arc::new(BooleanArray::from(web.is_boundary.clone())),
+        Arc::new((0..web.positions.len()).map(|row| flags(web, row)).collect::<Int16Array>()),
     ]
+}
+
+/// Why something of a galaxy is not known.
+fn flags(web: &Web, row: usize) -> i16 {
+    let is_known = |values: &[f64]| values.get(row).is_some_and(|value| value.is_finite());
+    let has_class = web.class.get(row).is_some_and(|class| class.class().is_some());
+    let missing = [
+        (flag::NO_DENSITY, !is_known(&web.density)),
+        (flag::NO_FILAMENT, !(is_known(&web.dist_filament) && is_known(&web.dist_node))),
+        (flag::NO_FIFTH, !is_known(&web.dist_5nn)),
+        (flag::NO_CLASS, !has_class),
+    ];
+    let of_sigma = web.sigma_5_flag.get(row).copied().map_or(0, i16::from);
+    missing.iter().filter(|(_, is)| *is).fold(of_sigma, |flags, (bit, _)| flags | bit)
 }

@@ -1,16 +1,20 @@
-//! The skeleton as other programs read it: DisPerSE's NDskl in ASCII, VTK's legacy polylines, Parquet.
+//! The skeleton as other programs read it: DisPerSE's NDskl in ASCII, VTK's legacy polylines, GeoParquet.
 //!
 //! Positions are comoving Mpc, as in the skeleton. Formats: the manual of DisPerSE (NDskl_ascii), "VTK
-//! File Formats" (version 3.0, ASCII). A node's `persistence_ratio` is infinite where it has no partner:
+//! File Formats" (version 3.0, ASCII), GeoParquet 1.1 with geometries in WKB. A node's `persistence_ratio` is infinite where it has no partner:
 //! DisPerSE's own files have no such value, so −1 stands for it there.
 
 use crate::stage::column;
-use arrow::array::{ArrayRef, Float64Array, RecordBatch, UInt32Array};
-use arrow::datatypes::DataType::{Float64, UInt32};
+use arrow::array::{ArrayRef, BinaryArray, Float64Array, RecordBatch, UInt8Array, UInt32Array};
+use arrow::datatypes::DataType::{Binary, Float64, UInt8, UInt32};
 use arrow::datatypes::Schema;
+use bifrost_core::metadata;
 use bifrost_science::skeleton::{Kind, Node, Skeleton};
 use parquet::arrow::ArrowWriter;
 use parquet::errors::ParquetError;
+use parquet::file::metadata::KeyValue;
+use parquet::file::properties::WriterProperties;
+use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -54,16 +58,23 @@ pub fn write(
     }
 }
 
-/// The pieces of filaments as a Parquet file, a row each: its ends, its filament, and what that is like.
+/// The pieces of filaments as a Parquet file, a row each: its ends, also as a geometry, its filament, and what
+/// that is like. `configuration` is what shaped them.
 ///
 /// # Errors
 /// Those of the writer.
-pub fn parquet(skeleton: &Skeleton) -> Result<Vec<u8>, ParquetError> {
+pub fn parquet(skeleton: &Skeleton, configuration: &Value) -> Result<Vec<u8>, ParquetError> {
     let mpc = |name: &str, what: &str| column(name, Float64, "Mpc", "pos.cartesian", what);
     let mut fields = vec![column("filament", UInt32, "", "meta.id", "Number of the filament")];
     for (end, what) in [("from", "beginning"), ("to", "end")] {
         let text = format!("Comoving position of the {what} of the piece");
         fields.extend(["x", "y", "z"].map(|axis| mpc(&format!("{end}_{axis}"), &text)));
+    }
+    for (end, what) in [("from", "begins"), ("to", "ends")] {
+        let text = format!(
+            "Node that the filament {what} at: 0 minimum, 1 and 2 saddles, 3 maximum, 4 bifurcation"
+        );
+        fields.push(column(format!("{end}_node"), UInt8, "", "meta.code", text));
     }
     fields.push(column(
         "persistence_ratio",
@@ -79,11 +90,24 @@ pub fn parquet(skeleton: &Skeleton) -> Result<Vec<u8>, ParquetError> {
         "stat.value",
         "Median density along the filament over that of its surroundings",
     ));
+    fields.push(column(
+        "geometry",
+        Binary,
+        "Mpc",
+        "pos.cartesian",
+        "The piece as WKB (LineString Z)",
+    ));
+    let (mut kinds, mut geometries) = ([Vec::new(), Vec::new()], Vec::new());
+    let kind = |node: u32| skeleton.nodes.get(node as usize).map(|node| index(node.kind));
     let (mut numbers, mut ends) = (Vec::new(), vec![Vec::new(); 6]);
     let (mut persistence, mut robustness) = (Vec::new(), Vec::new());
     for (number, filament) in (0u32..).zip(&skeleton.filaments) {
         for piece in skeleton.line(filament).windows(2) {
             numbers.push(number);
+            for (kinds, node) in kinds.iter_mut().zip([filament.from, filament.to]) {
+                kinds.push(kind(node));
+            }
+            geometries.push(wkb(piece));
             let coordinates = piece.iter().flatten();
             ends.iter_mut().zip(coordinates).for_each(|(column, x)| column.push(*x));
             persistence.push(filament.persistence.is_finite().then_some(filament.persistence));
@@ -92,11 +116,44 @@ pub fn parquet(skeleton: &Skeleton) -> Result<Vec<u8>, ParquetError> {
     }
     let mut columns: Vec<ArrayRef> = vec![Arc::new(UInt32Array::from(numbers))];
     columns.extend(ends.into_iter().map(|x| Arc::new(Float64Array::from(x)) as ArrayRef));
+    columns.extend(kinds.map(|x| Arc::new(UInt8Array::from(x)) as ArrayRef));
     columns.extend([persistence, robustness].map(|x| Arc::new(Float64Array::from(x)) as ArrayRef));
+    columns.push(Arc::new(BinaryArray::from_iter_values(&geometries)));
     let schema = Arc::new(Schema::new(fields));
-    let mut writer = ArrowWriter::try_new(Vec::new(), schema.clone(), None)?;
+    let said = [
+        ("geo", geo(skeleton).to_string()),
+        (metadata::CONFIGURATION, configuration.to_string()),
+        (metadata::VERSION, bifrost_core::VERSION.to_owned()),
+    ];
+    let said = said.map(|(key, value)| KeyValue::new(key.to_owned(), value));
+    let properties = WriterProperties::builder().set_key_value_metadata(Some(said.to_vec()));
+    let mut writer = ArrowWriter::try_new(Vec::new(), schema.clone(), Some(properties.build()))?;
     writer.write(&RecordBatch::try_new(schema, columns)?)?;
     writer.into_inner()
+}
+
+/// A line as well-known binary: little-endian, LineString Z.
+fn wkb(line: &[[f64; 3]]) -> Vec<u8> {
+    let mut made = vec![1];
+    made.extend(1002u32.to_le_bytes());
+    made.extend((line.len() as u32).to_le_bytes());
+    made.extend(line.iter().flatten().flat_map(|x| x.to_le_bytes()));
+    made
+}
+
+/// What GeoParquet wants to be said: positions are in space, in no reference system of the Earth.
+fn geo(skeleton: &Skeleton) -> Value {
+    let mut column = json!({
+        "encoding": "WKB",
+        "geometry_types": ["LineString Z"],
+        "crs": null,
+        "edges": "planar",
+    });
+    if let (Some(column), false) = (column.as_object_mut(), skeleton.points.is_empty()) {
+        let (low, high) = bounds(skeleton.points.iter().copied());
+        column.insert("bbox".to_owned(), json!([low, high].concat()));
+    }
+    json!({"version": "1.1.0", "primary_column": "geometry", "columns": {"geometry": column}})
 }
 
 /// DisPerSE's index of a kind of node.
@@ -126,8 +183,20 @@ fn ndskl(skeleton: &Skeleton, positions: &[[f64; 3]], out: &mut dyn Write) -> io
             ends.get_mut(node as usize).into_iter().for_each(|ends| ends.push((other, number)));
         }
     }
-    let at: HashMap<u32, usize> =
-        nodes.iter().enumerate().map(|(number, node)| (node.vertex, number)).collect();
+    let mut at: HashMap<u32, Vec<usize>> = HashMap::new();
+    for (number, node) in nodes.iter().enumerate() {
+        at.entry(node.vertex).or_default().push(number);
+    }
+    // several critical cells may have one place
+    let are_pair = |node: &Node, other: &Node| {
+        other.partner == Some(node.vertex)
+            && other.persistence == node.persistence
+            && index(other.kind).abs_diff(index(node.kind)) == 1
+    };
+    let partner = |node: &Node| {
+        let there = at.get(&node.partner?)?.iter();
+        there.copied().find(|other| nodes.get(*other).is_some_and(|other| are_pair(node, other)))
+    };
     writeln!(out, "ANDSKEL\n3\n#skeleton of bifrost, comoving Mpc")?;
     let (low, high) = bounds(
         nodes.iter().map(|node| place(node, positions)).chain(skeleton.points.iter().copied()),
@@ -139,8 +208,7 @@ fn ndskl(skeleton: &Skeleton, positions: &[[f64; 3]], out: &mut dyn Write) -> io
         let [x, y, z] = place(node, positions);
         let (kind, boundary) = (index(node.kind), u8::from(node.boundary));
         // without a partner a point is its own
-        let partner = node.partner.and_then(|vertex| at.get(&vertex).copied());
-        let pair = partner.unwrap_or(number);
+        let pair = partner(node).unwrap_or(number);
         writeln!(out, "{kind} {x} {y} {z} {} {pair} {boundary}\n {}", node.density, ends.len())?;
         for (other, filament) in ends {
             writeln!(out, " {other} {filament}")?;
@@ -205,4 +273,64 @@ fn vtk(skeleton: &Skeleton, out: &mut dyn Write) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bifrost_science::skeleton::Filament;
+
+    /// A peak with a filament to it, another pass at the same place, and a peak without a partner.
+    fn skeleton() -> Skeleton {
+        let node = |kind, vertex, partner, persistence| Node {
+            kind,
+            vertex,
+            density: 2.0,
+            persistence,
+            partner,
+            boundary: false,
+        };
+        let nodes = vec![
+            node(Kind::Maximum, 0, Some(1), 3.0),
+            node(Kind::Saddle2, 1, Some(0), 3.0),
+            node(Kind::Saddle1, 1, Some(2), 3.0),
+            node(Kind::Maximum, 2, None, f64::INFINITY),
+        ];
+        let filament = Filament {
+            from: 1,
+            to: 0,
+            points: 0..2,
+            persistence: 3.0,
+            robustness: 1.5,
+            boundary: false,
+        };
+        let points = vec![[1.0, 2.0, 3.0], [1.0, 2.0, 5.0]];
+        Skeleton { nodes, filaments: vec![filament], vertices: vec![1, 0], points }
+    }
+
+    #[test]
+    fn pairs_are_of_each_other_where_critical_points_share_a_place() {
+        let mut out = Vec::new();
+        let positions = [[1.0, 2.0, 5.0], [1.0, 2.0, 3.0], [0.0; 3]];
+        write(Form::Ndskl, &skeleton(), &positions, &mut out).expect("written");
+        let text = String::from_utf8(out).expect("text");
+        let pairs: Vec<&str> = text
+            .lines()
+            .filter(|line| !line.starts_with("BBOX") && line.split(' ').count() == 7)
+            .filter_map(|line| line.split(' ').nth(5))
+            .collect();
+        assert_eq!(pairs, ["1", "0", "2", "3"]);
+    }
+
+    #[test]
+    fn a_piece_is_a_line_in_space() {
+        let [first, .., last] = &skeleton().points[..] else { panic!("no line") };
+        let made = wkb(&[*first, *last]);
+        assert_eq!((made.len(), &made[..9]), (9 + 6 * 8, &[1, 0xea, 3, 0, 0, 2, 0, 0, 0][..]));
+        assert_eq!(made[9 + 5 * 8..], 5f64.to_le_bytes());
+        let said = geo(&skeleton());
+        let bbox = said.pointer("/columns/geometry/bbox").expect("ends");
+        assert_eq!(*bbox, json!([1.0, 2.0, 3.0, 1.0, 2.0, 5.0]));
+        assert_eq!(geo(&Skeleton::default()).pointer("/columns/geometry/bbox"), None);
+    }
 }

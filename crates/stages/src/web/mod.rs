@@ -25,7 +25,7 @@ use crate::groups;
 use crate::heap;
 use crate::survey::randoms::{self, Pool};
 use crate::survey::{Mask, Population, Randoms, Sample};
-use bifrost_science::astra::Web as Class;
+use bifrost_science::astra::{self, Web as Class};
 use bifrost_science::cosmology::{Cosmology, direction};
 use bifrost_science::fof::Components;
 use bifrost_science::groups::compress;
@@ -38,6 +38,8 @@ use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
 use rayon::prelude::*;
 use serde::Serialize;
+use serde::ser::{Error as _, SerializeMap, Serializer};
+use serde_json::{Value, json};
 
 /// Galaxies that a web takes: of fewer, nothing but neighbours is known.
 const LEAST: usize = 10;
@@ -51,8 +53,9 @@ pub struct Settings {
     pub groups: groups::Settings,
     /// Galaxies of a group whose finger of God is compressed, at least.
     pub compressed_from: u32,
-    /// Which persistence pairs stay: above so many sigmas.
-    pub sigmas: f64,
+    /// Which persistence pairs stay.
+    #[serde(flatten, serialize_with = "threshold")]
+    pub threshold: Threshold,
     /// How often densities are averaged over neighbours before filaments are looked for.
     pub smooth_density: usize,
     /// How often filaments are smoothed.
@@ -70,7 +73,7 @@ impl Default for Settings {
         Self {
             groups: groups::Settings::default(),
             compressed_from: 3,
-            sigmas: 3.0,
+            threshold: Threshold::Sigma(3.0),
             smooth_density: 1,
             smooth_filaments: 1,
             realisations: 100,
@@ -78,6 +81,30 @@ impl Default for Settings {
             neighbours: None,
         }
     }
+}
+
+fn threshold<S: Serializer>(threshold: &Threshold, serializer: S) -> Result<S::Ok, S::Error> {
+    let (name, value) = match threshold {
+        Threshold::Sigma(sigmas) => ("sigmas", sigmas),
+        Threshold::Ratio(ratio) => ("ratio", ratio),
+    };
+    let ratios = threshold.ratios().map_err(S::Error::custom)?;
+    let mut map = serializer.serialize_map(Some(2))?;
+    map.serialize_entry(name, value)?;
+    map.serialize_entry("persistence_ratios", &ratios)?;
+    map.end()
+}
+
+/// What nobody sets and yet shapes the columns, for their footers.
+#[must_use]
+pub fn constants() -> Value {
+    let Recipe { velocity_km_s, least_usable, .. } = Recipe::default();
+    json!({
+        "class_thresholds": astra::THRESHOLDS,
+        "sigma_5_velocity_km_s": velocity_km_s,
+        "sigma_5_least_usable": least_usable,
+        "least_galaxies": LEAST,
+    })
 }
 
 /// Why there is no web.
@@ -111,6 +138,8 @@ pub struct Web {
     pub sigma_5: Vec<f64>,
     /// Its error.
     pub sigma_5_error: Vec<f64>,
+    /// Why one of both is not known: bits of [`neighbours::flag`].
+    pub sigma_5_flag: Vec<u8>,
     /// Comoving Mpc to the fifth nearest galaxy.
     pub dist_5nn: Vec<f64>,
     /// How often each class came up.
@@ -174,8 +203,9 @@ pub fn find(
     drop(edges);
     let sigma = surface_density(sample, mask, &angle, cosmology, settings)?;
     (web.sigma_5, web.sigma_5_error) = (sigma.sigma_5, sigma.error);
-    // the rest of it is not needed: no more than the blocks need stays in memory
-    drop((sigma.radius, sigma.flag));
+    web.sigma_5_flag = sigma.flag;
+    // not needed: no more than the blocks need stays in memory
+    drop(sigma.radius);
     let far = |row: usize| {
         let near = web.dist_5nn.get(row).copied().unwrap_or(f64::NAN);
         let z = sample.z.get(row).copied().unwrap_or(f64::NAN);
@@ -291,7 +321,7 @@ impl Web {
         told: &dyn Fn(&'static str),
     ) -> Result<(), Error> {
         let options = Options {
-            threshold: Threshold::Sigma(settings.sigmas),
+            threshold: settings.threshold,
             smooth: settings.smooth_filaments,
             ..Options::default()
         };

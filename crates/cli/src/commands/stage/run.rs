@@ -59,6 +59,11 @@ pub(crate) struct Which {
 }
 
 impl Which {
+    /// Whether no tiles were named.
+    pub(crate) fn is_of_all(&self) -> bool {
+        self.names.is_empty() && self.tiles.is_none()
+    }
+
     /// The tiles that were named; none if none were.
     pub(super) fn named(&self, ctx: &Context) -> anyhow::Result<Option<HashSet<Tile>>> {
         let mut named: HashSet<Tile> = self.names.iter().cloned().collect();

@@ -12,6 +12,18 @@ use bifrost_stages::groups;
 use bifrost_stages::survey::shared::digest;
 use serde_json::Value;
 
+/// Whether all files of the product `groups` were made with this configuration.
+pub(in crate::commands) fn are_of(
+    ctx: &Context,
+    whole: &Whole,
+    configuration: &Value,
+) -> anyhow::Result<bool> {
+    let about = groups::about();
+    let config = digest(configuration);
+    let are_alike = whole.registry.are_made_alike(about.product, about.version, &config);
+    Ok(ctx.block_on(are_alike)?)
+}
+
 /// The groups of each sample by the product `groups`, where all of its files were made of these samples with
 /// this configuration.
 pub(super) fn groups(
@@ -20,12 +32,10 @@ pub(super) fn groups(
     configuration: &Value,
 ) -> anyhow::Result<Option<Vec<Components>>> {
     let Whole { registry, pieces, .. } = whole;
-    let about = groups::about();
-    let config = digest(configuration);
-    let are_alike = registry.are_made_alike(about.product, about.version, &config);
-    if !ctx.block_on(are_alike)? {
+    if !are_of(ctx, whole, configuration)? {
         return Ok(None);
     }
+    let about = groups::about();
     let session = Session::from(registry.clone());
     let mut group: Vec<Vec<Option<Option<i64>>>> =
         pieces.iter().map(|piece| vec![None; piece.sample.len()]).collect();

@@ -1,6 +1,7 @@
 //! Webs as wholes, or in blocks that processes share.
 
 use super::Options;
+use super::shares::{self, Shares, Told, Watched};
 use crate::archive;
 use crate::commands::run::stop_on_signals;
 use crate::context::Context;
@@ -13,7 +14,9 @@ use bifrost_core::layout::Lake;
 use bifrost_core::patience::{OF_A_COMMAND, patiently};
 use bifrost_core::publish::Running;
 use bifrost_science::fof::Components;
+use bifrost_science::web::least_bytes;
 use bifrost_science::work::{Failure, Memory};
+use bifrost_stages::groups;
 use bifrost_stages::survey::Randoms;
 use bifrost_stages::survey::shared::{self, Kept, Shared, digest};
 use bifrost_stages::web::{self, Blocks, Settings, Survey, Web};
@@ -48,8 +51,9 @@ impl Maker<'_> {
     pub(super) fn make(&self, configuration: &Value) -> anyhow::Result<(Vec<Web>, Vec<Kept>)> {
         let pieces = &self.whole.pieces;
         let all = pieces.iter().map(|piece| piece.sample.len()).sum();
-        let bar = progress::bar(&self.ctx.printer, pieces.len() as u64, "samples");
-        let (mut webs, mut kept) = (Vec::new(), Vec::new());
+        let shares = Shares { of_a_galaxy: shares::of_a_galaxy(self.settings.realisations), all };
+        let bar = progress::shares(&self.ctx.printer, shares.total());
+        let (mut webs, mut kept, mut before) = (Vec::new(), Vec::new(), 0);
         for (number, piece) in pieces.iter().enumerate() {
             let known = self.groups.and_then(|known| known.get(number));
             let survey = Survey {
@@ -58,11 +62,20 @@ impl Maker<'_> {
                 randoms: self.randoms,
                 groups: known,
             };
-            let told = |words: &str| {
-                bar.set_message(format!("{} {}: {words}", piece.tracer, piece.cap));
+            let told = |step: &str, done: usize, parts: usize| {
+                let parts_told = match parts {
+                    0 | 1 => String::new(),
+                    _ => format!(", {done} of {parts}"),
+                };
+                bar.set_message(format!("{} {}: {step}{parts_told}", piece.tracer, piece.cap));
+                bar.set_position(shares.done(before, piece.sample.len(), step, done, parts));
             };
-            webs.push(match self.blocks(piece.sample.len(), all)? {
-                None => self.find(survey, Blocks { count: 1, work: &Memory::default() }, &told)?,
+            let count = self.blocks(piece.sample.len(), all)?;
+            webs.push(match count {
+                None => {
+                    let work = Watched { work: Memory::default(), told: &told };
+                    self.find(survey, Blocks { count: 1, work: &work }, &told)?
+                }
                 Some(count) => {
                     let version = env!("CARGO_PKG_VERSION");
                     let shaped = json!([version, configuration, piece.tracer, piece.cap, count]);
@@ -71,7 +84,7 @@ impl Maker<'_> {
                     web
                 }
             });
-            bar.inc(1);
+            before += piece.sample.len();
         }
         bar.finish_and_clear();
         Ok((webs, kept))
@@ -82,16 +95,10 @@ impl Maker<'_> {
         survey: Survey<'_>,
         digest: &str,
         count: usize,
-        told: &(dyn Fn(&str) + Sync),
+        told: Told<'_>,
     ) -> anyhow::Result<(Web, Kept)> {
-        let of_parts = |step: &str, done: usize, parts: usize| {
-            if parts > 1 {
-                told(&format!("{step}, {done} of {parts}"));
-            }
-        };
         let node = self.ctx.node(&self.whole.lake);
-        let leases =
-            Leases::new(self.ctx, &self.whole.registry, node, digest.to_owned(), &of_parts)?;
+        let leases = Leases::new(self.ctx, &self.whole.registry, node, digest.to_owned(), told)?;
         let own = self.whole.lake.root().join(".bifrost").join("web");
         let place = self.options.place(&own)?;
         if place.remote.is_some() {
@@ -115,13 +122,8 @@ impl Maker<'_> {
         }
     }
 
-    fn find(
-        &self,
-        survey: Survey<'_>,
-        blocks: Blocks<'_>,
-        told: &(dyn Fn(&str) + Sync),
-    ) -> anyhow::Result<Web> {
-        web::find(survey, &self.whole.cosmology, self.settings, blocks, &|step| told(step))
+    fn find(&self, survey: Survey<'_>, blocks: Blocks<'_>, told: Told<'_>) -> anyhow::Result<Web> {
+        web::find(survey, &self.whole.cosmology, self.settings, blocks, &|step| told(step, 0, 1))
             .map_err(refused)
     }
 
@@ -154,11 +156,12 @@ impl Maker<'_> {
         let Some(memory) = &self.options.memory else { return Ok(None) };
         let bytes = archive::parse_size(memory).map_err(|e| usage(format!("--memory: {e}")))?;
         let of_a_url = if self.options.url().is_some() { OF_A_URL } else { 0 };
-        let left = bytes.saturating_sub(OF_THE_PROCESS + of_a_url + OF_A_GALAXY * all as u64);
-        let blocks = bifrost_science::web::blocks(galaxies, left);
+        let besides = OF_THE_PROCESS + of_a_url + OF_A_GALAXY * all as u64;
+        let blocks = bifrost_science::web::blocks(galaxies, bytes.saturating_sub(besides));
         let refused = || {
+            let least = (besides + least_bytes(galaxies)).div_ceil(1 << 20);
             usage(format!(
-                "--memory {memory} is too little for {all} galaxies, whatever the blocks"
+                "--memory {memory} is too little for {all} galaxies, whatever the blocks: give {least}MiB or more"
             ))
         };
         Ok(Some(blocks.ok_or_else(refused)?))
@@ -183,6 +186,7 @@ pub(super) fn alone(ctx: &Context, lake: &Lake) -> anyhow::Result<Running> {
 fn refused(error: web::Error) -> anyhow::Error {
     match error {
         web::Error::Randoms(error) => usage(error).into(),
+        web::Error::Groups(groups::Error::Density(error)) => usage(error).into(),
         web::Error::Web(bifrost_science::web::Error::Work(failure)) => Failed(failure).into(),
         error => error.into(),
     }

@@ -1,7 +1,8 @@
 //! `bifrost web`: the cosmic web of the whole survey, as a product and as filaments.
 
-mod known;
+pub(super) mod known;
 mod make;
+mod shares;
 
 use super::groups;
 use super::stage;
@@ -14,7 +15,8 @@ use crate::rows::Output;
 use crate::survey::Piece;
 use anyhow::Context as _;
 use bifrost_core::remote::Folder;
-use bifrost_science::skeleton::Kind;
+use bifrost_science::skeleton::{Kind, Threshold};
+use bifrost_science::web::MOST_BLOCKS;
 use bifrost_stages::groups as friends;
 use bifrost_stages::picture;
 use bifrost_stages::survey::shared::Place;
@@ -22,7 +24,7 @@ use bifrost_stages::survey::{Cap, Population, Randoms};
 use bifrost_stages::web::{self, Settings, Web, export};
 use make::Maker;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
 
@@ -48,8 +50,11 @@ pub struct Args {
 #[group(skip)]
 pub struct Options {
     /// Filaments that stand out by so many sigmas, 0 to 8 [default: 3]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", conflicts_with = "ratio")]
     sigmas: Option<f64>,
+    /// Filaments of persistence pairs whose densities have this ratio, from 1 up, in place of --sigmas
+    #[arg(long, value_name = "R")]
+    ratio: Option<f64>,
     /// How often densities are averaged over neighbours before filaments are looked for [default: 1]
     #[arg(long, value_name = "N")]
     smooth_density: Option<usize>,
@@ -96,8 +101,10 @@ impl Options {
     fn or(&self, those: &Self) -> Self {
         // a ceiling and a number of blocks take each other's place
         let asked = if self.memory.is_some() || self.blocks.is_some() { self } else { those };
+        let stands_out = if self.sigmas.is_some() || self.ratio.is_some() { self } else { those };
         Self {
-            sigmas: self.sigmas.or(those.sigmas),
+            sigmas: stands_out.sigmas,
+            ratio: stands_out.ratio,
             smooth_density: self.smooth_density.or(those.smooth_density),
             smooth_filaments: self.smooth_filaments.or(those.smooth_filaments),
             realisations: self.realisations.or(those.realisations),
@@ -110,6 +117,43 @@ impl Options {
             brighter_than: self.brighter_than.or(those.brighter_than),
             faintest: self.faintest.or(those.faintest),
             k_correction: self.k_correction.or(those.k_correction),
+        }
+    }
+
+    /// Whatever of `asked` would be of no use with all that is set.
+    fn unused(&self, asked: &Self) -> Result<(), Usage> {
+        let is_kept = self.memory.is_some() || self.blocks.is_some();
+        let is_far = self.url().is_some();
+        let is_population = self.brighter_than.is_some();
+        let text = |of: Option<String>| of.unwrap_or_default();
+        let number = |of: Option<f64>| text(of.map(|number| number.to_string()));
+        let work = asked.work.as_ref().map(|work| work.display().to_string());
+        let beyond = "only --brighter-than counts a population: give it, too";
+        let all = [
+            ("work", text(work), is_kept, "blocks are kept there: give --memory or --blocks, too"),
+            (
+                "scratch",
+                text(asked.scratch.clone()),
+                is_far,
+                "only of blocks behind a URL are there copies: give --work URL, too",
+            ),
+            ("faintest", number(asked.faintest), is_population, beyond),
+            ("k-correction", number(asked.k_correction), is_population, beyond),
+        ];
+        match all.iter().find(|(_, value, is_used, _)| !value.is_empty() && !is_used) {
+            Some((name, value, _, why)) => Err(usage(format!("--{name} {value}: {why}"))),
+            None => Ok(()),
+        }
+    }
+
+    fn threshold(&self) -> Result<Threshold, Usage> {
+        match (self.sigmas, self.ratio) {
+            (Some(_), Some(_)) => Err(usage("sigmas and ratio take each other's place: set one")),
+            (_, Some(ratio)) if ratio >= 1.0 && ratio.is_finite() => Ok(Threshold::Ratio(ratio)),
+            (_, Some(ratio)) => Err(usage(format!("--ratio {ratio}: it must be from 1 up"))),
+            (None, None) => Ok(Settings::default().threshold),
+            (Some(sigmas), _) if (0.0..=8.0).contains(&sigmas) => Ok(Threshold::Sigma(sigmas)),
+            (Some(sigmas), _) => Err(usage(format!("--sigmas {sigmas}: it must be 0 to 8"))),
         }
     }
 
@@ -157,20 +201,20 @@ impl Options {
 
     fn settings(&self, groups: friends::Settings) -> Result<Settings, Usage> {
         let usual = Settings::default();
-        let settings = Settings {
+        if let Some(blocks) = self.blocks.filter(|blocks| blocks.get() > MOST_BLOCKS) {
+            let text = "what is around them outweighs them";
+            return Err(usage(format!("--blocks {blocks}: of more than {MOST_BLOCKS}, {text}")));
+        }
+        Ok(Settings {
             groups,
-            sigmas: self.sigmas.unwrap_or(usual.sigmas),
+            threshold: self.threshold()?,
             smooth_density: self.smooth_density.unwrap_or(usual.smooth_density),
             smooth_filaments: self.smooth_filaments.unwrap_or(usual.smooth_filaments),
             realisations: self.realisations.unwrap_or(usual.realisations),
             seed: self.seed.unwrap_or(usual.seed),
             neighbours: self.neighbours()?,
             ..usual
-        };
-        match settings.sigmas {
-            sigmas if (0.0..=8.0).contains(&sigmas) => Ok(settings),
-            sigmas => Err(usage(format!("--sigmas {sigmas}: it must be 0 to 8"))),
-        }
+        })
     }
 }
 
@@ -201,7 +245,11 @@ pub fn run(ctx: &Context, args: &Args) -> anyhow::Result<Exit> {
     let galaxies = args.groups.or(&ctx.settings.groups);
     let (tracers, groups) = galaxies.settings()?;
     let options = args.options.or(&ctx.settings.web);
-    let (settings, randoms) = (options.settings(groups)?, options.randoms()?);
+    let settings = options.settings(groups)?;
+    options.unused(&args.options)?;
+    let output = args.output.as_deref().filter(|_| !args.which.dry_run);
+    output.map(can_be_written).transpose()?;
+    let randoms = options.randoms()?;
     let whole = galaxies.read(ctx, tracers)?;
     let pieces = &whole.pieces;
     if pieces.is_empty() {
@@ -209,9 +257,12 @@ pub fn run(ctx: &Context, args: &Args) -> anyhow::Result<Exit> {
     }
     let known = known::groups(ctx, &whole, &whole.configuration(&settings.groups))?;
     let mut configuration = whole.configuration(&settings);
-    if let (Some(said), Some(randoms)) = (configuration.as_object_mut(), &randoms) {
-        let about = json!({"count": randoms.len(), "digest": randoms.digest()});
-        said.insert("randoms".to_owned(), about);
+    if let Some(said) = configuration.as_object_mut() {
+        said.insert("constants".to_owned(), web::constants());
+        said.extend(randoms.as_ref().map(|randoms| {
+            let about = json!({"count": randoms.len(), "digest": randoms.digest()});
+            ("randoms".to_owned(), about)
+        }));
     }
     let maker = Maker {
         ctx,
@@ -225,12 +276,12 @@ pub fn run(ctx: &Context, args: &Args) -> anyhow::Result<Exit> {
     // one of several processes that end together writes, and the others find it written
     let _alone = make::alone(ctx, &whole.lake)?;
     let found: Vec<_> = pieces.iter().map(|piece| &piece.sample).zip(&webs).collect();
-    let made = stage::run::make(ctx, &args.which, &web::stage(configuration, &found)?)?;
+    let made = stage::run::make(ctx, &args.which, &web::stage(configuration.clone(), &found)?)?;
     let mut told = Vec::new();
     for (piece, web) in pieces.iter().zip(&webs) {
         let mut files = Vec::new();
-        if let Some(folder) = args.output.as_deref().filter(|_| !args.which.dry_run) {
-            files = write(folder, piece, web)?;
+        if let Some(folder) = output {
+            files = write(folder, piece, web, &configuration)?;
         }
         told.push(Told::of(piece, web, files));
     }
@@ -242,10 +293,22 @@ pub fn run(ctx: &Context, args: &Args) -> anyhow::Result<Exit> {
     Ok(exit)
 }
 
-/// The skeleton in every form, the mask, and the wedge.
-fn write(folder: &Path, piece: &Piece, web: &Web) -> anyhow::Result<Vec<PathBuf>> {
+/// Whether files can be made in a folder, which is made: before hours of work.
+fn can_be_written(folder: &Path) -> anyhow::Result<()> {
     std::fs::create_dir_all(folder)
         .with_context(|| format!("failed to make the folder {}", folder.display()))?;
+    let probe = folder.join(format!(".bifrost-{}", std::process::id()));
+    let made = std::fs::write(&probe, []).and_then(|()| std::fs::remove_file(&probe));
+    made.with_context(|| format!("failed to write into the folder {}", folder.display()))
+}
+
+/// The skeleton in every form, the mask, and the wedge.
+fn write(
+    folder: &Path,
+    piece: &Piece,
+    web: &Web,
+    configuration: &Value,
+) -> anyhow::Result<Vec<PathBuf>> {
     let name = format!("{}-{}", piece.tracer, piece.cap);
     let mut files = Vec::new();
     let mut put = |suffix: &str, bytes: &[u8]| -> anyhow::Result<()> {
@@ -262,7 +325,7 @@ fn write(folder: &Path, piece: &Piece, web: &Web) -> anyhow::Result<Vec<PathBuf>
         put(form.suffix(), &bytes)?;
     }
     put("moc.txt", format!("{}\n", piece.mask.moc()).as_bytes())?;
-    put("segments.parquet", &export::parquet(&web.skeleton)?)?;
+    put("segments.parquet", &export::parquet(&web.skeleton, configuration)?)?;
     let wedge = web::wedge(&name, &piece.sample, web)?;
     put("svg", wedge.as_bytes())?;
     put("png", &picture::png(&wedge)?)?;
