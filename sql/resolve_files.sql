@@ -30,7 +30,7 @@ FROM (
     -- names and numbers in files that others wrote may lie
     SELECT f.file_id, NULL::int4 AS row_index  --? area tile
     FROM file_registry f  --? area tile
-    WHERE f.state = 'live' AND f.product = :product::text AND NOT f.is_ours  --? area tile
+    WHERE f.state = 'live' AND NOT f.has_cells AND f.product = :product::text AND NOT f.is_ours  --? area tile
     UNION ALL  --? area tile
     -- files of no tile, and those that have rows beyond the pixel of their tile
     SELECT f.file_id, NULL::int4 AS row_index  --? sky area
@@ -56,7 +56,8 @@ FROM (
     SELECT f.file_id, NULL::int4 AS row_index  --? sky
     FROM unnest(:pixels_first::int4[], :pixels_last::int4[]) AS p (first, last), LATERAL (  --? sky
         SELECT f.file_id FROM file_registry f  --? sky
-        WHERE f.state = 'live' AND f.product = :product::text AND NOT f.is_ours AND f.healpix BETWEEN p.first AND p.last  --? sky
+        WHERE f.state = 'live' AND NOT f.has_cells AND f.product = :product::text AND NOT f.is_ours  --? sky
+            AND f.healpix BETWEEN p.first AND p.last  --? sky
           AND f.sky <@ int8range(f.healpix::int8 << 46, (f.healpix::int8 + 1) << 46)  --? sky
         OFFSET 0) AS f  --? sky
     -- all else, by a look at each

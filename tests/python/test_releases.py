@@ -13,7 +13,9 @@ import pytest
 from conftest import library, new_place
 
 RELEASES = ["iron", "fuji", "loa"]
-MIGRATION = Path(__file__).parents[2] / "migrations" / "V18__releases.sql"
+MIGRATIONS = Path(__file__).parents[2] / "migrations"
+MIGRATION = MIGRATIONS / "V18__releases.sql"
+ANY_CLASS = MIGRATIONS / "V24__any_class.sql"
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +61,19 @@ def test_the_migration_names_releases_as_the_program_does(lake):
         ).fetchall()
     assert len({row[:2] for row in told}) == len(RELEASES) < len(told) == 18
     assert all(ours == theirs and none == 4095 for _, ours, theirs, none in told)
+
+
+def test_the_migration_adds_cells_of_any_class_as_the_program_does(lake):
+    """What a file would have had before it, and has after."""
+    function = ANY_CLASS.read_text().split("CREATE FUNCTION ")[1].split("-- ")[0]
+    with psycopg.connect(lake.database_url) as connection:
+        connection.execute(f"CREATE FUNCTION pg_temp.{function}")
+        told = connection.execute(
+            "SELECT x.cells, pg_temp.with_any_class(ARRAY(SELECT c FROM unnest(x.cells) c"
+            " WHERE c NOT BETWEEN 2048 AND 2303)) FROM file_cells x"
+        ).fetchall()
+    assert len(told) == 18 and all(ours == theirs for ours, theirs in told)
+    assert all(sum(2048 <= cell < 2304 for cell in ours) > 1 for ours, _ in told)
 
 
 def test_files_that_come_later_are_found(lake):

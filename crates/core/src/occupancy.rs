@@ -2,7 +2,8 @@
 //!
 //! A cell is one such combination, as a number that an inverted index can find. Redshift comes in
 //! two widths, so that a long interval is a few cells: the [bins](crate::redshift) of 0.05, and
-//! eight of them together. A question demands cells; a file that has none of them holds no match.
+//! eight of them together; and once more for objects of any class and quality, so that a question about
+//! redshift alone is few cells, too. A question demands cells; a file that has none of them holds no match.
 //! The numbers are those of `file_cells.cells`, explained in the migration that makes it. Behind them
 //! comes one for the file's release, so that of a lake of many releases one is found by the same index.
 
@@ -56,6 +57,8 @@ impl Kind {
 
 /// Combinations of class and quality.
 const KINDS: usize = 2 * (CLASSES.len() + 1);
+/// Of whatever class and quality.
+const ANY: Kind = Kind(KINDS as i16);
 
 /// Least and greatest redshift of each combination of class and quality in a file, where the cells
 /// are too wide to tell.
@@ -101,7 +104,7 @@ impl Ends {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Occupied(Box<[u64; WORDS]>);
 
-const WORDS: usize = KINDS * STEP as usize / 64;
+const WORDS: usize = (KINDS + 1) * STEP as usize / 64;
 
 impl Occupied {
     /// Of cells by their numbers; those that are none are left out.
@@ -186,12 +189,13 @@ pub struct Class<'a> {
 pub fn cells<'a>(release: Option<&str>, classes: impl IntoIterator<Item = Class<'a>>) -> Vec<i16> {
     let mut cells = vec![release_cell(release)];
     for class in classes {
-        let kind = Kind::of(class.spectype, class.zwarn_zero);
-        for bin in class.z_bins {
-            let place = (*bin).clamp(FIRST_BIN, LAST_BIN) - FIRST_BIN;
-            cells.extend([kind.cell(place), kind.cell(WIDE + place / WIDTH)]);
+        for kind in [Kind::of(class.spectype, class.zwarn_zero), ANY] {
+            for bin in class.z_bins {
+                let place = (*bin).clamp(FIRST_BIN, LAST_BIN) - FIRST_BIN;
+                cells.extend([kind.cell(place), kind.cell(WIDE + place / WIDTH)]);
+            }
+            cells.extend(class.has_no_redshift.then(|| kind.cell(NO_REDSHIFT)));
         }
-        cells.extend(class.has_no_redshift.then(|| kind.cell(NO_REDSHIFT)));
     }
     cells.sort_unstable();
     cells.dedup();
@@ -209,7 +213,10 @@ pub fn demanded(
     if spectypes.is_none() && zwarn_zero.is_none() && !bounded {
         return None;
     }
-    let kinds = Kind::asked(spectypes, zwarn_zero);
+    let kinds = match (spectypes, zwarn_zero) {
+        (None, None) => vec![ANY],
+        _ => Kind::asked(spectypes, zwarn_zero),
+    };
     let mut within = match (bin(z.first), bin(z.last)) {
         (Some(first), Some(last)) => spans(first - FIRST_BIN, last - FIRST_BIN),
         _ => spans(0, LAST_BIN - FIRST_BIN),
@@ -298,6 +305,7 @@ mod tests {
         let asked = demanded(Some(&["QSO".into()]), Some(true), z).expect("cells");
         assert!(asked.len() < 20, "{asked:?}");
         assert!(asked.iter().all(|cell| cell / STEP == 3));
+        assert!(demanded(None, None, z).is_some_and(|any| any.len() == asked.len()));
         assert_eq!(demanded(None, None, Interval { first: f64::NEG_INFINITY, ..z }), None);
     }
 }
