@@ -3,6 +3,7 @@
 use super::{Error, Registry, doing};
 use crate::hats::{AsOf, Changes, Content, FolderRow, SchemaRow};
 use crate::layout::Lake;
+use std::collections::HashMap;
 use tokio_postgres::{IsolationLevel, Row};
 
 const PURPOSE: &str = "list what changed in a product";
@@ -40,22 +41,16 @@ impl Registry {
             .map_err(doing(PURPOSE))?;
         let lake_id = lake.identity().lake_id;
         let ask = async || -> Result<Changes, tokio_postgres::Error> {
-            let rows = match since {
+            let folders = match since {
                 0 => {
-                    let sql = include_str!("../../../../sql/hats_folders_all.sql");
-                    snapshot.query(sql, &[&lake_id, &product]).await?
+                    let sql = include_str!("../../../../sql/hats_files.sql");
+                    folders_of_files(&snapshot.query(sql, &[&lake_id, &product]).await?)?
                 }
                 _ => {
                     let sql = include_str!("../../../../sql/hats_folders.sql");
-                    snapshot.query(sql, &[&lake_id, &product, &since]).await?
+                    folders(&snapshot.query(sql, &[&lake_id, &product, &since]).await?)?
                 }
             };
-            let mut folders = Vec::new();
-            for row in rows {
-                let count = |i| row.try_get(i).map(i64::cast_unsigned);
-                let content = Content { files: count(1)?, rows: count(2)?, size_bytes: count(3)? };
-                folders.push(FolderRow { folder: row.try_get(0)?, content });
-            }
             let sql = include_str!("../../../../sql/hats_schemas.sql");
             let mut schemas = Vec::new();
             for row in snapshot.query(sql, &[&lake_id, &product, &since]).await? {
@@ -65,4 +60,31 @@ impl Registry {
         };
         ask().await.map_err(doing(PURPOSE))
     }
+}
+
+/// From rows of `hats_folders.sql`.
+fn folders(rows: &[Row]) -> Result<Vec<FolderRow>, tokio_postgres::Error> {
+    let folder = |row: &Row| {
+        let count = |i| row.try_get(i).map(i64::cast_unsigned);
+        let content = Content { files: count(1)?, rows: count(2)?, size_bytes: count(3)? };
+        Ok(FolderRow { folder: row.try_get(0)?, content })
+    };
+    rows.iter().map(folder).collect()
+}
+
+/// The same from rows of `hats_files.sql`.
+fn folders_of_files(rows: &[Row]) -> Result<Vec<FolderRow>, tokio_postgres::Error> {
+    let mut folders: HashMap<&str, Content> = HashMap::new();
+    for row in rows {
+        let path: &str = row.try_get(0)?;
+        let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
+        let content = folders.entry(folder).or_default();
+        if row.try_get(1)? {
+            content.files += 1;
+            content.rows += row.try_get(2).map(i64::cast_unsigned)?;
+            content.size_bytes += row.try_get(3).map(i64::cast_unsigned)?;
+        }
+    }
+    let row = |(folder, content): (&str, Content)| FolderRow { folder: folder.to_owned(), content };
+    Ok(folders.into_iter().map(row).collect())
 }

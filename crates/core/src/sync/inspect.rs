@@ -42,7 +42,8 @@ pub(super) struct Found {
 #[derive(Clone)]
 pub(super) struct Making {
     pub(super) fingerprint: blake3::Hash,
-    pub(super) document: serde_json::Value,
+    /// JSON.
+    pub(super) document: String,
 }
 
 /// Reads a file's footer.
@@ -222,13 +223,12 @@ impl Making {
             let headers = footer.value(metadata::HEADERS).map(lasting_headers);
             document.extend(headers.map(|h| ("headers".to_owned(), h.into())));
         }
-        let mut text = serde_json::Value::Object(document).to_string();
-        if text.contains("\\u0000") {
+        let mut document = serde_json::Value::Object(document).to_string();
+        if document.contains("\\u0000") {
             // Postgres refuses NUL, and nothing good is told with one
-            text = "{}".to_owned();
+            document = "{}".to_owned();
         }
-        let document = serde_json::from_str(&text).unwrap_or_default();
-        Self { fingerprint: blake3::hash(text.as_bytes()), document }
+        Self { fingerprint: blake3::hash(document.as_bytes()), document }
     }
 }
 

@@ -244,7 +244,8 @@ impl<'a> Registrar<'a> {
         if let Some(id) = self.making_ids.get(&making.fingerprint) {
             return Ok(*id);
         }
-        let id = self.commit.making_id(&making.fingerprint.to_hex(), &making.document).await?;
+        let document = serde_json::from_str(&making.document).unwrap_or_default();
+        let id = self.commit.making_id(&making.fingerprint.to_hex(), &document).await?;
         self.making_ids.insert(making.fingerprint, id);
         Ok(id)
     }
