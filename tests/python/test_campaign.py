@@ -132,6 +132,27 @@ def test_a_campaign_fetches_makes_and_publishes_and_a_second_finds_nothing(place
     place.run("failures", code=4)
 
 
+@pytest.mark.parametrize("arrays", ["parquet", "hdf5"])
+def test_what_the_lake_holds_is_not_brought_again(place, archive, arrays):
+    """A registry that was lost, ledger and all: the sum files tell that nothing has to come."""
+    run = ("run", "--archive", archive.url, "--arrays", arrays, "--json")
+    assert lines(place.run(*run))[-1]["made"] == archive.tiles
+    place.run("db", "rebuild", "--discard")
+    place.run("inventory", archive.list(), "--archive", archive.url)
+    # one changes in the archive, another in the lake
+    place.run("mock", "--out", archive.folder / RELEASE, "--tiles", 1, "--objects", 5, "--program", "dark", "--seed", 4)
+    held = sorted((place.lake / "spectra").rglob("*bright*.parquet"))[-1]
+    held.write_bytes(b"PAR1 and nothing of it PAR1")
+    place.run("sync", code=3)
+    *_, end = lines(place.run(*run))
+    assert end["end"] == "complete" and end["made"] == archive.tiles
+    rows = place.sql("SELECT tile, ended, bytes_fetched FROM attempts")
+    assert len(rows) == archive.tiles
+    assert [ended for _, ended, fetched in rows if not fetched] == ["unchanged"] * (archive.tiles - 2), rows
+    assert [ended for _, ended, fetched in rows if fetched] == ["converted"] * 2, rows
+    assert place.json("verify", "--deep")["findings"] == []
+
+
 def test_what_cannot_be_made_so_is_said_before_anything_begins(place, archive):
     tiles = place.folder / "tiles"
     for named in ("", "main-dark-40000\n"):

@@ -332,8 +332,8 @@ def test_stages_are_listed(place):
         ["convert", "2", "archive", "spectra", str(len(stages["convert"]["columns"])), "1", "–", "–"],
         ["snr", "1", "spectra", "snr", "9", "0", "0", "1"],
         ["tokens", "1", "spectra", "tokens", "4", "0", "0", "1"],
-        ["groups", "1", "spectra", "groups", "8", "0", "0", "1"],
-        ["environment", "1", "spectra", "environment", "12", "0", "0", "1"],
+        ["groups", "2", "spectra", "groups", "9", "0", "0", "1"],
+        ["environment", "2", "spectra", "environment", "13", "0", "0", "1"],
         ["spectra-h5", "1", "spectra", "spectra-h5", "0", "0", "0", "1"],
     ]
     place.run("stage", "run", "snr")

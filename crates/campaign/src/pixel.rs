@@ -1,6 +1,6 @@
 //! One leased pixel: its tiles are fetched and made side by side, and published together.
 
-use crate::beat::Held;
+use crate::beat;
 use crate::scratch::{self, Scratch};
 use crate::settings::{Settings, Tell};
 use bifrost_archive::fetch::{Ending as Fetch, Fetched, Fetcher, How, Job, Room, is_full_disk};
@@ -14,7 +14,7 @@ use bifrost_core::registry::{ArchiveFile, LearntFile};
 use bifrost_core::sync::{self, Bundle, Ended, Shard, Site, StoreDraft};
 use bifrost_core::tile::{Pixel, Tile};
 use bifrost_stages::fuse::Sources;
-use bifrost_stages::stage::{Made, Work};
+use bifrost_stages::stage::{Held, Made, Work};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
@@ -40,7 +40,7 @@ pub(crate) struct Shop {
     pub(crate) jobs: Arc<Semaphore>,
     /// Publications take turns: all of a lake do anyway.
     pub(crate) publishing: Mutex<()>,
-    pub(crate) held: Held,
+    pub(crate) held: beat::Held,
     pub(crate) tell: Tell,
 }
 
@@ -173,11 +173,14 @@ impl Shop {
 
     async fn tile(&self, leased: &LeasedTile) -> TileEnd {
         let ahead = self.ahead.acquire().await;
-        let job =
+        let mut job =
             Job::gather(&leased.files).pop().unwrap_or_else(|| Job::of(leased.tile.clone(), &[]));
+        let held = self.held(leased).await;
+        job.held = held.as_ref().map(|held| held.digests.clone()).unwrap_or_default();
         let fetched = self.fetcher.tile(&job).await;
         self.learn(&fetched).await;
-        let here: Vec<&Fetched> = fetched.files.iter().filter(|f| f.how != How::Absent).collect();
+        let here: Vec<&Fetched> = fetched.files.iter().filter(|f| f.how.is_here()).collect();
+        let held = held.filter(|_| fetched.files.iter().any(|file| file.how == How::Held));
         let bytes_in: u64 = here.iter().map(|file| file.size_bytes).sum();
         let mut measured = Measured {
             attempt_id: leased.attempt_id,
@@ -200,9 +203,13 @@ impl Shop {
                 .collect(),
         };
         let (files_in, paths) = (here.len(), sources.paths());
-        let result = match fetched.failure {
-            Some(failure) => Err(Failure::of(failure.outcome, failure.reason)),
-            None => {
+        let result = match (fetched.failure, held) {
+            (Some(failure), _) => Err(Failure::of(failure.outcome, failure.reason)),
+            (None, Some(held)) => {
+                let (id, tile) = (leased.attempt_id, leased.tile.clone());
+                Shard::unchanged(id, tile, &self.site.lake, &held.path).map_err(Failure::from)
+            }
+            (None, None) => {
                 self.scratch.learn(bytes_in);
                 let began = Instant::now();
                 let made = self.make(leased, sources, bytes_in, ahead.ok()).await;
@@ -216,10 +223,21 @@ impl Shop {
         TileEnd { tile: leased.tile.clone(), sources: paths, measured, files_in, result }
     }
 
+    /// What the lake holds of a tile already, unless it is damaged.
+    async fn held(&self, leased: &LeasedTile) -> Option<Held> {
+        let (stage, lake) = (self.settings.stage.clone(), self.site.lake.clone());
+        let tile = leased.tile.clone();
+        let look = move || guard(|| stage.held(&lake, &tile)).ok().flatten();
+        match leased.is_damaged {
+            true => None,
+            false => tokio::task::spawn_blocking(look).await.ok().flatten(),
+        }
+    }
+
     /// What fetching told goes into the inventory; it is of no consequence if it cannot.
     async fn learn(&self, fetched: &Fetch) {
-        let learnt: Vec<LearntFile> =
-            fetched.files.iter().map(|f| learnt(&fetched.tile, f)).collect();
+        let asked_for = fetched.files.iter().filter(|file| file.how != How::Held);
+        let learnt: Vec<LearntFile> = asked_for.map(|f| learnt(&fetched.tile, f)).collect();
         if !learnt.is_empty()
             && let Err(e) = self.site.registry.learn_archive_files(&learnt).await
         {

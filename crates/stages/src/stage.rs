@@ -17,7 +17,7 @@ use bifrost_core::metadata::{DESCRIPTION, UCD, UNIT};
 use bifrost_core::outcome::Outcome;
 use bifrost_core::publish::Claim;
 use bifrost_core::tile::{Name, Pixel, Tile};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -111,6 +111,11 @@ pub trait FromArchive: Send + Sync {
     /// Makes a tile's file. Called on a thread of its own; a panic is that tile's failure.
     fn make(&self, work: &Work<'_>) -> Made;
 
+    /// The tile's published file, where it would be made again just as it is of the same files.
+    fn held(&self, _lake: &Lake, _tile: &Tile) -> Option<Held> {
+        None
+    }
+
     /// Whether pixels have spectra stores, which are published with their tiles.
     fn has_stores(&self) -> bool {
         false
@@ -130,6 +135,15 @@ pub trait FromArchive: Send + Sync {
     ) -> Result<Option<u64>, (Outcome, String)> {
         Ok(None)
     }
+}
+
+/// A published file, and the verified files that it was made of.
+#[derive(Debug)]
+pub struct Held {
+    /// Where it lies.
+    pub path: PathBuf,
+    /// SHA-256 (hex) of what it was made of, by kind.
+    pub digests: BTreeMap<String, String>,
 }
 
 /// A draft of a tile's file: its claim, and its rows.

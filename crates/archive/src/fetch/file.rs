@@ -66,6 +66,12 @@ impl Wanted {
         self.ended(How::Absent, 0, None)
     }
 
+    /// What is made of it is held.
+    pub(super) fn not_brought(&self) -> Fetched {
+        let how = if self.is_listed == Some(true) { How::Held } else { How::Absent };
+        self.ended(how, self.size_bytes.unwrap_or(0), None)
+    }
+
     fn care(&self) -> Care {
         if self.sha256.is_some() { Care::Verified } else { Care::Durable }
     }

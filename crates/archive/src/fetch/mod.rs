@@ -26,6 +26,7 @@ use file::Wanted;
 use partial::Care;
 pub use room::{Promise, Room};
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -63,6 +64,9 @@ pub struct Job {
     pub tile: Tile,
     /// Its files.
     pub files: Vec<Source>,
+    /// SHA-256 (hex) of the files, by kind, of which all is held that is wanted: where the archive states
+    /// just these, none is brought.
+    pub held: BTreeMap<String, String>,
 }
 
 /// A file in the archive, with what is known of it.
@@ -81,7 +85,7 @@ impl Job {
     #[must_use]
     pub fn of(tile: Tile, kinds: &[Kind]) -> Self {
         let source = |kind: &Kind| Source { kind: *kind, size_bytes: None, sha256: None };
-        Self { tile, files: kinds.iter().map(source).collect() }
+        Self { tile, files: kinds.iter().map(source).collect(), held: BTreeMap::new() }
     }
 
     /// The files of an inventory, gathered by tile; in the order of the inventory.
@@ -94,10 +98,23 @@ impl Job {
             let source = Source { kind, size_bytes, sha256: file.sha256.clone() };
             match jobs.last_mut() {
                 Some(job) if job.tile == file.tile => job.files.push(source),
-                _ => jobs.push(Self { tile: file.tile.clone(), files: vec![source] }),
+                _ => {
+                    let (tile, files) = (file.tile.clone(), vec![source]);
+                    jobs.push(Self { tile, files, held: BTreeMap::new() });
+                }
             }
         }
         jobs
+    }
+
+    /// Whether the archive states just the files that are held.
+    fn is_held(&self, sums: &Sums) -> bool {
+        let stated = |source: &Source| {
+            let digest = sums.digest(&file_name(&self.tile, source.kind))?;
+            Some((source.kind.as_str().to_owned(), digest.to_owned()))
+        };
+        let stated: BTreeMap<String, String> = self.files.iter().filter_map(stated).collect();
+        !stated.is_empty() && stated == self.held
     }
 
     /// Bytes of its files, as far as they are known.
@@ -119,6 +136,16 @@ pub enum How {
     Present,
     /// The archive does not have it, and the tile can do without.
     Absent,
+    /// It was not brought: what is made of it is held.
+    Held,
+}
+
+impl How {
+    /// Whether the file is here now.
+    #[must_use]
+    pub fn is_here(self) -> bool {
+        !matches!(self, Self::Absent | Self::Held)
+    }
 }
 
 /// A file of a tile that was fetched.
@@ -130,7 +157,7 @@ pub struct Fetched {
     pub how: How,
     /// Its key in the archive.
     pub key: String,
-    /// Where it is; it exists unless it is absent.
+    /// Where it is, or would be.
     pub path: PathBuf,
     /// Its size, bytes.
     pub size_bytes: u64,
@@ -266,6 +293,10 @@ impl Fetcher {
         loop {
             let sums = sums::read(&self.caller, &self.production, tile, &kinds, round > 0).await;
             let sums = sums.map_err(|fault| self.failed(tile, Kind::Sums, &fault))?;
+            if let Some(sums) = sums.as_ref().filter(|sums| job.is_held(sums)) {
+                let wanted = job.files.iter().map(|file| self.wanted(tile, file, Some(sums)));
+                return Ok(wanted.map(|wanted| wanted.not_brought()).collect());
+            }
             let under_way = job.files.iter().map(|source| {
                 let wanted = self.wanted(tile, source, sums.as_ref());
                 async move { self.one(&wanted, tally).await }

@@ -151,7 +151,8 @@ impl Decimal {
             }
             1..=38 => {
                 // as everywhere, no zeros end what stands behind the point
-                let zeros = (0..places).take_while(|n| power(n + 1).is_some_and(|by| self.unscaled % by == 0));
+                let zeros = (0..places)
+                    .take_while(|n| power(n + 1).is_some_and(|by| self.unscaled % by == 0));
                 let zeros = zeros.count() as i64;
                 let unscaled = self.unscaled / power(zeros).unwrap_or(1);
                 Self::new(unscaled, u32::try_from(places - zeros).unwrap_or(0))

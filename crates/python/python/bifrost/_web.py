@@ -92,8 +92,9 @@ def comoving(z: np.ndarray, *, h: float | None = None, omega_m: float | None = N
     none. With `h` and `omega_m` the cosmology is flat ΛCDM of these, without radiation."""
     if (h is None) != (omega_m is None):
         raise _bifrost.UsageError("h and omega_m make a cosmology together: give both")
+    flat = None if h is None or omega_m is None else (h, omega_m)
     z = np.atleast_1d(_reals(z))
-    return _bifrost.comoving(z.ravel(), None if h is None else (h, omega_m)).reshape(z.shape)
+    return _bifrost.comoving(z.ravel(), flat).reshape(z.shape)
 
 
 def delaunay(positions: np.ndarray) -> Delaunay:

@@ -9,10 +9,10 @@ use super::rows::{self, Scalars};
 use super::schema::{SCHEMA, VOTABLE};
 use super::sources::{Kind, Sources};
 use super::tables::Tables;
-use super::unchanged::{Remembered, is_current};
+use super::unchanged::{Remembered, is_current, verified_digests};
 use super::write::{self, Writer};
 use crate::rrdetails;
-use crate::stage::{About, Draft, FromArchive, Made, Source, Work};
+use crate::stage::{About, Draft, FromArchive, Held, Made, Source, Work};
 use crate::store;
 use arrow::array::{Array, AsArray, Float64Array, RecordBatch};
 use arrow::datatypes::{Float64Type, Int64Type};
@@ -357,6 +357,13 @@ impl FromArchive for Config {
                 }
             }
         }
+    }
+
+    fn held(&self, lake: &Lake, tile: &Tile) -> Option<Held> {
+        let live = lake.files_of(&product(), tile).ok()?;
+        let [path] = &live[..] else { return None };
+        let digests = verified_digests(path, self).filter(|_| !self.force)?;
+        has_arrays(lake, tile, path, self).then(|| Held { path: path.clone(), digests })
     }
 
     fn has_stores(&self) -> bool {

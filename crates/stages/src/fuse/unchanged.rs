@@ -53,6 +53,18 @@ pub fn is_current(
     touched.iter().all(is_same)
 }
 
+/// Digests of the files that the file at `live` was made of with such settings, by kind; `None` where
+/// one of them was not verified.
+#[must_use]
+pub fn verified_digests(live: &Path, config: &Config) -> Option<BTreeMap<String, String>> {
+    let about = key_values(live)?;
+    let is_so_made = about.get(metadata::CONFIG).is_some_and(|made| *made == config.fingerprint());
+    let made_from =
+        about.get(metadata::INPUTS).and_then(|text| parse(text)).filter(|_| is_so_made)?;
+    let digest = |input: Input| Some((input.kind, input.sha256.filter(|_| input.verified)?));
+    made_from.into_values().map(digest).collect()
+}
+
 /// As far as can be told without reading it.
 fn may_be_same(then: &Input, now: &Input, stated: Option<&String>) -> bool {
     (&then.name, then.size_bytes) == (&now.name, now.size_bytes)
