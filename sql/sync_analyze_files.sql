@@ -4,7 +4,7 @@ BEGIN
     IF pg_has_role((SELECT relowner FROM pg_class WHERE oid = 'file_registry'::regclass), 'USAGE') THEN
         -- a sample that says which index to take; autovacuum looks closer
         PERFORM set_config('default_statistics_target', '10', true);
-        ANALYZE file_registry (product, state, healpix, release, is_ours, has_cells);
+        ANALYZE file_registry (product, state, healpix, release, is_ours, has_cells, fault);
     END IF;
 END
 $$

@@ -17,7 +17,9 @@ use std::path::PathBuf;
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
-/// Files that are read side by side before they are sent.
+/// Files that are read side by side before they are sent: few at first, so that the server need not
+/// wait for long.
+const FIRST_FILES: usize = 128;
 const CHUNK_FILES: usize = 1024;
 
 /// What the registry is told about files, apart from the files.
@@ -281,18 +283,19 @@ fn inspect_all(
     let (sender, receiver) = mpsc::channel(2);
     let reading = run_blocking(move || {
         let schemas = Schemas::default();
-        let mut seen = seen;
-        while !seen.is_empty() {
-            let rest = seen.split_off(seen.len().min(CHUNK_FILES));
-            let chunk = std::mem::replace(&mut seen, rest);
-            let look = |seen: Seen| {
-                let inspected = inspect(&root, &seen, &schemas);
-                (seen, inspected)
-            };
+        let look = |seen: Seen| {
+            let inspected = inspect(&root, &seen, &schemas);
+            (seen, inspected)
+        };
+        let (mut seen, mut size) = (seen.into_iter(), FIRST_FILES);
+        loop {
+            let chunk: Vec<Seen> = seen.by_ref().take(size).collect();
+            let is_last = chunk.is_empty();
             // the other end went away: the sync has failed, and says so
-            if sender.blocking_send(chunk.into_par_iter().map(look).collect()).is_err() {
+            if is_last || sender.blocking_send(chunk.into_par_iter().map(look).collect()).is_err() {
                 return;
             }
+            size = CHUNK_FILES.min(2 * size);
         }
     });
     (reading, receiver)
