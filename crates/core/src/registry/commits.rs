@@ -186,6 +186,16 @@ impl<'a> Commit<'a> {
         stream.finish().await
     }
 
+    /// Adds rows to `file_cells`, which are sorted into its index together.
+    pub(crate) async fn copy_cells(&self, rows: Rows) -> Result<(), Error> {
+        if self.copy(Table::Cells, rows).await? > 0 {
+            let sql = include_str!("../../../../sql/sync_sort_in_cells.sql");
+            let sorted = self.transaction.execute(sql, &[]).await;
+            sorted.map_err(doing(Table::Cells.doing()))?;
+        }
+        Ok(())
+    }
+
     /// Opens a stream of rows into a table; nothing else can be done until it is finished.
     pub(crate) async fn copy_in(&self, table: Table) -> Result<RowStream, Error> {
         let sink = self.transaction.copy_in(table.sql()).await.map_err(doing(table.doing()))?;

@@ -120,7 +120,7 @@ async fn put_counts(commit: &Commit<'_>, first: i64, files: &[Simulated]) -> Res
         kinds.iter().for_each(|kind| classes.class(file_id, kind));
         cells.cells(file_id, Some(file.tile.release.as_str()), kinds);
     }
-    commit.copy(Table::Cells, cells).await?;
+    commit.copy_cells(cells).await?;
     commit.copy(Table::Classes, classes).await?;
     commit.copy(Table::Facts, facts).await?;
     Ok(())

@@ -225,7 +225,7 @@ impl Slice<'_> {
                 self.commit.demote_rows(&beaten.iter().map(row).collect::<Vec<_>>()).await?;
             }
             self.commit.copy(Table::Facts, sent.facts).await?;
-            self.commit.copy(Table::Cells, sent.cells).await?;
+            self.commit.copy_cells(sent.cells).await?;
             self.commit.copy(Table::Classes, sent.classes).await?;
             Ok((sent.rows, sent.failures))
         };
