@@ -69,7 +69,7 @@ def fill(connection, lake, have, files, objects):
     """Adds rows without indexes and builds these afterwards."""
     indexes = connection.execute(
         "SELECT i.indexrelid::regclass::text, pg_get_indexdef(i.indexrelid) FROM pg_index i"
-        " WHERE i.indrelid = ANY ('{file_registry, file_cells, file_classes}'::regclass[]) AND NOT i.indisprimary"
+        " WHERE i.indrelid = ANY ('{file_registry, file_classes}'::regclass[]) AND NOT i.indisprimary"
     ).fetchall()
     connection.execute("SET maintenance_work_mem = '2GB'")
     for name, _ in indexes:
