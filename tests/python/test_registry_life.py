@@ -400,7 +400,9 @@ def test_syncs_whose_connections_are_cut_end_in_the_old_or_the_new_state(hub):
     cutter.start()
     ended = Counter()
     try:
-        for turn in range(1, 4 if not os.environ.get("BIFROST_SOAK") else 40):
+        turns, turn = 40 if os.environ.get("BIFROST_SOAK") else 3, 0
+        # where the machine is quick, little is cut in a turn
+        while (turn := turn + 1) <= turns or cutter.cut <= 10 and turn < 100:
             running = [start(name) for name in lakes for _ in range(2)]
             while any(process.poll() is None for process in running):
                 for files in registered():
