@@ -17,9 +17,9 @@ use std::path::PathBuf;
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
-/// Files that are read side by side before they are sent: few at first, so that the server need not
-/// wait for long.
+/// Files that are read side by side before the first are sent: few, so that the server need not wait.
 const FIRST_FILES: usize = 128;
+/// So many at most: each time twice as many.
 const CHUNK_FILES: usize = 1024;
 
 /// What the registry is told about files, apart from the files.
