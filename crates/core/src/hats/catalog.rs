@@ -10,7 +10,7 @@ use crate::VERSION;
 use crate::layout::DATASET;
 use crate::sky;
 use crate::tile::Pixel;
-use crate::whole::{flush_folder, write_if_changed};
+use crate::whole::{flush_folder, write_changed};
 use arrow::datatypes::Schema;
 use std::fmt::Write;
 use std::io;
@@ -122,30 +122,31 @@ impl Catalog {
         let Some(schema) = self.schema.as_ref().filter(|_| self.has_positions()) else {
             return Ok(false);
         };
-        let write = |path: &Path, bytes: &[u8]| write_if_changed(path, draft, bytes);
         let dataset = folder.join(DATASET);
         let common = columns::common_metadata(product, schema).map_err(io::Error::other)?;
-        let mut changed = write(&dataset.join(COMMON_METADATA), &common)?;
-        if changed {
-            flush_folder(&dataset)?;
-        }
         let (order, rows) = self.partitions.coverage();
-        let map = skymap::fits(order, &rows);
-        changed |= write(&folder.join(PARTITION_INFO), self.partitions.csv().as_bytes())?;
-        for name in MAPS {
-            changed |= write(&folder.join(name), &map)?;
-        }
-        if changed {
+        let (map, info) = (skymap::fits(order, &rows), self.partitions.csv());
+        let [map_of_today, map_of_yesterday] = MAPS.map(|name| folder.join(name));
+        let content: [(&Path, &[u8]); _] = [
+            (&dataset.join(COMMON_METADATA), &common),
+            (&folder.join(PARTITION_INFO), info.as_bytes()),
+            (&map_of_today, &map),
+            (&map_of_yesterday, &map),
+        ];
+        let is_changed = write_changed(&content, draft)?;
+        if is_changed {
+            flush_folder(&dataset)?;
             flush_folder(folder)?;
         }
         let properties = self.properties(product, schema, owner);
-        for name in [LEGACY_PROPERTIES, PROPERTIES] {
-            changed |= write(&folder.join(name), properties.as_bytes())?;
-        }
-        if changed {
+        let [legacy, properties_at] = [LEGACY_PROPERTIES, PROPERTIES].map(|name| folder.join(name));
+        let about: [(&Path, &[u8]); _] =
+            [(&legacy, properties.as_bytes()), (&properties_at, properties.as_bytes())];
+        let is_said = write_changed(&about, draft)?;
+        if is_said {
             flush_folder(folder)?;
         }
-        Ok(changed)
+        Ok(is_changed || is_said)
     }
 
     fn properties(&self, product: &str, schema: &Schema, owner: Uuid) -> String {

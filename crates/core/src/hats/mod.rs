@@ -22,6 +22,7 @@ pub mod view;
 use crate::blocking::run_blocking;
 use crate::layout::{self, DATASET, Lake};
 use crate::publish;
+use crate::registry::hats::HatsReader;
 use crate::registry::{self, Registry};
 use crate::whole::write_if_changed;
 use catalog::{Catalog, There};
@@ -110,8 +111,16 @@ impl fmt::Display for AsOf {
 /// # Errors
 /// [`Error`]; what is not up to date then is brought up to date by the next call.
 pub async fn refresh(registry: &Registry, lake: &Lake) -> Result<Vec<String>, Error> {
+    registry.with_hats(async |reader| follow(reader, lake).await).await
+}
+
+/// [`refresh`], with what `registry` answers.
+pub(crate) async fn follow(
+    mut registry: HatsReader<'_>,
+    lake: &Lake,
+) -> Result<Vec<String>, Error> {
     let mut changed = Vec::new();
-    let Some(latest) = registry.hats_latest(lake).await? else { return Ok(changed) };
+    let Some(latest) = registry.latest(lake).await? else { return Ok(changed) };
     if behind(lake, latest)?.is_empty() {
         return Ok(changed);
     }
@@ -124,10 +133,10 @@ pub async fn refresh(registry: &Registry, lake: &Lake) -> Result<Vec<String>, Er
             There::Ours(catalog) => *catalog,
         };
         let (catalog, since) = match known.as_of {
-            Some(as_of) if registry.hats_is_known(as_of).await? => (known, as_of.commit),
+            Some(as_of) if registry.is_known(as_of).await? => (known, as_of.commit),
             _ => (Catalog::default(), 0),
         };
-        let changes = registry.hats_changes(lake, &product, since).await?;
+        let changes = registry.changes(lake, &product, since).await?;
         let lake = lake.clone();
         let name = product.clone();
         if run_blocking(move || apply(&lake, &name, catalog, latest, changes)).await? {

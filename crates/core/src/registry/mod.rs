@@ -13,7 +13,7 @@ mod copy;
 pub(crate) mod demands;
 pub mod facts;
 pub mod groups;
-mod hats;
+pub(crate) mod hats;
 mod lakes;
 mod life;
 pub(crate) mod memory;

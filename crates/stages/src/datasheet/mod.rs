@@ -121,16 +121,10 @@ pub fn regenerate(lake: &Lake, facts: &Facts, access: &Access) -> Result<Regener
         Some(existing) if !made.damage.is_empty() => Some(store::keep(lake, existing)?),
         _ => None,
     };
-    let mut changed = false;
-    let files = [
-        (SKY, sky_figure(facts)?),
-        (REDSHIFT, redshift_figure(facts)?),
-        (CROISSANT, croissant::render(facts, &view::title(facts))),
-        (SHEET, made.text),
-    ];
-    for (name, text) in files {
-        changed |= store::write_if_changed(lake, name, text.as_bytes())?;
-    }
+    let (sky, redshift) = (sky_figure(facts)?, redshift_figure(facts)?);
+    let croissant = croissant::render(facts, &view::title(facts));
+    let files = [(SKY, &sky), (REDSHIFT, &redshift), (CROISSANT, &croissant), (SHEET, &made.text)];
+    let changed = store::write_changed(lake, &files.map(|(name, text)| (name, text.as_bytes())))?;
     Ok(match (changed, kept) {
         (_, Some(kept)) => Regenerated::WrittenKeeping { kept, damage: made.damage },
         (true, None) => Regenerated::Written,

@@ -31,17 +31,21 @@ pub(super) fn read(lake: &Lake, name: &str) -> Result<Option<Vec<u8>>, Error> {
     }
 }
 
-/// Writes a file into the lake's root by rename, if its content is not that already.
-pub(super) fn write_if_changed(lake: &Lake, name: &str, bytes: &[u8]) -> Result<bool, Error> {
-    let path = lake.root().join(name);
+/// Writes files into the lake's root by rename, in order, as far as their content is not that already;
+/// says whether any was.
+pub(super) fn write_changed(lake: &Lake, files: &[(&str, &[u8])]) -> Result<bool, Error> {
+    let paths: Vec<_> =
+        files.iter().map(|(name, bytes)| (lake.root().join(name), *bytes)).collect();
+    let files: Vec<_> = paths.iter().map(|(path, bytes)| (path.as_path(), *bytes)).collect();
     let write = || {
-        let is_changed = whole::write_if_changed(&path, &lake.private(DRAFT), bytes)?;
+        let is_changed = whole::write_changed(&files, &lake.private(DRAFT))?;
         if is_changed {
             whole::flush_folder(lake.root())?;
         }
         Ok(is_changed)
     };
-    write().map_err(|source| Error::Io { action: "write", path: path.clone(), source })
+    let path = lake.root().to_owned();
+    write().map_err(|source| Error::Io { action: "write the datasheet in", path, source })
 }
 
 /// Keeps an old sheet beside the new one, under a name of its content.
@@ -49,6 +53,6 @@ pub(super) fn keep(lake: &Lake, sheet: &[u8]) -> Result<PathBuf, Error> {
     let stem = SHEET.trim_end_matches(".md");
     let hash = blake3::hash(sheet).to_hex();
     let name = format!("{stem}.kept-{}.md", &hash.as_str()[..8]);
-    write_if_changed(lake, &name, sheet)?;
+    write_changed(lake, &[(&name, sheet)])?;
     Ok(lake.root().join(name))
 }
