@@ -103,6 +103,23 @@ def test_columns_of_another_product_are_found_beside(lake):
     assert lake.resolve("zwarn = 0").read(["z", "snr_b"]).to_arrow().column_names == ["z", "snr_b"]
 
 
+def test_all_columns_are_those_of_the_product_and_of_the_question(place, lake):
+    own = lake.resolve(product="snr").read().schema.names
+    assert "snr_r" in own and "z" not in own
+    answer = lake.resolve("z > 1 AND zwarn = 0", product="snr")
+    assert answer.read().to_arrow().column_names == [*own, "z", "zwarn"]
+    assert place.read("z > 1 AND zwarn = 0", "--product", "snr").column_names == [*own, "z", "zwarn"]
+    assert lake.resolve(product="snr", columns=["flux"]).read().schema.names == [*own, "flux"]
+    assert lake.resolve("z > 99", product="snr").read().schema.names == [*own, "z"]
+    assert lake.resolve("SNR_R > 3").read().schema.names == [*lake.resolve().read().schema.names, "snr_r"]
+    nearby = lake.crossmatch({"ra": [180.0], "dec": [0.0]}, product="snr", predicate="z > 1")
+    assert nearby.column_names == ["match_row", "separation_arcsec", *own, "z"]
+    # all of all of them
+    everything = answer.read("*").schema.names
+    assert set(own) < set(everything) and {"z", "flux", "ebv"} < set(everything)
+    assert place.read("z > 1 AND zwarn = 0", "--product", "snr", "--columns", "*").column_names == everything
+
+
 def test_rows_go_into_other_tools(lake):
     rows = lake.resolve(QUESTION).read(["target_id", "z", "spectype"])
     table = rows.to_arrow()
@@ -178,6 +195,8 @@ def test_a_limit_is_of_all_that_is_asked_of_the_rows(lake):
     assert lake.resolve(QUESTION).read(["z"], limit=10**12).count() == lake.resolve(QUESTION).read(["z"]).count()
     with pytest.raises(bifrost.UsageError, match="0 at least"):
         lake.resolve(QUESTION).read(limit=-1)
+    with pytest.raises(bifrost.UsageError, match="a limit is of all rows"):
+        rows.split(16)
 
 
 def test_a_catalog_of_lsdb_is_made_of_the_rows(lake):
@@ -233,6 +252,17 @@ def test_an_answer_is_saved_and_replayed(lake, tmp_path):
     assert lake.resolve(QUESTION, as_of=answer.commit).paths() == answer.paths()
 
 
+def test_an_answer_about_columns_of_another_product_is_saved_with_them(place, lake, tmp_path):
+    answer = lake.resolve(QUESTION, columns=["z", "snr_b"])
+    assert all(file.aligned for file in answer.files)
+    answer.save(tmp_path / "answer.json")
+    assert lake.replay(tmp_path / "answer.json")["findings"] == []
+    again = lake.snapshot(tmp_path / "answer.json")
+    assert again.files == answer.files and again.read().schema.names == answer.read().schema.names
+    place.run("export", QUESTION, "--columns", "z,snr_b", "-o", tmp_path / "part")
+    assert lake.replay(tmp_path / "part/resolution.json")["findings"] == []
+
+
 def test_many_things_are_waited_for_at_once(lake):
     async def both():
         one, other = await asyncio.gather(lake.resolve_async("z > 1"), lake.resolve_async("z > 2"))
@@ -280,6 +310,11 @@ def test_what_cannot_be_meant_is_refused(lake):
             lake.resolve(**question)
     with pytest.raises(bifrost.UsageError, match="wavelenght.*wavelength"):
         lake.resolve(QUESTION).read(["wavelenght"])
+    for wrong in ([3], 3, ["z", None]):
+        with pytest.raises(bifrost.UsageError, match="columns are a list of names"):
+            lake.resolve(QUESTION).read(wrong)
+        with pytest.raises(bifrost.UsageError, match="columns are a list of names"):
+            lake.resolve(QUESTION, columns=wrong)
     with pytest.raises(bifrost.UsageError, match="which lake"):
         bifrost._bifrost.Lake()
     with pytest.raises(bifrost.Error, match="not a lake"):
@@ -351,6 +386,11 @@ def test_a_list_to_match_is_taken_by_the_names_that_it_has(lake):
     for table in [upper, pd.DataFrame({"Ra": [ra], "Dec": [dec]}), pl.DataFrame({"RA": [ra], "DEC": [dec]}),
                   pa.table({"RA": [ra], "DEC": [dec]}), {"RA": [ra], "DEC": [dec], "ra_error": [0]}]:
         assert lake.crossmatch(table, columns=["target_id"]).equals(expected), type(table)
+    rows = lake.resolve(target_ids=expected.column("target_id")).read(["ra", "dec"])
+    for table in [rows, rows.reader()]:
+        assert lake.crossmatch(table, columns=["target_id"]).equals(expected), type(table)
+    with pytest.raises(bifrost.UsageError, match="LazyFrame does not give column 'ra'"), pytest.warns(pl.exceptions.PerformanceWarning):
+        lake.crossmatch(pl.LazyFrame({"RA": [ra], "DEC": [dec]}))
     with pytest.raises(bifrost.UsageError, match="no column 'ra', but RAJ2000, DEJ2000"):
         lake.crossmatch({"RAJ2000": [ra], "DEJ2000": [dec]})
     with pytest.raises(bifrost.UsageError, match="ra has 2 rows, dec 1"):

@@ -10,6 +10,7 @@ import threading
 
 import matplotlib
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pytest
 
@@ -247,6 +248,15 @@ def test_positions_are_those_of_numpy():
     assert bifrost.science.positions(64, 128, np.array([4000.0, 4000.8])).shape == (1, 128)
 
 
+def test_arrays_in_a_column_are_taken_as_rows(lake):
+    frame = lake.read("zwarn = 0", columns=["flux", "ivar"], limit=5).to_pandas()
+    flux, ivar = (np.stack(frame[name]) for name in ("flux", "ivar"))
+    wanted, found = bifrost.science.tokens(flux, ivar), bifrost.science.tokens(frame["flux"], frame["ivar"].to_numpy())
+    assert all(np.array_equal(*pair, equal_nan=True) for pair in zip(wanted, found))
+    with pytest.raises(bifrost.UsageError, match="flux holds no numbers, or not as many in each row"):
+        bifrost.science.tokens(pd.Series([flux[0], flux[1][:9]]), ivar[:2])
+
+
 def test_arrays_that_do_not_fit_are_refused():
     for flux, ivar, patch, words in [
         (np.ones((2, 100)), np.ones((2, 99)), 32, "shape"),
@@ -265,6 +275,8 @@ def test_arrays_that_do_not_fit_are_refused():
         (lambda: bifrost.science.tokens(ones, "none"), "ivar holds no numbers"),
         (lambda: bifrost.science.tokenise({"flux": ones}), "a batch without ivar"),
         (lambda: bifrost.science.positions(32, -2), "dimensions is a whole number"),
+        (lambda: bifrost.science.positions(32, 1 << 62), "an even number of dimensions, 2 to 65,536"),
+        (lambda: bifrost.science.positions(wavelength=[[3600.0]]), "wavelength is one spectrum"),
         (lambda: bifrost.science.coadd(np.array([3600.0]), ones, [1], [0]), r"flux is one spectrum, \(pixels\)"),
     ]:
         with pytest.raises(bifrost.UsageError, match=words):

@@ -12,6 +12,8 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import ray
 
@@ -111,6 +113,31 @@ def test_tasks_run_where_the_bytes_lie(place, cluster):
     finally:
         ray.data.read_datasource = kept
     assert asked == [{"ray_remote_args": {"label_selector": {"bifrost-node": "stone"}}}]
+
+
+def test_arrays_of_other_lengths_are_tensors_too_but_no_array_is_none(place, cluster):
+    """Rows of some blocks have arrays of one length, those of others have not."""
+    lengths = [3, 3, 3, 3, 2, 1, 5, 5, 5, 5, 0, 4]
+    arrays = [np.arange(length, dtype=np.float32) for length in lengths]
+    (place.lake / "mine").mkdir()
+    try:
+        table = pa.table({"row": range(12), "array": arrays, "some": [*arrays[:11], None]})
+        pq.write_table(table, place.lake / "mine/rows.parquet", row_group_size=2)
+        place.run("sync", "--node", "stone")
+        answer = bifrost.open(place.lake, place.database_url).resolve(product="mine")
+        for size in (4, 12):
+            dataset = answer.ray_dataset(["row", "array"], rows_a_task=2)
+            found = [pair for batch in dataset.iter_batches(batch_size=size) for pair in zip(batch["row"], batch["array"])]
+            assert [row.tolist() for _, row in sorted(found, key=lambda pair: pair[0])] == [row.tolist() for row in arrays]
+        with pytest.raises(Exception, match="column 'some' has NULL.* ask for rows where some IS NOT NULL"):
+            answer.ray_dataset(["some"], rows_a_task=2).materialize()
+        rows = [row["some"] for row in answer.ray_dataset(["some"], rows_a_task=2, tensors=False).take_all()]
+        assert sum(row is None for row in rows) == 1
+        known = bifrost.open(place.lake, place.database_url).resolve("some IS NOT NULL", product="mine")
+        assert known.ray_dataset(["some"], rows_a_task=2).count() == 11
+    finally:
+        shutil.rmtree(place.lake / "mine")
+        place.run("sync", "--node", "stone")
 
 
 def test_an_empty_answer_is_an_empty_dataset(place, cluster):

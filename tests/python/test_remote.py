@@ -13,6 +13,7 @@ import threading
 from pathlib import Path
 
 import bifrost
+import numpy as np
 import pyarrow as pa
 import pytest
 from archive_server import server
@@ -247,3 +248,24 @@ def test_rows_come_from_an_object_store(place, monkeypatch):
             assert place.read(*QUESTION).equals(expected)
             there, path = shown(place, target)
             assert there == here and path.startswith("s3://") and path.endswith(".h5")
+            lake = bifrost.open(database_url=place.database_url)
+            answer, columns = lake.resolve(QUESTION[0]), ["target_id", "z", "flux"]
+            # where there is none; what is corrected holds at once
+            monkeypatch.setenv("AWS_ENDPOINT", "http://127.0.0.1:9")
+            for name in ("AWS_ALLOW_HTTP", "AWS_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+                monkeypatch.setenv(name, place.environment[name])
+            with pytest.raises(bifrost.Error, match="failed to open s3://"):
+                answer.read(columns)
+            monkeypatch.setenv("AWS_ENDPOINT", store.url)
+            assert answer.read(columns).to_arrow().equals(expected)
+            assert pickle.loads(pickle.dumps(answer)).read(columns).to_arrow().equals(expected)
+            z = sorted(expected.column("z").to_pylist())
+            assert sorted(answer.polars().select("z").collect()["z"]) == z
+            assert sorted(row[0] for row in answer.duckdb().project("z").fetchall()) == z
+            spectrum = lake.spectrum(target, program="dark")
+            assert spectrum.flux.tolist() == np.float32(here["flux"]).tolist() and spectrum.about["store"].startswith("s3://")
+            assert [found.target_id for found in lake.spectra([target], program="dark")] == [target]
+            key = answer.paths()[0].removeprefix(f"s3://{BUCKET}/")
+            store.client.delete_object(Bucket=BUCKET, Key=key)
+            with pytest.raises(bifrost.Error, match=f"{key} is gone since it was registered"):
+                answer.read(columns).to_arrow()

@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 from torch.utils.data import DataLoader
@@ -264,6 +265,46 @@ def test_all_columns_come_as_tensors_of_one_type(answer):
         list(answer.torch_dataset(["oii_ndof"], batch_size=16))
     [named] = answer.torch_dataset(["coadd_numexp"], batch_size=10_000)
     assert named["coadd_numexp"].dtype == torch.int16
+
+
+def test_all_columns_are_those_that_tensors_can_say():
+    """Files of others: every column may be NULL, of which some are."""
+    with new_place() as place:
+        (place.lake / "mine").mkdir(parents=True)
+        for number in range(2):
+            table = pa.table({
+                "target_id": [2 * number + (1 << 60), 2 * number + 1],
+                "seen": pa.array([True, None if number else False]),
+                "count": pa.array([1, None] if number else [1, 2], pa.int64()),
+                "name": ["a", None],
+            })
+            pq.write_table(table, place.lake / "mine" / f"{number}.parquet")
+        place.run("sync")
+        lake = bifrost.open(place.lake, place.database_url)
+        answer = lake.resolve(product="mine")
+        with pytest.warns(UserWarning, match="since some rows have NULL there .*: count;"):
+            rows = answer.torch_dataset(batch_size=2)
+        first, second = DataLoader(rows, batch_size=None, num_workers=1)
+        assert set(first) == set(second) == {"target_id", "seen", "name"}
+        assert first["target_id"].tolist() == [1 << 60, 1] and second["name"] == ["a", None]
+        assert first["seen"].tolist() == [1.0, 0.0] and second["seen"].dtype == torch.float64
+        assert second["seen"][0] == 1 and second["seen"][1].isnan()
+        with pytest.raises(bifrost.UsageError, match="column 'count' has NULL, which int64 cannot say"):
+            list(answer.torch_dataset(["count"], batch_size=2))
+        with pytest.raises(bifrost.UsageError, match="column 'seen' has NULL"):
+            list(answer.torch_dataset(["seen"], batch_size=2))
+        # a question that leaves NULL out has all of them
+        [batch] = lake.resolve("count > 0", product="mine").torch_dataset(batch_size=4)
+        assert batch["count"].tolist() == [1, 2, 1]
+
+
+def test_what_gives_no_batches_is_refused(answer):
+    with pytest.raises(bifrost.UsageError, match="a batch without columns"):
+        answer.torch_dataset([], batch_size=8)
+    with pytest.raises(bifrost.UsageError, match="a cache is a bifrost.shm.Cache, not '/dev/shm'"):
+        answer.torch_dataset(["z"], cache="/dev/shm")
+    with pytest.raises(bifrost.UsageError, match="limit_bytes is a whole number"):
+        bifrost.shm.Cache(limit_bytes=-1)
 
 
 @pytest.mark.parametrize("wrong", [{"batch_size": 2.5}, {"batch_size": 0}, {"seed": -1}, {"window": 0}])

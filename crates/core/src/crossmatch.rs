@@ -67,15 +67,17 @@ pub async fn crossmatch(
     let mut query = query.clone();
     query.regions.push(Region::Moc(nearby.moc(&list.positions)));
     let answer = session.resolve(&query, Detail::Files).await?;
-    let asked = options.columns.clone().filter(|names| names != &[COLUMNS_ALL]);
-    let columns = asked.clone().map(|mut names| {
+    let asked = options.columns.as_ref().filter(|names| *names != &[COLUMNS_ALL]);
+    let with_place = asked.cloned().map(|mut names| {
         let known: HashSet<String> = names.iter().map(|name| name.to_lowercase()).collect();
         names.extend(["ra", "dec"].map(String::from).into_iter().filter(|n| !known.contains(n)));
         names
     });
+    let delivered = asked.map(Vec::len);
+    let columns = with_place.or_else(|| options.columns.clone());
     let options = Options { columns, limit: None, ..options.clone() };
     let reading = session.read(&answer, &query, &options).await?;
-    let compared = Compared::new(&reading, nearby, asked.map(|names| names.len()));
+    let compared = Compared::new(&reading, nearby, delivered);
     Ok(compared.start(reading, list.nearest))
 }
 

@@ -257,11 +257,15 @@ impl Object {
     }
 }
 
+/// Variables of AWS, in lower case.
+type Settings = HashMap<String, String>;
+
 /// What talks to servers, for one process: a fork has none of its parent's threads.
 struct Net {
     process: u32,
     runtime: Arc<Runtime>,
-    stores: HashMap<String, Arc<dyn ObjectStore>>,
+    /// Of each address the last one, and of which settings it is.
+    stores: HashMap<String, (Settings, Arc<dyn ObjectStore>)>,
     /// Kept: its threads are not here, so that its end could not be waited for.
     _of_parent: Option<Box<Net>>,
 }
@@ -296,7 +300,7 @@ pub(crate) fn store_of(url: &Url) -> io::Result<(Arc<dyn ObjectStore>, Key)> {
         let name = name.into_string().ok()?.to_ascii_lowercase();
         name.starts_with("aws_").then_some((name, value.into_string().ok()?))
     });
-    let mut settings: HashMap<String, String> = variables.collect();
+    let mut settings: Settings = variables.collect();
     if !CREDENTIALS.iter().any(|name| settings.contains_key(*name)) {
         settings.entry("aws_skip_signature".to_owned()).or_insert_with(|| "true".to_owned());
     }
@@ -304,21 +308,27 @@ pub(crate) fn store_of(url: &Url) -> io::Result<(Arc<dyn ObjectStore>, Key)> {
         settings.insert("allow_http".to_owned(), "true".to_owned());
     }
     let (scheme, key) = ObjectStoreScheme::parse(url).map_err(io::Error::other)?;
-    let (store, key) = match scheme {
-        ObjectStoreScheme::Http => web(base, settings)
-            .and_then(|store| Ok((store, Key::parse(key)?)))
-            .map_err(io::Error::other)?,
-        _ => object_store::parse_url_opts(url, settings).map_err(io::Error::other)?,
-    };
-    let shared = with_net(|net| net.stores.entry(base.to_owned()).or_insert(store.into()).clone())?;
-    Ok((shared, key))
+    let key = Key::parse(key).map_err(io::Error::other)?;
+    let shared = with_net(|net| {
+        // whoever corrects a variable, or has new credentials, need not start anew
+        if let Some((of, store)) = net.stores.get(base)
+            && *of == settings
+        {
+            return Ok(store.clone());
+        }
+        let store: Arc<dyn ObjectStore> = match scheme {
+            ObjectStoreScheme::Http => web(base, settings.clone())?,
+            _ => object_store::parse_url_opts(url, settings.clone())?.0,
+        }
+        .into();
+        net.stores.insert(base.to_owned(), (settings, store.clone()));
+        Ok(store)
+    })?;
+    Ok((shared.map_err(|error: Refusal| io::Error::other(error))?, key))
 }
 
 /// A web server, which may not know how large its files are.
-fn web(
-    base: &str,
-    settings: HashMap<String, String>,
-) -> object_store::Result<Box<dyn ObjectStore>> {
+fn web(base: &str, settings: Settings) -> object_store::Result<Box<dyn ObjectStore>> {
     let builder = HttpBuilder::new().with_url(base).with_http_connector(Sizing);
     let builder = settings.into_iter().fold(builder, |builder, (key, value)| match key.parse() {
         Ok(key) => builder.with_config(key, value),

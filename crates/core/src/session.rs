@@ -17,6 +17,7 @@ use crate::blocking::run_blocking;
 use crate::cluster::{self, Cluster, Surroundings};
 use crate::layout::{self, Lake};
 use crate::patience::{OF_A_COMMAND, patiently};
+use crate::predicate::{Predicate, column};
 use crate::read::{self, Options, Reading};
 use crate::registry::{self, Registry};
 use crate::resolution::{self, Detail, Query, Resolution};
@@ -150,6 +151,32 @@ impl Session {
     ) -> Result<Reading, Error> {
         let (recipe, portions) = self.recipe(answer, query, options.columns.as_deref()).await?;
         Ok(recipe.read(portions, options))
+    }
+
+    /// Which columns have NULL in rows of an answer, or may have, as far as the registry knows.
+    ///
+    /// # Errors
+    /// [`Error::Resolution`].
+    pub async fn nullable(
+        &self,
+        answer: &Resolution,
+        query: &Query,
+        columns: Vec<String>,
+    ) -> Result<Vec<String>, Error> {
+        let mut found = Vec::new();
+        for name in columns.into_iter().filter(|name| query.may_be_null(name)) {
+            let is_null = Predicate::IsNull(column::fold(&name));
+            let predicate = match query.predicate.clone() {
+                Some(asked) => asked.and(is_null),
+                None => is_null,
+            };
+            let (predicate, as_of) = (Some(predicate), Some(answer.commit));
+            let query = Query { predicate, as_of, ..query.clone() };
+            if !self.resolve(&query, Detail::Files).await?.files.is_empty() {
+                found.push(name);
+            }
+        }
+        Ok(found)
     }
 
     /// The same as a recipe and portions, which other processes can read.

@@ -64,6 +64,12 @@ impl Resolution {
         Ok(self.lake.wait(py, saved)?.id)
     }
 
+    /// Which columns have NULL in some of the rows, or may have, as far as the registry knows.
+    fn nullable(&self, py: Python<'_>, columns: Vec<String>) -> PyResult<Vec<String>> {
+        let found = self.lake.session.nullable(&self.answer, &self.query, columns);
+        self.lake.wait(py, found)
+    }
+
     /// What to read of it: a portion a file.
     #[pyo3(signature = (columns=None))]
     fn recipe(&self, py: Python<'_>, columns: Option<Vec<String>>) -> PyResult<Recipe> {

@@ -79,7 +79,7 @@ pub enum Error {
         pixels: usize,
     },
     /// Dimensions that sines and cosines do not fill.
-    #[error("a positional encoding has an even number of dimensions above 0, not {0}")]
+    #[error("a positional encoding has an even number of dimensions, 2 to 65,536, not {0}")]
     Dimensions(usize),
 }
 

@@ -20,7 +20,7 @@ pub struct Args {
     selectors: Selectors,
     #[command(flatten)]
     as_of: AsOf,
-    /// Columns to keep beside TARGETID and position [default: all]
+    /// Columns to keep beside TARGETID and position [default: those of `bifrost read`]
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     columns: Option<Vec<String>>,
     /// The folder to make; it appears when it is complete
@@ -33,6 +33,7 @@ pub fn run(ctx: &Context, args: &Args) -> anyhow::Result<Exit> {
     let query = Query { as_of: args.as_of.commit(ctx)?, ..args.selectors.query()? };
     let columns = args.columns.clone().filter(|names| names != &[COLUMNS_ALL]);
     let query = Query { columns, ..query };
+    let columns = args.columns.as_deref();
     let session = Session::from(ctx.registry()?);
     let bar = progress::bar(&ctx.printer, 0, "files");
     let tell = |done, all: usize| {
@@ -40,7 +41,7 @@ pub fn run(ctx: &Context, args: &Args) -> anyhow::Result<Exit> {
         bar.set_position(done as u64);
     };
     let _leftover = draft_of(&args.output).map(|draft| Leftover::new(&draft));
-    let made = export(&session, &query, query.columns.as_deref(), &args.output, tell);
+    let made = export(&session, &query, columns, &args.output, tell);
     let made = ctx.block_on(made);
     bar.finish_and_clear();
     match made {

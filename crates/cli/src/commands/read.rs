@@ -37,8 +37,9 @@ pub struct Args {
     /// Read what a snapshot names, of its own question
     #[arg(long, value_name = "FILE", group = "question", conflicts_with_all = ["predicate", "cone", "polygon", "rectangle", "moc", "target_id", "target_ids", "sql", "product", "as_of"])]
     snapshot: Option<PathBuf>,
-    /// Columns to deliver, in this order [default: all; a table shows identity, position and
-    /// redshift, and '*' shows all]
+    /// Columns to deliver, in this order [default: all of the product, and those that the question names
+    /// of other products; a table shows identity, position and redshift; '*': all of all products of
+    /// the question]
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     columns: Option<Vec<String>>,
     /// Rows to deliver at most

@@ -55,7 +55,8 @@ const FILES_NAMED: usize = 20;
 /// How to read.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Columns to deliver, in this order; all by default.
+    /// Columns to deliver, in this order; by default all of the product, and those that the question
+    /// names of other products. [`COLUMNS_ALL`] alone: all of all products that it is about.
     pub columns: Option<Vec<String>>,
     /// Rows to deliver at most.
     pub limit: Option<u64>,

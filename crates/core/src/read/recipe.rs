@@ -5,7 +5,7 @@
 //! there gives rows of the same schema.
 
 use super::file::Plan;
-use super::schema::Shape;
+use super::schema::{Shape, Wanted};
 use super::{Error, Options, Reading, Source, source, sources};
 use crate::predicate::Predicate;
 use crate::resolution::{Query, Resolution, ResolvedFile};
@@ -46,7 +46,9 @@ struct Written {
 }
 
 impl Recipe {
-    /// Of an answer: what to read and in which portions, a file each, in the answer's order.
+    /// Of an answer: what to read and in which portions, a file each, in the answer's order. Without
+    /// columns these are all of the product, and those that the question names of other products;
+    /// [`super::COLUMNS_ALL`] is all of all of them.
     ///
     /// One file of each schema is opened, so that all portions give rows of one schema.
     ///
@@ -58,12 +60,14 @@ impl Recipe {
         columns: Option<&[String]>,
     ) -> Result<(Self, Vec<Portion>), Error> {
         let sources = sources(resolution)?;
+        let condition = query.condition();
+        let wanted = Wanted::of(columns, query, &condition);
         let shape = match sources.as_slice() {
-            [] => without_rows(resolution, columns)?,
-            sources => Shape::of(sources, columns)?,
+            [] => without_rows(resolution, &wanted)?,
+            sources => Shape::of(sources, &wanted)?,
         };
         let targets = resolution.targets.clone();
-        let plan = Plan::new(query.condition(), targets, query.regions.clone(), shape);
+        let plan = Plan::new(condition, targets, query.regions.clone(), shape);
         let portions = resolution.files.iter().zip(sources);
         let portions = portions.map(|(file, source)| Portion::of(file, source)).collect();
         Ok((Self(Arc::new(plan)), portions))
@@ -122,11 +126,11 @@ impl Recipe {
 }
 
 /// What an answer without files looks like: like other files of the product, where one can be read.
-fn without_rows(resolution: &Resolution, columns: Option<&[String]>) -> Result<Shape, Error> {
+fn without_rows(resolution: &Resolution, wanted: &Wanted<'_>) -> Result<Shape, Error> {
     let patterns: Vec<Source> = resolution.patterns.iter().map(source).collect();
-    match Shape::of(&patterns, columns) {
+    match Shape::of(&patterns, wanted) {
         Err(Error::Predicate(error)) => Err(error.into()),
-        Err(_) => Shape::of(&[], columns),
+        Err(_) => Shape::of(&[], wanted),
         shape => shape,
     }
 }

@@ -3,7 +3,8 @@
 use super::stored;
 use super::zipped::Zipped;
 use super::{Error, Source};
-use crate::predicate::column;
+use crate::predicate::{Predicate, column};
+use crate::resolution::Query;
 use arrow::array::{Array, ArrayRef, RecordBatch, RecordBatchOptions, new_null_array};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
@@ -21,25 +22,73 @@ pub(super) struct Shape {
     pub(super) schema: SchemaRef,
 }
 
+/// Which columns are delivered.
+pub(super) enum Wanted<'a> {
+    /// These, in this order.
+    Named(&'a [String]),
+    /// All of all products of the answer.
+    All,
+    /// All of the product, and of those beside it the columns that the question names.
+    Own(Vec<String>),
+}
+
+impl<'a> Wanted<'a> {
+    /// What names of columns mean, or none.
+    pub(super) fn of(columns: Option<&'a [String]>, query: &Query, condition: &Predicate) -> Self {
+        match columns {
+            Some(names) if names == [COLUMNS_ALL] => Self::All,
+            Some(names) => Self::Named(names),
+            None => {
+                let asked = query.columns.iter().flatten().map(|name| column::fold(name));
+                Self::Own(condition.columns().into_iter().map(String::from).chain(asked).collect())
+            }
+        }
+    }
+
+    /// Whether a column is delivered, or may be.
+    fn has(&self, name: &str) -> bool {
+        match self {
+            Self::Named(names) => names.iter().any(|n| column::fold(n) == column::fold(name)),
+            Self::All | Self::Own(_) => true,
+        }
+    }
+
+    /// Columns of files that zip, as far as they may be delivered.
+    fn schema(&self, files: &Zipped) -> Schema {
+        let all = with_arrays(files.schema());
+        let Self::Own(beside) = self else { return all };
+        let own = with_arrays(files.own_schema());
+        let names = || all.fields().iter().map(|field| field.name().as_str());
+        let beside: HashSet<usize> =
+            beside.iter().filter_map(|name| column::find_named(names(), name)).collect();
+        let fields = all.fields().iter().enumerate();
+        let kept = fields.filter(|(at, field)| beside.contains(at) || find(&own, field).is_some());
+        Schema::new(kept.map(|(_, field)| field.clone()).collect::<Vec<_>>())
+    }
+}
+
+/// Columns of a file, and those that it has by its spectra store.
+fn with_arrays(schema: Schema) -> Schema {
+    let elsewhere = stored::fields(&schema);
+    Schema::new(schema.fields().iter().cloned().chain(elsewhere).collect::<Vec<_>>())
+}
+
 impl Shape {
     /// Looks at one file of each schema and makes one schema of them.
-    pub(super) fn of(sources: &[Source], columns: Option<&[String]>) -> Result<Self, Error> {
+    pub(super) fn of(sources: &[Source], wanted: &Wanted<'_>) -> Result<Self, Error> {
         let mut seen = HashSet::new();
         let mut union = Union::default();
         for source in sources {
             let files = || std::iter::once(source).chain(&source.aligned);
             let ids: Option<Vec<i32>> = files().map(|file| file.schema_id).collect();
             if ids.is_none_or(|ids| seen.insert(ids)) {
-                let own = Zipped::open(source, None)?.schema();
-                let elsewhere = stored::fields(&own);
-                let fields = own.fields().iter().cloned().chain(elsewhere);
-                let schema = Schema::new(fields.collect::<Vec<_>>());
-                union.take(&schema, &source.path, columns)?;
+                let schema = wanted.schema(&Zipped::open(source, None)?);
+                union.take(&schema, &source.path, wanted)?;
             }
         }
-        let fields = match columns {
-            Some(names) if names != [COLUMNS_ALL] => union.chosen(names, sources.is_empty())?,
-            _ => union.all(),
+        let fields = match wanted {
+            Wanted::Named(names) => union.chosen(names, sources.is_empty())?,
+            Wanted::All | Wanted::Own(_) => union.all(),
         };
         Ok(Self { schema: Arc::new(Schema::new(fields)) })
     }
@@ -87,15 +136,10 @@ struct Union {
 }
 
 impl Union {
-    fn take(
-        &mut self,
-        schema: &Schema,
-        path: &Path,
-        columns: Option<&[String]>,
-    ) -> Result<(), Error> {
+    fn take(&mut self, schema: &Schema, path: &Path, wanted: &Wanted<'_>) -> Result<(), Error> {
         let mut here = HashSet::new();
         for field in schema.fields() {
-            if !here.insert(field.name()) && is_wanted(columns, field.name()) {
+            if !here.insert(field.name()) && wanted.has(field.name()) {
                 let column = field.name().clone();
                 return Err(Error::Twice { column, path: path.to_owned() });
             }
@@ -103,7 +147,7 @@ impl Union {
             match column::find(names, field.name()) {
                 Some(index) if self.files > 0 => {
                     if let Some(known) = self.fields.get_mut(index) {
-                        *known = merged(known, field, path, columns)?;
+                        *known = merged(known, field, path, wanted)?;
                     }
                 }
                 // two columns of one file whose names differ in case only: both are delivered
@@ -145,23 +189,16 @@ impl Union {
     }
 }
 
-/// Whether a column is asked for.
-fn is_wanted(columns: Option<&[String]>, name: &str) -> bool {
-    columns.is_none_or(|names| {
-        names == [COLUMNS_ALL] || names.iter().any(|n| column::fold(n) == column::fold(name))
-    })
-}
-
 fn merged(
     known: &FieldRef,
     field: &FieldRef,
     path: &Path,
-    columns: Option<&[String]>,
+    wanted: &Wanted<'_>,
 ) -> Result<FieldRef, Error> {
     let both = (known.data_type(), field.data_type());
     let data_type = match common(both.0, both.1) {
         Some(data_type) => data_type,
-        None if !is_wanted(columns, known.name()) => both.0.clone(),
+        None if !wanted.has(known.name()) => both.0.clone(),
         None => {
             return Err(Error::Types {
                 column: known.name().clone(),

@@ -58,6 +58,12 @@ impl Zipped {
         Schema::new(fields.collect::<Vec<_>>())
     }
 
+    /// Columns of the first.
+    pub(super) fn own_schema(&self) -> Schema {
+        let fields = self.first().map(|opened| opened.metadata.schema().fields().clone());
+        Schema::new(fields.unwrap_or_default())
+    }
+
     /// Rows of a row group of the first file, by their numbers in it.
     pub(super) fn span(&self, group: usize) -> Range<usize> {
         self.0.first().map_or(0..0, |own| own.opened.span(group))

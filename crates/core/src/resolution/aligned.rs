@@ -127,6 +127,12 @@ async fn zipped_patterns(
     Ok(own)
 }
 
+/// Whether rows match in which certain columns are NULL.
+pub(super) fn may_be_null(condition: &Predicate, is_null: impl Fn(&str) -> bool) -> bool {
+    let known = |name: &str| if is_null(name) { Known::Absent } else { Known::Unknown };
+    bounds::may(condition, 1, &known)
+}
+
 /// The conjuncts of a predicate that are about certain columns only.
 fn part(predicate: &Predicate, has: impl Fn(&str) -> bool) -> Option<Predicate> {
     let mut found = Vec::new();
@@ -156,8 +162,7 @@ impl Side<'_> {
 
     /// Whether rows match that have none of its columns.
     fn is_optional(&self, condition: &Predicate) -> bool {
-        let known = |name: &str| if self.has(name) { Known::Absent } else { Known::Unknown };
-        bounds::may(condition, 1, &known)
+        may_be_null(condition, |name| self.has(name))
     }
 
     /// Puts its files beside those of an answer; `None` if the registry is not as of that any more.

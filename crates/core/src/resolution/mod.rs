@@ -61,6 +61,13 @@ impl Query {
         }
     }
 
+    /// Whether rows may match in which a column is NULL.
+    #[must_use]
+    pub fn may_be_null(&self, name: &str) -> bool {
+        let wanted = column::fold(name);
+        aligned::may_be_null(&self.condition(), |name| column::fold(name) == wanted)
+    }
+
     /// The product asked for.
     #[must_use]
     pub fn product(&self) -> &str {

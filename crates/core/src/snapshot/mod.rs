@@ -83,6 +83,9 @@ pub struct Question {
     pub regions: Vec<Spelled>,
     /// Objects.
     pub target_ids: Option<Vec<i64>>,
+    /// Columns that were to be read, and bring the products that have them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub columns: Option<Vec<String>>,
 }
 
 /// A file of the answer.
@@ -203,6 +206,7 @@ impl Question {
             cone,
             regions,
             target_ids: query.target_ids.clone(),
+            columns: query.columns.clone(),
         }
     }
 }
@@ -224,7 +228,7 @@ impl Snapshot {
             sql: None,
             product: Some(asked.product.clone()),
             as_of: Some(self.commit),
-            columns: None,
+            columns: asked.columns.clone(),
         })
     }
 

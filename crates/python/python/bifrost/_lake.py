@@ -100,8 +100,7 @@ class Lake:
         sql: a query of the registry's database that gives one column of TARGETIDs.
         product: "spectra" by default.
         as_of: a commit or a time: the answer as it was then.
-        columns: columns that will be read, where other products have some of them. Without them `read` gives
-            all columns of all products that the predicate is of.
+        columns: columns that will be read, where other products have some of them.
 
         Everything that is given must hold. Raises UsageError where it cannot be meant, and warns where files
         are left out, since what is asked of another product has not been made for them.
@@ -189,7 +188,7 @@ class Lake:
     ) -> pa.Table:
         """Rows near the positions of a list of your own.
 
-        table: whatever has columns by name: pyarrow, pandas, Polars, astropy, a dict of arrays; or a SkyCoord.
+        table: whatever has columns by name: pyarrow, pandas, Polars, astropy, a dict of arrays, Rows; or a SkyCoord.
             Upper and lower case of a name are one, unless the table has it as it is given.
         radius_arcsec: how near is near; a quantity of astropy has its own unit.
         ra, dec: its columns of right ascension and declination, degrees, or what astropy knows them to be in.
@@ -202,6 +201,8 @@ class Lake:
         """
         if hasattr(table, "icrs"):
             table = {ra: np.atleast_1d(table.icrs.ra), dec: np.atleast_1d(table.icrs.dec)}
+        elif hasattr(table, "__arrow_c_stream__") and not hasattr(table, "__getitem__"):
+            table = pa.table(table)
         places = _degrees(ra, _column(table, ra)), _degrees(dec, _column(table, dec))
         if len(places[0]) != len(places[1]):
             raise _bifrost.UsageError(f"{ra} has {len(places[0])} rows, {dec} {len(places[1])}")
@@ -264,7 +265,10 @@ def _column(table: Any, name: str) -> Any:
     alike = [known for known in names if isinstance(known, str) and known.lower() == name.lower()]
     if name not in names and len(alike) != 1:
         raise _bifrost.UsageError(f"the table has no column '{name}', but {', '.join(map(str, names))}")
-    return table[name if name in names else alike[0]]
+    try:
+        return table[name if name in names else alike[0]]
+    except TypeError as fault:
+        raise _bifrost.UsageError(f"{type(table).__name__} does not give column '{name}': {fault}") from fault
 
 
 def _integers(ids: Any) -> pa.Array:

@@ -135,8 +135,9 @@ class Resolution:
     ) -> Rows:
         """The rows that match, to be taken as Arrow, pandas, Polars, …
 
-        columns: in this order; all by default, of all products that the question is of. Columns of other
-            products of the tiles are found there.
+        columns: in this order. By default all of the product, and of other products those that the question
+            names; "*" is all of all products that it is of. Columns of other products of the tiles are
+            found there.
         limit: rows at most.
         threads: files read at once; as many as there are cores by default.
         batch_bytes: about how large a batch may become, decoded; 8 MiB by default.

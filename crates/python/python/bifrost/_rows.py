@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import operator
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -117,6 +117,8 @@ class Rows:
     def split(self, rows: int) -> list[Rows]:
         """The same as parts of whole row groups: of at most so many rows, or one row group."""
         whole("rows", rows, 0)
+        if self._options.get("limit") is not None:
+            raise _bifrost.UsageError("a limit is of all rows, and parts do not know of each other: split them without")
         parts = Rows(self._recipe.split(rows), **self._options)
         return [parts._some([index]) for index in range(len(parts._recipe))]
 
@@ -130,7 +132,14 @@ def _restored(recipe: str, portions: str, schema: pa.Schema, options: dict[str, 
 
 def names(columns: Sequence[str] | None) -> list[str] | None:
     """Names of columns; one may come as it is."""
-    return [columns] if isinstance(columns, str) else None if columns is None else list(columns)
+    if columns is None:
+        return None
+    if isinstance(columns, str):
+        return [columns]
+    found = list(columns) if isinstance(columns, Iterable) else [columns]
+    if wrong := [name for name in found if not isinstance(name, str)]:
+        raise _bifrost.UsageError(f"columns are a list of names, and {wrong[0]!r} is none")
+    return found
 
 
 def whole(name: str, value: Any, least: int) -> int:

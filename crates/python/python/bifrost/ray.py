@@ -21,10 +21,10 @@ import pyarrow as pa
 import ray
 from ray.data.block import Block, BlockMetadata
 from ray.data.datasource import Datasource, ReadTask
-from ray.data.extensions import ArrowTensorArray
+from ray.data.extensions import ArrowTensorArray, ArrowVariableShapedTensorArray
 
 from bifrost import _bifrost
-from bifrost._rows import Rows, matrix
+from bifrost._rows import Rows, matrix, whole
 
 if TYPE_CHECKING:
     from bifrost._resolution import Resolution
@@ -47,10 +47,11 @@ def dataset(
 
     columns: all by default.
     rows_a_task: rows that a task reads at most; a row group is never cut.
-    tensors: arrays of one length become Ray's tensors, so that batches have them as matrices.
+    tensors: arrays become Ray's tensors, so that batches have those of one length as matrices; NULL among them is
+        an error.
     options: of `ray.data.read_datasource`, such as `concurrency` or `ray_remote_args`.
     """
-    parts = resolution.read(columns, threads=1).split(rows_a_task)
+    parts = resolution.read(columns, threads=1).split(whole("rows_a_task", rows_a_task, 0))
     by_node: dict[str | None, list[Rows]] = {}
     labelled = _labelled()
     for part in parts:
@@ -135,9 +136,16 @@ def _with_tensors(table: pa.Table) -> pa.Table:
         if pa.types.is_list(field.type) or pa.types.is_fixed_size_list(field.type):
             if not pa.types.is_primitive(field.type.value_type):
                 continue
+            column = table.column(index).combine_chunks()
+            if column.null_count:
+                # blocks of another type could not be put together with those that have none
+                raise _bifrost.UsageError(
+                    f"column '{field.name}' has NULL, which no tensor says: ask for rows where {field.name} IS NOT NULL,"
+                    " or for tensors=False"
+                )
             try:
-                values = matrix(table.column(index))
+                table = table.set_column(index, field.name, ArrowTensorArray.from_numpy(matrix(column)))
             except ValueError:
-                continue
-            table = table.set_column(index, field.name, ArrowTensorArray.from_numpy(values))
+                rows = [row.values.to_numpy(zero_copy_only=False) for row in column]
+                table = table.set_column(index, field.name, ArrowVariableShapedTensorArray.from_numpy(rows))
     return table

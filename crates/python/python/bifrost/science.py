@@ -78,7 +78,7 @@ def tokenise(batch: dict[str, np.ndarray], patch: int = 32) -> dict[str, np.ndar
 def positions(patch: int = 32, dimensions: int = 512, wavelength: np.ndarray | None = None) -> np.ndarray:
     """Encodings of where patches are in wavelength, (patches, dimensions) float32: sines, then cosines, of
     λ·ω, ω from 2π/10⁶ to 2π/0.1 per Å, computed in float64. The survey's grid by default."""
-    wavelength = grid() if wavelength is None else np.ascontiguousarray(wavelength, np.float64)
+    wavelength = grid() if wavelength is None else _floats("wavelength", wavelength, 1, np.float64)
     return _bifrost.positions(wavelength, whole("patch", patch, 1), whole("dimensions", dimensions, 0))
 
 
@@ -100,6 +100,9 @@ def coadd(
 def _floats(name: str, values: Any, dimensions: int, kind: type = np.float32) -> np.ndarray:
     """Floats one after another in memory, of one spectrum or of several."""
     try:
+        if getattr(values, "dtype", None) == object and values.ndim == 1 and len(values):
+            # arrays in a column of pandas, or in a batch of Ray
+            values = np.stack(list(values))
         floats: np.ndarray = np.ascontiguousarray(values, kind)
     except (TypeError, ValueError) as fault:
         raise _bifrost.UsageError(f"{name} holds no numbers, or not as many in each row: {fault}") from fault

@@ -21,7 +21,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from bifrost._rows import Rows
+from bifrost._rows import Rows, whole
 
 SHARED_MEMORY = "/dev/shm"
 
@@ -33,7 +33,11 @@ class Cache:
     limit_bytes: once so much is kept no more is taken in; half of what is free by default.
     """
 
+    _is_own = False
+
     def __init__(self, folder: str | os.PathLike[str] | None = None, *, limit_bytes: int | None = None):
+        if limit_bytes is not None:
+            whole("limit_bytes", limit_bytes, 0)
         self._is_own = folder is None
         if folder is None:
             shared = SHARED_MEMORY if os.access(SHARED_MEMORY, os.W_OK) else None

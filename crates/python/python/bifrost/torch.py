@@ -16,6 +16,7 @@ Epoch and state hold for workers too, those that stay (`persistent_workers=True`
 from __future__ import annotations
 
 import os
+import warnings
 from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -27,7 +28,7 @@ import torch
 from torch.utils.data import IterableDataset, get_worker_info
 
 from bifrost._bifrost import UsageError
-from bifrost._rows import Rows, matrix, whole
+from bifrost._rows import Rows, matrix, names, whole
 from bifrost.shm import Cache
 
 if TYPE_CHECKING:
@@ -42,10 +43,11 @@ MOST_WORKERS = 1024
 class Dataset(IterableDataset):
     """Rows as dictionaries of tensors, by column.
 
-    columns: all by default. Arrays of one length become a matrix, (rows, length); others a list of
-        tensors; text a list of str. NULL is NaN in floating-point columns and an error in others: ask for
-        rows where it is not. Of all columns, integers of 32 bits at most that may be NULL are float64, so
-        that NULL is NaN; columns that are named keep their types.
+    columns: Arrays of one length become a matrix, (rows, length); others a list of tensors; text a list of
+        str. NULL is NaN in floating-point columns and an error in others: ask for rows where it is not. By
+        default all that `Resolution.read` gives and tensors can say: integers of 32 bits at most and booleans
+        that may be NULL are float64, with NaN; integers of 64 bits are left out with a warning where some are
+        NULL, as far as the registry knows. Columns that are named keep their types.
     batch_size: rows of a batch; give the DataLoader `batch_size=None`. None: rows come one by one, for a
         DataLoader that collates them.
     shuffle, seed, window: whether rows are mixed, by which seed, and over how many row groups at once
@@ -73,7 +75,11 @@ class Dataset(IterableDataset):
         for name, value, least in (("batch_size", batch_size, 1), ("seed", seed, 0), ("window", window, 1)):
             if value is not None:
                 whole(name, value, least)
-        rows = resolution.read(columns, threads=1)
+        if cache is not None and not isinstance(cache, Cache):
+            raise UsageError(f"a cache is a bifrost.shm.Cache, not {cache!r}")
+        if columns is not None and not names(columns):
+            raise UsageError("a batch without columns says nothing: name some, or leave columns out for all")
+        rows = resolution.read(_told(resolution) if columns is None else columns, threads=1)
         self._real = () if columns is not None else tuple(field.name for field in rows.schema if _is_real(field))
         self._rows = Rows(rows._recipe.split(1), **rows._options)
         self._parts = rows.split(1)
@@ -206,8 +212,24 @@ class Dataset(IterableDataset):
 
 
 def _is_real(field: pa.Field) -> bool:
-    """Whether a column of integers may have NULL, which a float64 can say without losing any of them."""
-    return bool(field.nullable and pa.types.is_integer(field.type) and field.type.bit_width <= 32)
+    """Whether a column may have NULL, which a float64 can say without losing any of its integers."""
+    kind = field.type
+    return bool(field.nullable and (pa.types.is_boolean(kind) or pa.types.is_integer(kind) and kind.bit_width <= 32))
+
+
+def _told(resolution: Resolution) -> list[str] | None:
+    """All columns but those of which no type of a tensor says all that some rows have."""
+    fields = list(resolution.read().schema)
+    large = [field.name for field in fields if field.nullable and pa.types.is_integer(field.type) and not _is_real(field)]
+    left_out = resolution._native.nullable(large)
+    if not left_out:
+        return None
+    warnings.warn(
+        f"left out, since some rows have NULL there and integers of 64 bits cannot say it: {', '.join(left_out)};"
+        " name the columns, and ask for rows where these are not NULL, to have them",
+        stacklevel=4,
+    )
+    return [field.name for field in fields if field.name not in left_out]
 
 
 def _ordered(column: pa.ChunkedArray, order: np.ndarray) -> pa.Array | pa.ChunkedArray:

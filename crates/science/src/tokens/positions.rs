@@ -5,6 +5,8 @@ use std::f64::consts::TAU;
 
 /// Longest and shortest period of the encoding, Å.
 const PERIODS_ANGSTROM: (f64, f64) = (1e6, 0.1);
+/// Dimensions at most.
+const DIMENSIONS: usize = 1 << 16;
 
 /// Positional encodings, (⌈n/patch⌉, dim) of f32, of the patches of a grid of `n` wavelengths (Å):
 /// the mean over a patch's pixels of `sin(ω₀λ), sin(ω₁λ), …, cos(ω₀λ), cos(ω₁λ), …`. The dim/2
@@ -15,10 +17,10 @@ const PERIODS_ANGSTROM: (f64, f64) = (1e6, 0.1);
 /// λ·ω reaches 10⁶, of which f32 would leave no phase: all is computed in f64 and rounded at the end.
 ///
 /// # Errors
-/// A patch of another size than 32 or 64, no pixels, or dimensions that are odd or 0.
+/// A patch of another size than 32 or 64, no pixels, or dimensions that are odd, 0 or too many.
 pub fn positions(wavelength: &[f64], patch: usize, dim: usize) -> Result<Vec<f32>, Error> {
     super::Tokenizer::new(patch, wavelength.len())?;
-    if dim == 0 || dim % 2 == 1 {
+    if !(2..=DIMENSIONS).contains(&dim) || dim % 2 == 1 {
         return Err(Error::Dimensions(dim));
     }
     let omega = frequencies(dim / 2);
@@ -83,7 +85,7 @@ mod tests {
     fn what_cannot_be_encoded_is_refused_with_words() {
         let error = |patch, dim| positions(&[3600.0], patch, dim).expect_err("refused").to_string();
         assert_eq!(error(16, 8), "patches have 32 or 64 pixels, not 16");
-        let odd = "a positional encoding has an even number of dimensions above 0, not 7";
+        let odd = "a positional encoding has an even number of dimensions, 2 to 65,536, not 7";
         assert_eq!(error(32, 7), odd);
         assert_eq!(positions(&[], 32, 8), Err(Error::NoPixels));
         assert_eq!(positions(&[3600.0], 64, 2).expect("encoded").len(), 2);

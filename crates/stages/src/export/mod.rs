@@ -16,7 +16,7 @@ use crate::datasheet::{CROISSANT, croissant};
 use arrow::datatypes::Schema;
 use bifrost_core::hats;
 use bifrost_core::layout::{self, Lake};
-use bifrost_core::read::{self, Portion, Recipe};
+use bifrost_core::read::{self, COLUMNS_ALL, Portion, Recipe};
 use bifrost_core::resolution::{Detail, Query};
 use bifrost_core::session::{self, Session};
 use bifrost_core::snapshot;
@@ -133,7 +133,7 @@ fn once(names: &[String], schema: &Schema) -> Option<Vec<String>> {
     (once.len() < names.len()).then_some(once)
 }
 
-/// Exports the rows that answer a question, with all columns or those that are named, to a folder that
+/// Exports the rows that answer a question, with columns as [`read::Options`] has them, to a folder that
 /// is not there yet; `progress` hears how many of how many files are done.
 ///
 /// # Errors
@@ -150,11 +150,13 @@ pub async fn export(
     }
     let draft = Draft::new(folder)?;
     let answer = session.resolve(query, Detail::Files).await?;
-    let named = columns.map(|names| {
+    let is_all = |names: &[String]| names == [COLUMNS_ALL];
+    let named = columns.filter(|names| !is_all(names)).map(|names| {
         let keys = KEYS.iter().map(ToString::to_string);
         keys.chain(names.iter().cloned()).collect::<Vec<_>>()
     });
-    let (mut recipe, mut portions) = session.recipe(&answer, query, named.as_deref()).await?;
+    let (mut recipe, mut portions) =
+        session.recipe(&answer, query, named.as_deref().or(columns)).await?;
     if let Some(once) = named.and_then(|names| once(&names, &recipe.schema())) {
         (recipe, portions) = session.recipe(&answer, query, Some(&once)).await?;
     }
