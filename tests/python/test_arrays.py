@@ -239,6 +239,17 @@ def test_killed_anywhere_and_run_again(archive, arrays):
         assert pq.read_table(path).equals(whole[path.name])
 
 
+def test_arrays_of_stores_stand_beside_other_products(archive):
+    convert(archive, "hdf5")
+    archive.run("stage", "run", "snr")
+    archive.run("sync")
+    expected = archive.read("target_id > 0", "--columns", "target_id,flux")
+    assert archive.read("--product", "snr", "--columns", "target_id,flux").equals(expected)
+    own = archive.read("--product", "snr").column_names
+    assert "flux" not in own and archive.read("z > 0", "--product", "snr").column_names == [*own, "z"]
+    assert {"snr_r", "z", "flux", "ivar"} < set(archive.read("z > 0", "--product", "snr", "--columns", "*").column_names)
+
+
 def test_rows_of_both_kinds_are_read_together(archive):
     both = archive.folder / "both"
     mock(archive, "backup", 1, seed=5)

@@ -32,6 +32,7 @@ pub(crate) use footers::whole;
 pub(crate) use handle::Handle;
 pub use recipe::{Portion, Recipe};
 pub use schema::COLUMNS_ALL;
+pub(crate) use stored::elsewhere;
 pub use stream::Batches;
 
 use crate::guard::guard;

@@ -27,10 +27,17 @@ const DEPTH: usize = 6;
 /// About what a row's arrays take, decoded.
 pub(super) const ROW_BYTES: usize = 160_000;
 
-/// Whether a file of such a schema has its arrays elsewhere.
-fn is_bare(schema: &Schema) -> bool {
-    let has = |name: &str| column::find(names(schema), name).is_some();
-    PLACES.into_iter().all(has) && !COLUMNS.iter().any(|[name, ..]| has(name))
+/// Whether a file with such columns has its arrays elsewhere.
+fn is_bare(has: impl Fn(&str) -> bool) -> bool {
+    PLACES.into_iter().all(&has) && !COLUMNS.iter().any(|[name, ..]| has(name))
+}
+
+/// Columns that a file has by its spectra store, by the names of those that it has.
+pub(crate) fn elsewhere<'a>(held: impl Iterator<Item = &'a str> + Clone) -> Vec<&'static str> {
+    match is_bare(|name| column::find(held.clone(), name).is_some()) {
+        true => COLUMNS.into_iter().map(|[name, ..]| name).collect(),
+        false => Vec::new(),
+    }
 }
 
 fn names(schema: &Schema) -> impl Iterator<Item = &str> {
@@ -39,7 +46,7 @@ fn names(schema: &Schema) -> impl Iterator<Item = &str> {
 
 /// The columns that a file has by its spectra store.
 pub(super) fn fields(schema: &Schema) -> Vec<FieldRef> {
-    if !is_bare(schema) {
+    if !is_bare(|name| column::find(names(schema), name).is_some()) {
         return Vec::new();
     }
     let types = [DataType::Float64, DataType::Float32, DataType::Float32, DataType::Int32];

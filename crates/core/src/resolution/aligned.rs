@@ -11,6 +11,7 @@ use super::place::Places;
 use super::{Detail, Error, Query, Resolution, ResolvedFile, Step, alone, patterns, resolved};
 use crate::bounds::Known;
 use crate::predicate::{Predicate, bounds, column};
+use crate::read::elsewhere;
 use crate::registry::Registry;
 use crate::registry::resolve::Resolver;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -66,12 +67,15 @@ impl Sides {
     }
 }
 
-/// Folded names of the columns of a product.
+/// Folded names of the columns of a product, with those that it has by its spectra stores.
 async fn columns(resolver: &Resolver, product: &str) -> Result<BTreeSet<String>, Error> {
     let ids = resolver.product_schemas(product).await?;
     let schemas = resolver.schemas(&ids).await?;
-    let columns = schemas.iter().flat_map(|(_, columns)| columns.iter());
-    Ok(columns.map(|held| column::fold(&held.name)).collect())
+    let names = schemas.iter().flat_map(|(_, columns)| {
+        let own = columns.iter().map(|held| held.name.as_ref());
+        elsewhere(own.clone()).into_iter().chain(own)
+    });
+    Ok(names.map(column::fold).collect())
 }
 
 /// Answers a question about several products.
