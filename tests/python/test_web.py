@@ -176,6 +176,17 @@ def test_a_sample_of_a_few_has_a_web_of_nothing():
             (("--smoothing", 1e-9, "--tracer", "few=z > 0.01"), "no volume that can be told: it takes some sky"),
         ):
             assert words in place.run("web", *arguments, code=2).stderr
+        for settings, arguments, words in (
+            ('work = "blocks"', (), "--work blocks: blocks are kept there"),
+            ('scratch = "1GiB"', (), "--scratch 1GiB: only of blocks behind a URL"),
+            ("faintest = 20", (), "--faintest 20: only --brighter-than counts a population"),
+            ("k_correction = 1", (), "--k-correction 1: only --brighter-than counts a population"),
+            ('blocks = 2\nmemory = "1GiB"', (), "memory and blocks take each other's place: set one"),
+            ('work = "s3://b/f"\nscratch = "1x"\nblocks = 2', ("--work", "here", "--ratio", 0.5), "--ratio 0.5"),
+        ):
+            (place.folder / "bifrost.toml").write_text(f"[web]\n{settings}\n")
+            assert words in place.run("web", *arguments, code=2).stderr
+        (place.folder / "bifrost.toml").unlink()
         assert "failed to make the folder /proc/x" in place.run("web", "-o", "/proc/x", code=1).stderr
         few = ("web", "--tracer", "few=z > 0.01", "--memory")
         said = place.run(*few, "1MiB", code=2).stderr

@@ -113,7 +113,8 @@ def skeleton(
 ) -> Skeleton:
     """Filaments of (rows, 3) positions that stand out of Poisson noise by so many sigmas, or, with `ratio`,
     of persistence pairs whose densities have at least that ratio. Densities are averaged
-    over neighbours `smooth_density` times before, lines smoothed `smooth` times after."""
+    over neighbours `smooth_density` times before, which makes sigmas nominal; lines are smoothed `smooth` times
+    after."""
     if smooth_density < 0 or smooth < 0:
         raise _bifrost.UsageError("smoothing is done 0 times or more")
     return Skeleton(*_bifrost.skeleton(_rows(positions), sigmas, ratio, smooth_density, smooth, keep_boundary))
