@@ -1,6 +1,6 @@
 """The cosmic web of positions on numpy arrays: groups, tetrahedra, filaments. Lengths are of one unit, comoving
 Mpc where a survey is meant. All cores are used, and the same input gives the same bits. Ctrl-C ends a call at once,
-and what its threads do at the end of the phase that they are in."""
+and what its threads do soon after."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def fof_sky(
     has no length, is alone. Distances are those of :func:`comoving`."""
     ra, dec, distance = np.atleast_1d(_reals(ra)), np.atleast_1d(_reals(dec)), comoving(z, h=h, omega_m=omega_m)
     across, along = (_reals(np.broadcast_to(a, ra.shape) if np.ndim(a) == 0 else a) for a in (across, along))
-    for values in (ra, dec, across, along):
+    for values in (ra, dec, distance, across, along):
         if values.ndim != 1:
             raise _bifrost.UsageError(f"a column is wanted, not the shape {values.shape}")
     return _bifrost.fof_sky(ra, dec, distance, across, along)
