@@ -26,7 +26,7 @@ const BETWEEN_SIGNALS: Duration = Duration::from_millis(50);
 /// The stack of a thread that does work: as large as that of a program.
 const STACK_BYTES: usize = 8 << 20;
 /// Positions whose distances are looked up before it is asked whether they are wanted.
-const LOOKED_UP: usize = 1 << 20;
+const LOOKED_UP: usize = 1 << 16;
 
 type Cells<'py> = (Bound<'py, PyArray2<u32>>, Bound<'py, PyArray2<u32>>);
 type Lines<'py> = (

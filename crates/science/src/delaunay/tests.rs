@@ -1,5 +1,5 @@
 use super::*;
-use crate::dtfe::Density;
+use crate::dtfe;
 use crate::mesh::NONE;
 use crate::star::Stars;
 use rand::{RngExt, SeedableRng};
@@ -179,16 +179,15 @@ fn what_nobody_wants_is_given_up() {
     assert!(until(u32::MAX).expect("a mesh") == made);
     assert!(asked.load(Relaxed) > 8, "it is asked while a round is inserted");
     assert_eq!(until(3).err(), Some(Error::Unwanted(Unwanted)));
-    let stars = |last| {
+    let smoothed = |last| {
         asked.store(0, Relaxed);
         let is_wanted = || asked.fetch_add(1, Relaxed) < last;
         let stars = Stars::new(made.mesh()).expect("stars");
-        let density = Density::new(&stars.while_wanted(Wanted(&is_wanted)), 1.0, 0);
-        density.map(|density| density.values.len())
+        dtfe::smooth(&stars.while_wanted(Wanted(&is_wanted)), &vec![1.0; points.len()])
     };
-    assert_eq!(stars(u32::MAX).ok(), Some(points.len()));
+    assert!(smoothed(u32::MAX).is_ok());
     assert!(asked.load(Relaxed) > 50, "it is asked for each of some cells");
-    assert!(stars(3).is_err());
+    assert!(smoothed(3).is_err());
 }
 
 #[test]
