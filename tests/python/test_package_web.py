@@ -123,6 +123,8 @@ def test_signals_are_looked_after_while_a_kernel_works():
 def test_what_cannot_be_meant_is_said():
     with pytest.raises(bifrost.UsageError, match="2 columns, not 3"):
         science.delaunay(np.zeros((5, 2)))
+    with pytest.raises(bifrost.UsageError, match=r"a column is wanted, not the shape \(2, 2\)"):
+        science.fof_sky(np.zeros(4), np.zeros(4), np.ones((2, 2)), 0.1, 1)
     with pytest.raises(bifrost.UsageError, match="linking length -1"):
         science.fof(np.zeros((5, 3)), -1)
     with pytest.raises(bifrost.UsageError, match="sigmas"):

@@ -9,6 +9,7 @@ use bifrost_science::dtfe::{self, Density};
 use bifrost_science::fof::{self, Components, Galaxies};
 use bifrost_science::skeleton::{Kind, Options, Skeleton, Threshold};
 use bifrost_science::star::Stars;
+use bifrost_science::wanted::Wanted;
 use numpy::ndarray::{Array1, Array2, Array3};
 use numpy::{
     IntoPyArray, PyArray1, PyArray2, PyArray3, PyReadonlyArray1, PyReadonlyArray2, PyReadonlyArray3,
@@ -24,8 +25,8 @@ use std::time::Duration;
 const BETWEEN_SIGNALS: Duration = Duration::from_millis(50);
 /// The stack of a thread that does work: as large as that of a program.
 const STACK_BYTES: usize = 8 << 20;
-/// Positions whose distances are one phase.
-const LOOKED_UP: usize = 1 << 20;
+/// Positions whose distances are looked up before it is asked whether they are wanted.
+const LOOKED_UP: usize = 1 << 16;
 
 type Cells<'py> = (Bound<'py, PyArray2<u32>>, Bound<'py, PyArray2<u32>>);
 type Lines<'py> = (
@@ -57,17 +58,17 @@ fn labels(components: &Components) -> Vec<i64> {
     rows.map(|(first, size)| if size > 1 { i64::from(*first) } else { -1 }).collect()
 }
 
-/// Does work that Ctrl-C ends: signals are looked after while a thread of its own does it. What was begun then
-/// goes on to the end of its phase, which `phase` asks for, and its results are dropped.
+/// Does work that Ctrl-C ends: signals are looked after while a thread of its own does it, which is told whether
+/// its result is still wanted.
 fn interruptible<T: Send + 'static>(
     py: Python<'_>,
-    work: impl FnOnce(&dyn Fn() -> bool) -> T + Send + 'static,
+    work: impl FnOnce(Wanted<'_>) -> T + Send + 'static,
 ) -> PyResult<T> {
     let (send, receive) = mpsc::sync_channel(1);
     let wanted = Arc::new(());
     let watch = Arc::downgrade(&wanted);
     let begun = thread::Builder::new().stack_size(STACK_BYTES).spawn(move || {
-        let _ = send.send(on_all_cores(|| work(&|| watch.strong_count() > 0)));
+        let _ = send.send(on_all_cores(|| work(Wanted(&|| watch.strong_count() > 0))));
     });
     begun.map_err(|error| PyRuntimeError::new_err(format!("no thread can be begun: {error}")))?;
     // a channel's end may be of one thread only, which is this
@@ -148,8 +149,8 @@ pub fn delaunay<'py>(
     positions: PyReadonlyArray2<'py, f64>,
 ) -> PyResult<Cells<'py>> {
     let positions = places(&positions)?;
-    let made = interruptible(py, move |_| {
-        let made = Delaunay::new(&positions).map_err(raised)?;
+    let made = interruptible(py, move |wanted| {
+        let made = Delaunay::while_wanted(&positions, wanted).map_err(raised)?;
         let mesh = made.mesh();
         PyResult::Ok((quads(mesh.cells)?, quads(mesh.neighbours)?))
     })?;
@@ -172,8 +173,7 @@ pub fn skeleton<'py>(
     let positions = places(&positions)?;
     let threshold = ratio.map_or(Threshold::Sigma(sigmas), Threshold::Ratio);
     let options = Options { threshold, smooth, keep_boundary };
-    let made =
-        interruptible(py, move |is_wanted| web(&positions, smooth_density, &options, is_wanted))?;
+    let made = interruptible(py, move |wanted| web(&positions, smooth_density, &options, wanted))?;
     let (skeleton, density) = made.map_err(raised)?;
     let pieces = skeleton.segments();
     let numbers = (0u32..).zip(&skeleton.filaments).flat_map(|(number, filament)| {
@@ -200,25 +200,21 @@ pub fn skeleton<'py>(
     ))
 }
 
-/// The skeleton, and the density that it was made of; ends after a phase after which nobody wants it.
+/// The skeleton, and the density that it was made of.
 fn web(
     positions: &[[f64; 3]],
     smooth_density: usize,
     options: &Options,
-    is_wanted: &dyn Fn() -> bool,
+    wanted: Wanted<'_>,
 ) -> Result<(Skeleton, Density), String> {
     options.threshold.ratios().map_err(|e| e.to_string())?;
-    let go_on = || is_wanted().then_some(()).ok_or_else(|| "interrupted".to_owned());
-    let made = Delaunay::new(positions).map_err(|e| e.to_string())?;
-    go_on()?;
-    let stars = Stars::new(made.mesh()).map_err(|e| e.to_string())?;
+    let made = Delaunay::while_wanted(positions, wanted).map_err(|e| e.to_string())?;
+    let stars = Stars::new(made.mesh()).map_err(|e| e.to_string())?.while_wanted(wanted);
     let density = Density::new(&stars, 1.0, 0).map_err(|e| e.to_string())?;
     let mut smoothed = density.clone();
     for _ in 0..smooth_density {
-        go_on()?;
         smoothed.values = dtfe::smooth(&stars, &smoothed.values).map_err(|e| e.to_string())?;
     }
-    go_on()?;
     let skeleton = Skeleton::new(&stars, &smoothed, options).map_err(|e| e.to_string())?;
     Ok((skeleton, density))
 }
@@ -237,10 +233,10 @@ pub fn distance_to_segments<'py>(
     }
     let end = |of: usize, row: usize| [0, 1, 2].map(|axis| array[[row, of, axis]]);
     let segments: Vec<_> = (0..array.shape()[0]).map(|row| [end(0, row), end(1, row)]).collect();
-    let found = interruptible(py, move |is_wanted| {
+    let found = interruptible(py, move |wanted| {
         let tree = Segments::new(&segments)?;
         let mut found = Vec::with_capacity(positions.len());
-        for some in positions.chunks(LOOKED_UP).take_while(|_| is_wanted()) {
+        for some in positions.chunks(LOOKED_UP).take_while(|_| wanted.check().is_ok()) {
             found.extend(tree.nearest_of(some));
         }
         Ok(found)

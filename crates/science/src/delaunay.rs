@@ -45,6 +45,7 @@ pub use block::{Block, Part, Place};
 pub use insert::Region;
 
 use crate::mesh::Mesh;
+use crate::wanted::{Unwanted, Wanted};
 use build::Build;
 use predicates::Point;
 use rayon::prelude::*;
@@ -77,6 +78,9 @@ pub enum Error {
         /// How many numbers.
         numbers: usize,
     },
+    /// It was given up.
+    #[error(transparent)]
+    Unwanted(#[from] Unwanted),
     /// A block wants to see more points.
     #[error("{0} cells of the block are not certain: it wants to see more points")]
     Uncertain(usize),
@@ -99,13 +103,22 @@ impl<'a> Delaunay<'a> {
     ///
     /// [`Error::Coordinate`] and [`Error::TooMany`].
     pub fn new(points: &'a [Point]) -> Result<Self, Error> {
+        Self::while_wanted(points, Wanted::ALWAYS)
+    }
+
+    /// [`Self::new`], which is given up soon after nobody wants it any more.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::new`]; and [`Error::Unwanted`].
+    pub fn while_wanted(points: &'a [Point], wanted: Wanted<'_>) -> Result<Self, Error> {
         check(points)?;
         let order = order::order(points);
         let sorted = order.indices.par_iter().map(|index| points[*index as usize]).collect();
         let Ok((mut build, first)) = Build::start(sorted) else {
             return Ok(finish::flat(points));
         };
-        build.insert_rounds(&order.ends, first)?;
+        build.insert_rounds(&order.ends, first, wanted)?;
         Ok(finish::finish(points, build, &order.indices))
     }
 

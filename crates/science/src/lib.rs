@@ -48,5 +48,6 @@ pub mod skeleton;
 pub mod star;
 pub mod tiles;
 pub mod tokens;
+pub mod wanted;
 pub mod web;
 pub mod work;

@@ -6,6 +6,7 @@
 //! when the mesh's maker sorted them, whatever the order of the vertices.
 
 use crate::mesh::{Mesh, NONE};
+use crate::wanted::{Unwanted, Wanted};
 use rayon::prelude::*;
 use std::borrow::Cow;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
@@ -41,6 +42,9 @@ pub enum Error {
     /// Cells at one vertex that are not connected through faces at the vertex.
     #[error("the mesh is no manifold: somewhere cells touch at a vertex or an edge alone")]
     Manifold,
+    /// They are walked no more.
+    #[error(transparent)]
+    Unwanted(#[from] Unwanted),
 }
 
 /// A checked mesh whose stars can be walked: 4 bytes a vertex beside the mesh.
@@ -49,6 +53,7 @@ pub struct Stars<'a> {
     mesh: Mesh<'a>,
     /// The first cell of each vertex; [`NONE`] for one in no cell, or whose star is not asked for.
     first: Cow<'a, [u32]>,
+    wanted: Wanted<'a>,
 }
 
 /// The cells around one vertex.
@@ -96,12 +101,18 @@ impl<'a> Stars<'a> {
         });
         let first = first.into_iter().enumerate();
         let first = first.map(|(v, first)| if has(v) { first.into_inner() } else { NONE });
-        Ok(Self { mesh, first: first.collect() })
+        Ok(Self { mesh, first: first.collect(), wanted: Wanted::ALWAYS })
+    }
+
+    /// The same stars, whose walks are given up soon after nobody wants them any more.
+    #[must_use]
+    pub fn while_wanted(self, wanted: Wanted<'a>) -> Self {
+        Self { wanted, ..self }
     }
 
     /// The stars of a mesh that were made before.
     pub(crate) fn again(mesh: Mesh<'a>, first: &'a [u32]) -> Self {
-        Self { mesh, first: Cow::Borrowed(first) }
+        Self { mesh, first: Cow::Borrowed(first), wanted: Wanted::ALWAYS }
     }
 
     /// The first cell of each vertex, for [`Self::again`].
@@ -129,7 +140,7 @@ impl<'a> Stars<'a> {
     /// comes back in parts, whose order does not depend on threads.
     ///
     /// # Errors
-    /// Cells that touch at a vertex or an edge alone.
+    /// Cells that touch at a vertex or an edge alone; [`Error::Unwanted`].
     pub(crate) fn visit<T: Default + Send, S>(
         &self,
         scratch: impl Fn() -> S + Sync + Send,
@@ -142,6 +153,9 @@ impl<'a> Stars<'a> {
                 |(star, scratch), chunk| {
                     let mut gathered = T::default();
                     let mut missing = 0;
+                    if self.wanted.check().is_err() {
+                        return (missing, gathered);
+                    }
                     let end = self.mesh.cells.len().min((chunk + 1) * CHUNK);
                     for cell in chunk * CHUNK..end {
                         for &vertex in &self.mesh.cells[cell] {
@@ -157,6 +171,7 @@ impl<'a> Stars<'a> {
                 },
             )
             .collect();
+        self.wanted.check()?;
         if parts.iter().map(|part| part.0).sum::<isize>() != 0 {
             return Err(Error::Manifold);
         }

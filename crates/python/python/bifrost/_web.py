@@ -1,6 +1,6 @@
 """The cosmic web of positions on numpy arrays: groups, tetrahedra, filaments. Lengths are of one unit, comoving
 Mpc where a survey is meant. All cores are used, and the same input gives the same bits. Ctrl-C ends a call at once,
-and what its threads do at the end of the phase that they are in."""
+and what its threads do soon after."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def fof_sky(
     has no length, is alone. Distances are those of :func:`comoving`."""
     ra, dec, distance = np.atleast_1d(_reals(ra)), np.atleast_1d(_reals(dec)), comoving(z, h=h, omega_m=omega_m)
     across, along = (_reals(np.broadcast_to(a, ra.shape) if np.ndim(a) == 0 else a) for a in (across, along))
-    for values in (ra, dec, across, along):
+    for values in (ra, dec, distance, across, along):
         if values.ndim != 1:
             raise _bifrost.UsageError(f"a column is wanted, not the shape {values.shape}")
     return _bifrost.fof_sky(ra, dec, distance, across, along)
@@ -113,7 +113,8 @@ def skeleton(
 ) -> Skeleton:
     """Filaments of (rows, 3) positions that stand out of Poisson noise by so many sigmas, or, with `ratio`,
     of persistence pairs whose densities have at least that ratio. Densities are averaged
-    over neighbours `smooth_density` times before, lines smoothed `smooth` times after."""
+    over neighbours `smooth_density` times before, which makes sigmas nominal; lines are smoothed `smooth` times
+    after."""
     if smooth_density < 0 or smooth < 0:
         raise _bifrost.UsageError("smoothing is done 0 times or more")
     return Skeleton(*_bifrost.skeleton(_rows(positions), sigmas, ratio, smooth_density, smooth, keep_boundary))

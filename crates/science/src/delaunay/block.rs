@@ -10,6 +10,7 @@ use super::store::INFINITE;
 use super::{Error, check, order};
 use crate::boxes::Boxes;
 use crate::mesh::NONE;
+use crate::wanted::Wanted;
 use rayon::prelude::*;
 use std::collections::HashSet;
 
@@ -76,7 +77,7 @@ impl Block {
         self.ids = order.indices.iter().map(|index| self.ids[*index as usize]).collect();
         match Build::start(std::mem::take(&mut self.points)) {
             Ok((mut build, first)) => {
-                build.insert_rounds(&order.ends, first)?;
+                build.insert_rounds(&order.ends, first, Wanted::ALWAYS)?;
                 self.build = Some(build);
             }
             Err(points) => self.points = points,

@@ -5,6 +5,7 @@ use super::Error;
 use super::insert::{Inserter, Outcome, Region};
 use super::predicates::{self, Point};
 use super::store::{INFINITE, Store};
+use crate::wanted::Wanted;
 
 /// Cells that a point adds, about.
 const CELLS_A_POINT: f64 = 6.77;
@@ -68,12 +69,17 @@ impl Build {
     ///
     /// # Errors
     ///
-    /// [`Error::TooMany`] if there is no room for their cells.
-    pub fn insert_rounds(&mut self, ends: &[usize], first: [u32; 4]) -> Result<(), Error> {
+    /// [`Error::TooMany`] if there is no room for their cells; [`Error::Unwanted`].
+    pub fn insert_rounds(
+        &mut self,
+        ends: &[usize],
+        first: [u32; 4],
+        wanted: Wanted<'_>,
+    ) -> Result<(), Error> {
         let mut begin = 0;
         for end in ends.iter().map(|end| *end as u32) {
             let round = (begin..end).filter(|vertex| !first.contains(vertex));
-            self.insert_by_regions(round.collect())?;
+            self.insert_by_regions(round.collect(), wanted)?;
             begin = end;
         }
         Ok(())

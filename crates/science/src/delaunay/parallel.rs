@@ -8,12 +8,15 @@
 use super::Error;
 use super::build::{Build, cells_of};
 use super::insert::{Inserter, Outcome, Region};
+use crate::wanted::Wanted;
 use rayon::prelude::*;
 
 /// Most regions.
 const MOST_REGIONS: usize = 64;
 /// Passes before the rest is inserted by one thread.
 const PASSES: usize = 4;
+/// Points after which it is asked whether any of it is wanted.
+const BETWEEN: usize = 4096;
 
 /// What a thread is to insert, and what it did.
 struct Share<'v> {
@@ -33,14 +36,19 @@ impl Build {
     ///
     /// # Errors
     ///
-    /// [`Error::TooMany`] if there is no room for their cells.
-    pub fn insert_by_regions(&mut self, mut vertices: Vec<u32>) -> Result<(), Error> {
+    /// [`Error::TooMany`] if there is no room for their cells; [`Error::Unwanted`].
+    pub fn insert_by_regions(
+        &mut self,
+        mut vertices: Vec<u32>,
+        wanted: Wanted<'_>,
+    ) -> Result<(), Error> {
         for _ in 0..PASSES {
             let regions = self.regions(vertices.len());
             if regions < 2 {
                 break;
             }
-            vertices = self.pass(vertices, regions);
+            vertices = self.pass(vertices, regions, wanted);
+            wanted.check()?;
         }
         self.insert(&vertices)
     }
@@ -52,8 +60,8 @@ impl Build {
         many.clamp(few, MOST_REGIONS).checked_ilog2().map_or(0, |log| 1 << log)
     }
 
-    /// Inserts what is within one of some regions, and returns the rest.
-    fn pass(&mut self, mut vertices: Vec<u32>, regions: usize) -> Vec<u32> {
+    /// Inserts what is within one of some regions, and returns the rest; less, if it is given up.
+    fn pass(&mut self, mut vertices: Vec<u32>, regions: usize, wanted: Wanted<'_>) -> Vec<u32> {
         let mut shares = Vec::new();
         self.share(Region::ALL, &mut vertices, regions, &mut shares);
         for share in &mut shares {
@@ -68,6 +76,9 @@ impl Build {
             inserter.fresh = share.fresh.clone();
             inserter.free = std::mem::take(&mut share.free);
             for at in 0..share.vertices.len() {
+                if at % BETWEEN == 0 && wanted.check().is_err() {
+                    break;
+                }
                 let vertex = share.vertices[at];
                 match inserter.insert(vertex) {
                     Outcome::Inserted => {}

@@ -1,7 +1,10 @@
 use super::*;
+use crate::dtfe;
 use crate::mesh::NONE;
+use crate::star::Stars;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 fn random(count: usize, seed: u64) -> Vec<Point> {
     let mut dice = ChaCha8Rng::seed_from_u64(seed);
@@ -158,8 +161,33 @@ fn by_regions(points: &[Point], points_a_region: usize, threads: usize) -> Delau
     let sorted = order.indices.iter().map(|index| points[*index as usize]).collect();
     let Ok((mut build, first)) = Build::start(sorted) else { panic!("points are in a plane") };
     build.points_a_region = points_a_region;
-    pool.install(|| build.insert_rounds(&order.ends, first)).expect("there is room");
+    let made = pool.install(|| build.insert_rounds(&order.ends, first, Wanted::ALWAYS));
+    made.expect("there is room");
     finish::finish(points, build, &order.indices)
+}
+
+#[test]
+fn what_nobody_wants_is_given_up() {
+    let points = random(60_000, 4);
+    let (asked, made) = (AtomicU32::new(0), Delaunay::new(&points).expect("a mesh"));
+    // wanted so often, and then no more
+    let until = |last| {
+        asked.store(0, Relaxed);
+        let is_wanted = || asked.fetch_add(1, Relaxed) < last;
+        Delaunay::while_wanted(&points, Wanted(&is_wanted))
+    };
+    assert!(until(u32::MAX).expect("a mesh") == made);
+    assert!(asked.load(Relaxed) > 8, "it is asked while a round is inserted");
+    assert_eq!(until(3).err(), Some(Error::Unwanted(Unwanted)));
+    let smoothed = |last| {
+        asked.store(0, Relaxed);
+        let is_wanted = || asked.fetch_add(1, Relaxed) < last;
+        let stars = Stars::new(made.mesh()).expect("stars");
+        dtfe::smooth(&stars.while_wanted(Wanted(&is_wanted)), &vec![1.0; points.len()])
+    };
+    assert!(smoothed(u32::MAX).is_ok());
+    assert!(asked.load(Relaxed) > 50, "it is asked for each of some cells");
+    assert!(smoothed(3).is_err());
 }
 
 #[test]

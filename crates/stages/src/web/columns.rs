@@ -56,7 +56,7 @@ pub fn about() -> About {
             Float64,
             "Mpc**-2",
             "phys.density",
-            "Surface density of galaxies within the fifth nearest in projection and 1000 km/s (comoving), of the part of the circle in the survey; NULL where less than half is, or beyond the population's depth",
+            "Surface density of galaxies within the fifth nearest in projection and 1000 km/s (comoving), of the part of the circle in the survey; NULL where less than half is, or 1000 km/s reach beyond the sample's redshifts or the population's depth",
         ),
         column(
             "sigma_5_error",
@@ -95,12 +95,12 @@ pub fn about() -> About {
             Int16,
             "",
             "meta.code.qual",
-            "Why something is NULL, bits: for sigma_5 1 no completeness, 2 fewer than five neighbours, 4 the circle is beyond the survey, 8 beyond the population's depth, 16 all five are in one place, 32 only its error is not known; 64 no density: on the hull, or too few galaxies; 128 no filaments or peaks in the sample; 256 no fifth neighbour; 512 no class; 0 all is known; NULL where the galaxy was not looked at",
+            "Why something is NULL, bits: for sigma_5 1 no completeness, 2 fewer than five neighbours, 4 the circle is beyond the survey, 8 the velocities reach beyond the sample's redshifts or the population's depth, 16 all five are in one place, 32 only its error is not known; 64 no density: on the hull, or too few galaxies; 128 no filaments or peaks in the sample; 256 no fifth neighbour; 512 no class; 0 all is known; NULL where the galaxy was not looked at",
         ),
     ];
     About {
         name: NAME,
-        version: 2,
+        version: 3,
         from: Source::Product("spectra", &READS),
         product: NAME,
         columns,

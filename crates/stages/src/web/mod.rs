@@ -262,10 +262,11 @@ fn surface_density(
             None => 0.0,
         }
     };
-    let (mut recipe, mut is_tracer) = (Recipe::default(), vec![true; sample.len()]);
+    // beyond the sample's redshifts its neighbours are not known
+    let mut recipe = Recipe { z: ends(&sample.z), ..Recipe::default() };
+    let mut is_tracer = vec![true; sample.len()];
     if let Some(population) = &settings.neighbours {
-        let nearest = sample.z.iter().copied().fold(f64::INFINITY, f64::min);
-        recipe.z = [nearest, population.depth(cosmology)];
+        recipe.z[1] = recipe.z[1].min(population.depth(cosmology));
         is_tracer = population.of(sample, cosmology);
     }
     let galaxies = Galaxies {

@@ -49,7 +49,8 @@ pub struct Args {
 #[serde(deny_unknown_fields, default)]
 #[group(skip)]
 pub struct Options {
-    /// Filaments that stand out by so many sigmas, 0 to 8 [default: 3]
+    /// Filaments that stand out by so many sigmas, 0 to 8; where densities are smoothed, as they are unless told
+    /// otherwise, sigmas are nominal [default: 3]
     #[arg(long, value_name = "N", conflicts_with = "ratio")]
     sigmas: Option<f64>,
     /// Filaments of persistence pairs whose densities have this ratio, from 1 up, in place of --sigmas
@@ -120,25 +121,26 @@ impl Options {
         }
     }
 
-    /// Whatever of `asked` would be of no use with all that is set.
-    fn unused(&self, asked: &Self) -> Result<(), Usage> {
-        let is_kept = self.memory.is_some() || self.blocks.is_some();
-        let is_far = self.url().is_some();
-        let is_population = self.brighter_than.is_some();
+    /// Whether any of it is of no use, where only `with` these together is the web made.
+    fn check_use(&self, with: &[&Self]) -> Result<(), Usage> {
+        let any = |is: fn(&Self) -> bool| with.iter().any(|options| is(options));
+        let is_kept = any(|options| options.memory.is_some() || options.blocks.is_some());
+        let is_far = any(|options| options.url().is_some());
+        let is_population = any(|options| options.brighter_than.is_some());
         let text = |of: Option<String>| of.unwrap_or_default();
         let number = |of: Option<f64>| text(of.map(|number| number.to_string()));
-        let work = asked.work.as_ref().map(|work| work.display().to_string());
+        let work = self.work.as_ref().map(|work| work.display().to_string());
         let beyond = "only --brighter-than counts a population: give it, too";
         let all = [
             ("work", text(work), is_kept, "blocks are kept there: give --memory or --blocks, too"),
             (
                 "scratch",
-                text(asked.scratch.clone()),
+                text(self.scratch.clone()),
                 is_far,
                 "only of blocks behind a URL are there copies: give --work URL, too",
             ),
-            ("faintest", number(asked.faintest), is_population, beyond),
-            ("k-correction", number(asked.k_correction), is_population, beyond),
+            ("faintest", number(self.faintest), is_population, beyond),
+            ("k-correction", number(self.k_correction), is_population, beyond),
         ];
         match all.iter().find(|(_, value, is_used, _)| !value.is_empty() && !is_used) {
             Some((name, value, _, why)) => Err(usage(format!("--{name} {value}: {why}"))),
@@ -205,6 +207,9 @@ impl Options {
             let text = "what is around them outweighs them";
             return Err(usage(format!("--blocks {blocks}: of more than {MOST_BLOCKS}, {text}")));
         }
+        if self.blocks.is_some() && self.memory.is_some() {
+            return Err(usage("memory and blocks take each other's place: set one"));
+        }
         Ok(Settings {
             groups,
             threshold: self.threshold()?,
@@ -244,9 +249,12 @@ struct Told {
 pub fn run(ctx: &Context, args: &Args) -> anyhow::Result<Exit> {
     let galaxies = args.groups.or(&ctx.settings.groups);
     let (tracers, groups) = galaxies.settings()?;
-    let options = args.options.or(&ctx.settings.web);
+    let set = &ctx.settings.web;
+    let options = args.options.or(set);
     let settings = options.settings(groups)?;
-    options.unused(&args.options)?;
+    args.options.check_use(&[&options])?;
+    // what the command line takes the place of may have been the use of what else is set
+    set.check_use(&[set, &options])?;
     let output = args.output.as_deref().filter(|_| !args.which.dry_run);
     output.map(can_be_written).transpose()?;
     let randoms = options.randoms()?;
