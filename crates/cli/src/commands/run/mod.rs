@@ -5,12 +5,12 @@ mod screen;
 
 use crate::commands::fetch;
 use crate::context::Context;
-use crate::exit::{Exit, TryAgain, Usage};
-use crate::{archive, datasheet};
+use crate::exit::{Exit, TryAgain};
+use crate::{archive, datasheet, tiles};
 use anyhow::Context as _;
 use bifrost_archive::fetch::{Fetcher, is_full_disk};
 use bifrost_archive::key::Production;
-use bifrost_archive::repair::{self, Expected};
+use bifrost_archive::repair::Expected;
 use bifrost_campaign::{End, Error, Report, Stop};
 use bifrost_core::layout::Lake;
 use bifrost_core::registry::Registry;
@@ -167,15 +167,11 @@ fn only(
 ) -> anyhow::Result<Option<Vec<i64>>> {
     let mut only = None;
     if let Some(path) = &args.tiles {
-        let list = std::fs::read_to_string(path);
-        let list = list.with_context(|| format!("failed to read the list {}", path.display()))?;
         let production = production.clone();
         let expected = Expected { production, bucket: None, survey: None, program: None };
-        let mended = repair::mend(&list, &expected);
-        if let Some(refused) = mended.refused.first() {
-            return Err(Usage(format!("'{}': {}", refused.was, refused.reason)).into());
-        }
-        let tiles: Vec<_> = mended.tiles.into_keys().collect();
+        let (list, text) = (path.display().to_string(), tiles::read(path)?);
+        let meant = tiles::meant(ctx.printer, &list, &text, &expected)?;
+        let tiles: Vec<_> = meant.tiles.into_keys().collect();
         let ids = ctx.block_on(registry.tile_ids(&tiles))?;
         if ids.len() < tiles.len() {
             let (known, named) = (ids.len(), tiles.len());
