@@ -13,6 +13,7 @@ use bifrost_archive::key::Production;
 use bifrost_archive::repair::Expected;
 use bifrost_campaign::{End, Error, Report, Stop};
 use bifrost_core::layout::Lake;
+use bifrost_core::patience::MayPass;
 use bifrost_core::registry::Registry;
 use bifrost_core::sync;
 pub use options::Options;
@@ -87,8 +88,8 @@ pub fn run(ctx: &Context, args: &Args) -> anyhow::Result<Exit> {
         let stop = stop_on_signals()?;
         let tell = screen.tell();
         let run = bifrost_campaign::run(&registry, &lake, fetcher, settings, stop.clone(), tell);
-        let ended = in_time(stop.clone(), grace + OVERTIME, async { run.await.map_err(busy) });
-        anyhow::Ok((ended.await, stop))
+        let ended = async { run.await.map_err(|e| busy(e, *stop.borrow() > Stop::Not)) };
+        anyhow::Ok((in_time(stop.clone(), grace + OVERTIME, ended).await, stop))
     })?;
     screen.bar.finish_and_clear();
     let report = report?;
@@ -130,10 +131,17 @@ fn is_for_want_of_room(error: &anyhow::Error) -> bool {
     error.chain().filter_map(|e| e.downcast_ref::<std::io::Error>()).any(is_full_disk)
 }
 
-/// A node or a lake that is in use now may be free later.
-fn busy(error: Error) -> anyhow::Error {
+/// A node or a lake that is in use now may be free later; a registry that is away is no failure of a run
+/// that is told to stop.
+fn busy(error: Error, is_told_to_stop: bool) -> anyhow::Error {
+    let is_away = match &error {
+        Error::Registry(e) => e.may_pass(),
+        Error::Sync(e) => e.may_pass(),
+        _ => false,
+    };
     match error {
         Error::Busy(_) | Error::NodeTaken(_) => TryAgain(error.to_string()).into(),
+        error if is_away && is_told_to_stop => TryAgain(format!("told to stop; {error}")).into(),
         other => other.into(),
     }
 }
