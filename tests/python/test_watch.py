@@ -211,6 +211,8 @@ def test_tiles_that_another_lake_holds_since_are_told_of():
         place.environment["BIFROST_DATABASE_URL"] = place.database_url
         command = [os.environ["BIFROST_BIN"], "sync", "--watch", "--every", "0.2s", "--no-datasheet"]
         watcher = subprocess.Popen(command, env=place.environment, text=True, stdout=subprocess.PIPE)
+        patience = threading.Timer(PATIENCE_S, watcher.kill)
+        patience.start()
         try:
             assert watcher.stdout.readline().startswith("commit 1: 1 files added")
             copy = place.folder / "copy"
@@ -222,8 +224,9 @@ def test_tiles_that_another_lake_holds_since_are_told_of():
             place.run("--lake", copy, "sync", "--no-datasheet")
             assert watcher.stdout.readline().startswith("nothing changed")
             watcher.terminate()
-            assert watcher.communicate(timeout=PATIENCE_S)[0] == "", "each is told once"
+            assert watcher.communicate()[0] == "" and watcher.returncode == 0, "each is told once"
         finally:
+            patience.cancel()
             watcher.kill()
 
 
