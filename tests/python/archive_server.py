@@ -1,4 +1,5 @@
-"""A web server over a folder: files, whole, from a byte on or a part of, with ETag and length.
+"""A web server over a folder: files, whole, from a byte on or a part of, with ETag and length. Where it has a
+`part`, it gives so many bytes at a time: of a rest that is asked for it says so, of a whole file it breaks off.
 
     python archive_server.py FOLDER     prints its URL, serves until it is killed
 """
@@ -33,6 +34,9 @@ class Handler(BaseHTTPRequestHandler):
                 self.send_header("Content-Length", "0")
                 self.end_headers()
                 return
+            part_end = min(end, first + (self.server.part or end))
+            if asked:
+                end = part_end
             whole = "*" if self.server.unsized else about.st_size
             self.send_response(206 if asked else 200)
             self.send_header("ETag", tag)
@@ -43,8 +47,10 @@ class Handler(BaseHTTPRequestHandler):
                 self.send_header("Content-Range", f"bytes {first}-{end - 1}/{whole}")
             self.end_headers()
             file.seek(first)
-            while block := file.read(min(1 << 20, end - file.tell())):
+            while block := file.read(min(1 << 20, part_end - file.tell())):
                 self.wfile.write(block)
+            if part_end < end:
+                self.close_connection = True  # it promised more
 
     def log_message(self, *_):
         pass
@@ -60,7 +66,7 @@ class Server(ThreadingHTTPServer):
 def server(folder):
     """A server at a free port of this machine; it serves once serve_forever is called."""
     made = Server(("127.0.0.1", 0), Handler)
-    made.folder, made.packed, made.unsized = Path(folder), False, False
+    made.folder, made.packed, made.unsized, made.part = Path(folder), False, False, None
     return made
 
 

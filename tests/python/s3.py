@@ -20,8 +20,8 @@ PAGE = 10
 class Bucket:
     """The bucket, and where it is."""
 
-    def __init__(self, port):
-        self.address = ("127.0.0.1", port)
+    def __init__(self, port, pid):
+        self.address, self.pid = ("127.0.0.1", port), pid
         self.url = f"http://127.0.0.1:{port}"
         self.client = boto3.client(
             "s3", endpoint_url=self.url, region_name="us-west-2", aws_access_key_id="key",
@@ -53,7 +53,7 @@ def bucket():
                     break
             assert serving.poll() is None, "moto did not start"
             time.sleep(0.1)
-        made = Bucket(port)
+        made = Bucket(port, serving.pid)
         made.client.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "us-west-2"})
         yield made
     finally:

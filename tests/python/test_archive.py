@@ -7,6 +7,7 @@ import signal
 import subprocess
 import threading
 import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pyarrow.parquet as pq
 import pytest
@@ -158,6 +159,52 @@ def test_a_listing_that_fails_in_the_middle_is_asked_for_again_or_changes_nothin
                          "--retries", 1, code=75)
     assert "busy" in hopeless.stderr
     assert place.sql("SELECT count(*) FROM archive_files WHERE state = 'present'") == [(report["files"],)]
+
+
+class Lister(BaseHTTPRequestHandler):
+    """A bucket whose listing names a file twice, as it changed meanwhile, and which may begin anew for ever."""
+
+    def do_GET(self):
+        folder = f"{ROOT}/healpix/main/dark"
+        entry = "<Contents><Key>{}</Key><Size>{}</Size></Contents>".format
+        key, goes_on = f"{folder}/100/10000/coadd-main-dark-10000.fits", "continuation-token" not in self.path
+        entries = entry(f"{folder}/", 0) + entry(key, 7 if goes_on else 8)
+        token = "<NextContinuationToken>more</NextContinuationToken>"
+        is_truncated = str(goes_on or self.server.in_circles).lower()
+        listing = (f"<ListBucketResult><IsTruncated>{is_truncated}</IsTruncated>{token}{entries}"
+                   f"</ListBucketResult>").encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(listing)))
+        self.end_headers()
+        self.wfile.write(listing)
+
+    def log_message(self, *_):
+        pass
+
+
+def test_a_listing_that_repeats_itself_is_taken_once_or_not_at_all(place):
+    bucket = ThreadingHTTPServer(("127.0.0.1", 0), Lister)
+    bucket.in_circles = False
+    threading.Thread(target=bucket.serve_forever, daemon=True).start()
+    try:
+        where = ("--survey", "main", "--program", "dark", "--archive", f"s3://{BUCKET}", "--endpoint",
+                 f"http://127.0.0.1:{bucket.server_port}")
+        report = place.json("inventory", *where)
+        assert (report["files"], report["changes"]["files_new"]) == (1, 1)
+        assert place.json("inventory", "--update", *where)["changes"]["files_changed"] == 0
+        bucket.in_circles = True
+        assert "a listing that goes in circles" in place.run("inventory", "--update", *where, code=75).stderr
+    finally:
+        bucket.shutdown()
+        bucket.server_close()
+
+
+def test_a_tile_that_two_lists_name_is_taken_once(place):
+    lists = [place.folder / "one", place.folder / "other"]
+    for path in lists:
+        path.write_text("main-dark-10000\n")
+    report = place.json("inventory", *lists)
+    assert (report["tiles"], report["files"], report["changes"]["tiles_new"]) == (1, 3, 1)
 
 
 def test_a_list_is_corrected_line_by_line(place, made):
@@ -435,6 +482,25 @@ def test_a_part_of_a_file_of_unknown_size_is_taken_up(place, made, has_sums):
         assert any("range" in fields for _, fields in proxy.requests), "some of it was here already"
     finally:
         proxy.close()
+        web.shutdown()
+        web.server_close()
+
+
+def test_a_server_that_gives_less_than_the_rest_is_asked_for_more(place, made):
+    """A part of what was asked for is what HTTP allows. Each is progress: patience is for those that bring none."""
+    archive, out = made(pixels=1), place.folder / "out"
+    coadd = archive.files("coadd")[0]
+    size = (archive.folder / coadd).stat().st_size
+    web = server(archive.folder)
+    web.part = size // 20
+    threading.Thread(target=web.serve_forever, daemon=True).start()
+    try:
+        url = f"http://127.0.0.1:{web.server_port}"
+        report = place.json("fetch", coadd, "--out", out, "--archive", url, *QUICK)
+        assert (out / coadd).read_bytes() == (archive.folder / coadd).read_bytes()
+        assert 8 < report["retries"] < 30, "more than patience alone would bear, and each brought a part"
+        assert report["bytes"] == archive.sizes() - sum(p.stat().st_size for p in archive.folder.rglob("*-bright-*.fits"))
+    finally:
         web.shutdown()
         web.server_close()
 

@@ -111,14 +111,15 @@ def test_tiles_whose_spectra_store_cannot_be_made_are_set_aside_as_any_other(pla
 def test_a_campaign_fetches_makes_and_publishes_and_a_second_finds_nothing(place, archive):
     planned = place.json("run", "--archive", archive.url, "--dry-run")
     assert (planned["tiles"], planned["pixels"], planned["batches"]) == (6, 3, 1)
+    planned = place.json("run", "--dry-run", "--max-batches", 2, "--tiles-per-batch", 2)
+    assert (planned["tiles"], planned["pixels"], planned["batches"]) == (4, 2, 2)
     ended = place.run("run", "--archive", archive.url, "--tiles-per-batch", 3, "--json")
     *batches, end = lines(ended)
     assert sum(batch["made"] for batch in batches) == end["made"] == archive.tiles
     assert end["end"] == "complete" and end["failed"] == 0
     assert end["bytes_in"] > end["bytes_out"] > 0
     # the log is JSON where nobody looks on
-    assert [json.loads(line)["message"] for line in ended.stderr.splitlines()
-            if line.startswith("{")][0] == "began"
+    assert "began" in [json.loads(line)["message"] for line in ended.stderr.splitlines()]
     files = place.sql("SELECT count(*), sum(num_rows) FROM files")[0]
     assert files[0] == archive.tiles
     assert place.sql("SELECT count(*) FROM catalog")[0][0] == files[1]
@@ -175,6 +176,24 @@ def test_what_cannot_be_made_so_is_said_before_anything_begins(place, archive):
     assert place.sql("SELECT count(*) FROM attempts") == [(0,)]
 
 
+def test_tiles_of_a_list_are_corrected_aloud_and_those_of_another_production_refused(place, archive):
+    tiles = place.folder / "tiles"
+    commands = (("run", "--dry-run", "--tiles"), ("fetch", "--dry-run", "--tiles"), ("bench", "http", "--from"))
+    for other in ("edr/spectro/redux/fuji/healpix/main/dark/100/10001", "fuji-main-dark-10001"):
+        tiles.write_text(f"main-dark-10000\n{other}\n\nnonsense\n")
+        for command in commands:
+            said = place.run(*command, tiles, "--archive", archive.url, code=2).stderr
+            assert f"{tiles}:2: '{other}' is of another production than iron" in said and f"{tiles}:4: " in said
+        said = place.run("fetch", "main-dark-10000", other, "--archive", archive.url, code=2).stderr
+        assert f"TILE:2: '{other}' is of another production" in said
+    tiles.write_text("main-dark-10000\nmain-dark-010001\nedr/spectro/redux/iron/healpix/main/dark/100/10001\n")
+    for command in commands:
+        said = place.run(*command, tiles, "--archive", archive.url).stderr
+        assert f"{tiles}:2: main-dark-010001 → {RELEASE}/healpix/main/dark/100/10001 (wrong zero padding)" in said
+        assert f"{tiles}:3: " in said and "(wrong folder, duplicate)" in said
+    assert place.json("run", "--dry-run", "--tiles", tiles, "--archive", archive.url)["tiles"] == 2
+
+
 def test_what_fails_is_explained_told_apart_and_tried_again(place, archive):
     tile = archive.folder / RELEASE / "healpix/main/dark/100/10001"
     good = (tile / "coadd-main-dark-10001.fits").read_bytes()
@@ -183,11 +202,18 @@ def test_what_fails_is_explained_told_apart_and_tried_again(place, archive):
     for sums in tile.glob("*.sha256sum"):
         sums.rename(sums.with_suffix(".gone"))
     options = ["--archive", archive.url, "--keep-fits"]
-    ended = lines(place.run("run", *options, "--json", code=3))[-1]
+    batch, ended = lines(place.run("run", *options, "--json", code=3))
     assert (ended["made"], ended["failed"]) == (5, 1)
-    listed = place.json("failures")["failures"]
+    # what went into those that were made, and came out of them
+    made = sorted(path for path in archive.folder.rglob("*.fits") if path.parent != tile)
+    assert (batch["files_in"], batch["bytes_in"]) == (15, sum(path.stat().st_size for path in made))
+    assert batch["bytes_out"] == sum(path.stat().st_size for path in place.lake.rglob("*.parquet"))
+    told = place.json("failures")
+    listed = told["failures"]
     assert [(f["tile"], f["outcome"]) for f in listed] == [("iron-main-dark-10001", "corrupt")]
     assert "truncated" in listed[0]["error"] or "cut" in listed[0]["error"], listed
+    assert list(told["advice"]) == ["corrupt"]
+    assert f"\ncorrupt: {told['advice']['corrupt']}\n" in place.run("failures").stdout
     assert place.json("status")["tiles"]["failed_by"] == {"corrupt": 1}
     metrics = place.run("status", "--metrics").stdout
     assert 'bifrost_tiles{release="iron",state="done"} 5' in metrics
@@ -236,7 +262,8 @@ def test_tiles_that_lost_their_files_are_told_of_and_made_again(place, archive):
     assert {f["state"] for f in listed.values()} == {"lost"} and len(listed) == 2
     assert listed["iron-main-dark-10000"]["error"].endswith("is gone")
     assert "failures --requeue" in listed["iron-main-dark-10001"]["error"]
-    assert "0 tiles failed, 2 lost their files" in place.run("failures").stdout
+    shown = place.run("failures").stdout
+    assert "0 tiles failed, 2 lost their files" in shown and "\nlost: bring the file or its disk back" in shown
     place.run("failures", "--outcome", "corrupt", code=4)
     assert place.json("run", "--archive", archive.url, "--only-failed", "--dry-run")["tiles"] == 2
     assert place.json("failures", "--requeue")["requeued"] == 2

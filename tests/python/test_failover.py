@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from conftest import Place
+from test_campaign import Archive, lines, private_place
 from test_postgres_settings import NOBODY, as_owner, program
 
 DEATHS = 8 if os.environ.get("BIFROST_SOAK") else 2
@@ -165,3 +166,28 @@ def test_a_standby_takes_over_in_the_middle_of_syncs(folder):
                 writer.join(120)
         for server in servers:
             server.stop()
+
+
+def test_a_run_that_is_told_to_stop_while_its_registry_is_away_has_not_failed():
+    with private_place() as place:
+        archive = Archive(place, 1)
+        place.lake.mkdir()
+        place.run("inventory", archive.list())
+        archive.server.shutdown()  # nobody answers: tiles stay under way
+        command = [os.environ["BIFROST_BIN"], "run", "--archive", archive.url, "--grace", "4"]
+        running = subprocess.Popen(command, env=place.environment, cwd=place.folder, text=True,
+                                   stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        try:
+            while "leased" not in running.stderr.readline():
+                assert running.poll() is None
+            place.run("db", "down")
+            running.send_signal(signal.SIGTERM)
+            said = running.communicate(timeout=60)[1]
+            assert running.returncode == 75, said
+            assert "bifrost: told to stop; " in said and "failed to reach Postgres" in said
+        finally:
+            running.kill()
+        place.run("db", "up")
+        threading.Thread(target=archive.server.serve_forever, daemon=True).start()
+        assert lines(place.run("run", "--archive", archive.url, "--json"))[-1]["made"] == archive.tiles
+        archive.close()

@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -176,3 +177,20 @@ def test_what_a_run_could_not_tell_the_next_one_tells(place, ears):
         place.run("run", *options)
         assert [body["text"].split(":")[1][:5] for body in ears.posted] == [" 30 %"]
         assert len(ears.commanded()) == 1
+
+
+def test_a_run_that_is_told_to_stop_while_nobody_answers_leaves_it_to_the_next(place, ears):
+    with inventoried(place, 1) as archive, socket.create_server(("127.0.0.1", 0)) as mute:
+        address = f"http://127.0.0.1:{mute.getsockname()[1]}"
+        command = [os.environ["BIFROST_BIN"], "run", "--archive", archive.url, "--webhook", address, "--grace", "60"]
+        running = subprocess.Popen(command, env=place.environment, cwd=place.folder, stdout=subprocess.DEVNULL)
+        try:
+            connection, _ = mute.accept()
+            running.send_signal(signal.SIGTERM)
+            assert running.wait(timeout=60) == 75, "it has all its grace left"
+            connection.close()
+        finally:
+            running.kill()
+            running.wait()
+        place.run("run", "--archive", archive.url, *ears.options)
+        assert "complete" in ears.events()

@@ -71,7 +71,7 @@ def test_a_saved_snapshot_is_told_with_a_version(place):
 
 
 def test_json_is_json_where_there_is_nothing(place):
-    assert place.json("failures", code=4) == {"version": 1, "requeued": 0, "failures": []}
+    assert place.json("failures", code=4) == {"version": 1, "requeued": 0, "failures": [], "advice": {}}
     assert place.json("nodes", code=4) == {"version": 1, "nodes": []}
     assert place.run("failures", code=4).stdout == ""
 

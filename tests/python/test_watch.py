@@ -15,7 +15,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from conftest import Place
+from conftest import Place, new_place
 
 PATIENCE_S = 60  # only for what hangs
 
@@ -201,6 +201,33 @@ def test_it_outlives_a_restart_of_postgres():
     finally:
         lake.run("db", "down")
         shutil.rmtree(folder)
+
+
+def test_tiles_that_another_lake_holds_since_are_told_of():
+    """A copy of the lake with an identity of its own: nothing has changed here, and it is news all the same."""
+    with new_place() as place:
+        place.run("mock", "--out", place.folder / "archive", "--tiles", 1, "--objects", 5)
+        place.run("convert", place.folder / "archive")
+        place.environment["BIFROST_DATABASE_URL"] = place.database_url
+        command = [os.environ["BIFROST_BIN"], "sync", "--watch", "--every", "0.2s", "--no-datasheet"]
+        watcher = subprocess.Popen(command, env=place.environment, text=True, stdout=subprocess.PIPE)
+        patience = threading.Timer(PATIENCE_S, watcher.kill)
+        patience.start()
+        try:
+            assert watcher.stdout.readline().startswith("commit 1: 1 files added")
+            copy = place.folder / "copy"
+            shutil.copytree(place.lake / "spectra", copy / "spectra")
+            place.run("--lake", copy, "sync", "--no-datasheet")
+            told = watcher.stdout.readline(), watcher.stdout.readline()
+            assert told[0].startswith("nothing changed") and str(copy) in told[1], told
+            shutil.rmtree(copy / "spectra")
+            place.run("--lake", copy, "sync", "--no-datasheet")
+            assert watcher.stdout.readline().startswith("nothing changed")
+            watcher.terminate()
+            assert watcher.communicate()[0] == "" and watcher.returncode == 0, "each is told once"
+        finally:
+            patience.cancel()
+            watcher.kill()
 
 
 def test_options_that_contradict_each_other_are_refused(lake):

@@ -338,8 +338,8 @@ impl Answer {
     }
 }
 
-/// `bytes 5-9/10`: the first byte, and the size of the whole, of which the part must be the end; `*` where
-/// the server does not know the size.
+/// `bytes 5-8/10`: the first byte, and the size of the whole, of which a server need not give all that is
+/// asked for; `*` where it does not know the size.
 fn content_range(range: &str) -> Option<(u64, Option<u64>)> {
     let (part, length) = range.strip_prefix("bytes ")?.split_once('/')?;
     let (from, to) = part.split_once('-')?;
@@ -348,8 +348,7 @@ fn content_range(range: &str) -> Option<(u64, Option<u64>)> {
         "*" => None,
         length => Some(length.parse().ok()?),
     };
-    let end = to.checked_add(1)?;
-    (from <= to && length.is_none_or(|length| length == end)).then_some((from, length))
+    (from <= to && length.is_none_or(|length| to < length)).then_some((from, length))
 }
 
 async fn fault_of(mut response: Response, stall: Duration) -> Fault {
@@ -469,7 +468,8 @@ mod tests {
     fn headers_are_read_without_trust() {
         assert_eq!(content_range("bytes 5-9/10"), Some((5, Some(10))));
         assert_eq!(content_range("bytes 5-9/*"), Some((5, None)));
-        for range in ["bytes 5-8/10", "bytes 9-5/10", "bytes */10", "5-9/10", "bytes 9-5/*"] {
+        assert_eq!(content_range("bytes 5-8/10"), Some((5, Some(10))));
+        for range in ["bytes 5-10/10", "bytes 9-5/10", "bytes */10", "5-9/10", "bytes 9-5/*"] {
             assert_eq!(content_range(range), None, "{range}");
         }
         assert_eq!(content_range("bytes 0-18446744073709551615/1"), None);

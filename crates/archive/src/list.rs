@@ -127,6 +127,9 @@ async fn each_page(
         let is_truncated = page.is_truncated;
         take(page);
         match next {
+            Some(next) if is_truncated && token.as_ref() == Some(&next) => {
+                return Err(Fault::Nonsense("a listing that goes in circles".to_owned()));
+            }
             Some(next) if is_truncated => token = Some(next),
             _ => return Ok(()),
         }

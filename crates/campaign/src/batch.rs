@@ -21,7 +21,7 @@ pub struct Batch {
     pub failed: usize,
     /// Those that came to no outcome: the lease was lost.
     pub lost: usize,
-    /// Files of the archive.
+    /// Files of the archive, of the tiles that were made.
     pub files_in: usize,
     /// Their bytes.
     pub bytes_in: u64,

@@ -7,15 +7,18 @@
 //! What cannot be delivered is logged, and counts as not told: it is due again for whoever looks
 //! next, this node after a growing pause, another one, or the next run.
 
+use crate::settings::Stop;
 use bifrost_core::registry::campaign::Progress;
 use bifrost_core::registry::{self, Registry};
 use bifrost_core::tile::Name;
 use serde::Serialize;
 use std::process::Stdio;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep};
 
 /// Tries that a rate of failures is counted over, at least.
 const TRIES_MIN: i64 = 20;
@@ -154,12 +157,19 @@ pub struct Teller {
     node: String,
     config: Arc<Config>,
     channel: Channel,
+    stop: watch::Receiver<Stop>,
 }
 
 impl Teller {
-    /// One for each channel of a configuration.
+    /// One for each channel of a configuration; none delivers anything once the run is told to stop.
     #[must_use]
-    pub fn all(registry: &Registry, release: &Name, node: &str, config: Config) -> Vec<Self> {
+    pub fn all(
+        registry: &Registry,
+        release: &Name,
+        node: &str,
+        config: Config,
+        stop: &watch::Receiver<Stop>,
+    ) -> Vec<Self> {
         let config = Arc::new(config);
         let webhook = config.webhook.clone().map(Channel::Webhook);
         let command = config.command.clone().map(Channel::Command);
@@ -169,6 +179,7 @@ impl Teller {
             node: node.to_owned(),
             config: config.clone(),
             channel,
+            stop: stop.clone(),
         };
         webhook.into_iter().chain(command).map(teller).collect()
     }
@@ -177,8 +188,9 @@ impl Teller {
     pub async fn watch(self) {
         let (began, mut pause) = (Instant::now(), self.config.every);
         loop {
-            tokio::time::sleep(pause).await;
-            let is_told = self.look(began.elapsed().as_secs_f64(), false).await;
+            sleep(pause).await;
+            let deadline = Instant::now() + PAUSE_MAX;
+            let is_told = self.look(began.elapsed().as_secs_f64(), false, deadline).await;
             pause = if is_told { self.config.every } else { (pause * 2).min(PAUSE_MAX) };
         }
     }
@@ -186,16 +198,18 @@ impl Teller {
     /// Tells what there is to tell when a run has ended; `is_over` where nothing is left. There
     /// may be no run after it, so what cannot be delivered is tried for a while.
     pub async fn look_last(&self, elapsed_s: f64, is_over: bool) {
-        let (began, mut pause) = (Instant::now(), Duration::from_secs(1));
-        while !self.look(elapsed_s, is_over).await && is_over && began.elapsed() < LAST_PATIENCE {
-            tokio::time::sleep(pause).await;
-            pause *= 2;
+        let (deadline, mut pause) = (Instant::now() + LAST_PATIENCE, Duration::from_secs(1));
+        while !self.look(elapsed_s, is_over, deadline).await && is_over {
+            tokio::select! {
+                () = sleep(pause) => pause *= 2,
+                () = self.cut(deadline) => break,
+            }
         }
     }
 
     /// Tells what there is to tell; false where something could not be delivered.
-    async fn look(&self, elapsed_s: f64, is_over: bool) -> bool {
-        match self.try_look(elapsed_s, is_over).await {
+    async fn look(&self, elapsed_s: f64, is_over: bool, deadline: Instant) -> bool {
+        match self.try_look(elapsed_s, is_over, deadline).await {
             Ok(is_told) => is_told,
             Err(e) => {
                 tracing::info!("{e}");
@@ -204,7 +218,12 @@ impl Teller {
         }
     }
 
-    async fn try_look(&self, elapsed_s: f64, is_over: bool) -> Result<bool, registry::Error> {
+    async fn try_look(
+        &self,
+        elapsed_s: f64,
+        is_over: bool,
+        deadline: Instant,
+    ) -> Result<bool, registry::Error> {
         let (release, node) = (&self.release, self.node.as_str());
         // what went wrong in an earlier run was told then
         let late_s = elapsed_s.max(AGAIN_S);
@@ -216,7 +235,11 @@ impl Teller {
                 continue;
             }
             tracing::info!(event = notice.event, "{}", notice.text);
-            if let Err(e) = self.channel.deliver(&notice).await {
+            let delivered = tokio::select! {
+                delivered = self.channel.deliver(&notice) => delivered,
+                () = self.cut(deadline) => Err("for which no time is left".to_owned()),
+            };
+            if let Err(e) = delivered {
                 let name = self.channel.name();
                 tracing::error!(event = notice.event, "not told by {name}, {e}: {}", notice.text);
                 is_told = false;
@@ -224,6 +247,17 @@ impl Teller {
             }
         }
         Ok(is_told)
+    }
+
+    /// Waits until the run is told to stop, or it is too late.
+    async fn cut(&self, deadline: Instant) {
+        let mut stop = self.stop.clone();
+        let told = async {
+            if stop.wait_for(|stop| *stop > Stop::Not).await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        };
+        drop(tokio::time::timeout_at(deadline, told).await);
     }
 }
 
@@ -261,7 +295,7 @@ async fn post(url: &str, notice: &Notice) -> Result<(), reqwest::Error> {
             Ok(_) => return Ok(()),
             // its address is a secret
             Err(e) if tries == DELIVERY_TRIES => return Err(e.without_url()),
-            Err(_) => tokio::time::sleep(Duration::from_secs(tries.into())).await,
+            Err(_) => sleep(Duration::from_secs(tries.into())).await,
         }
         tries += 1;
     }

@@ -50,9 +50,12 @@ pub(crate) struct PixelEnd {
     pub(crate) made: usize,
     pub(crate) failed: usize,
     pub(crate) lost: usize,
+    /// Files and bytes of the tiles that were made.
     pub(crate) files_in: usize,
     pub(crate) bytes_in: u64,
+    /// Of all tiles.
     pub(crate) bytes_fetched: u64,
+    /// Made of what came in.
     pub(crate) bytes_out: u64,
 }
 
@@ -73,6 +76,7 @@ struct Told {
     tile: Tile,
     sources: Vec<PathBuf>,
     measured: Measured,
+    files_in: usize,
 }
 
 #[derive(Debug, Clone)]
@@ -339,14 +343,12 @@ impl Shop {
             store: None,
             failed: Vec::new(),
         };
-        let (mut told, mut failures) = (Vec::new(), Vec::new());
+        let (mut told, mut failures, mut store_bytes) = (Vec::new(), Vec::new(), 0);
         for tile in tiles {
-            end.files_in += tile.files_in;
-            end.bytes_in += tile.measured.bytes_in.cast_unsigned();
-            end.bytes_fetched += tile.measured.bytes_fetched.cast_unsigned();
-            end.bytes_out += tile.measured.bytes_out.unwrap_or(0).cast_unsigned();
-            told.push(Told { tile: tile.tile, sources: tile.sources, measured: tile.measured });
-            match tile.result {
+            let TileEnd { tile, sources, measured, files_in, result } = tile;
+            end.bytes_fetched += measured.bytes_fetched.cast_unsigned();
+            told.push(Told { tile, sources, measured, files_in });
+            match result {
                 Ok(shard) => bundle.shards.push(shard),
                 Err(failure) => failures.push((told.len() - 1, failure)),
             }
@@ -356,8 +358,7 @@ impl Shop {
             let attempts: Vec<i64> = shards.iter().map(Shard::attempt_id).collect();
             match self.join(lease.pixel, claim, shards).await {
                 Ok((store, shards)) => {
-                    end.bytes_out +=
-                        store.as_ref().map_or(0, StoreDraft::size_bytes).cast_unsigned();
+                    store_bytes = store.as_ref().map_or(0, StoreDraft::size_bytes).cast_unsigned();
                     (bundle.store, bundle.shards) = (store, shards);
                 }
                 Err((failure, _)) => {
@@ -382,12 +383,18 @@ impl Shop {
         };
         end.failed = ends.iter().filter(|e| e.outcome.is_quarantined()).count();
         end.made = ends.len() - end.failed;
+        end.bytes_out = if end.made > 0 { store_bytes } else { 0 };
         for one in &told {
             let ended = ends.iter().find(|e| e.attempt_id == one.measured.attempt_id);
             let outcome = ended.map(|e| e.outcome);
             match ended {
                 Some(e) if !e.outcome.is_quarantined() => {
-                    let Told { tile, sources, .. } = one;
+                    let Told { tile, sources, measured, files_in } = one;
+                    end.files_in += files_in;
+                    end.bytes_in += measured.bytes_in.cast_unsigned();
+                    // what is held is no smaller for files that were not brought
+                    let made = measured.bytes_out.filter(|_| *files_in > 0);
+                    end.bytes_out += made.unwrap_or(0).cast_unsigned();
                     let cleared =
                         quarantine::clear(&self.site.lake, &bundle.product, tile, sources);
                     cleared.unwrap_or_else(|e| tracing::warn!("{e}"));

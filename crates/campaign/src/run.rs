@@ -67,10 +67,9 @@ pub async fn run(
     };
     let mut background = JoinSet::new();
     background.spawn(heart.beat_for_ever());
-    let tellers = settings
-        .notices
-        .clone()
-        .map_or_else(Vec::new, |config| Teller::all(registry, &taker.release, &taker.node, config));
+    let tellers = settings.notices.clone().map_or_else(Vec::new, |config| {
+        Teller::all(registry, &taker.release, &taker.node, config, &stop)
+    });
     for teller in tellers.clone() {
         background.spawn(teller.watch());
     }
@@ -119,6 +118,8 @@ pub async fn run(
     let end = ended?;
     gave_back?;
     let elapsed_s = began.elapsed().as_secs_f64();
+    // what a run that is told to stop leaves untold, the next tells
+    let tellers = if end == End::Stopped { &[] } else { &tellers[..] };
     let last = tellers.iter().map(|teller| teller.look_last(elapsed_s, end == End::Complete));
     futures::future::join_all(last).await;
     let tiles = registry.campaign_counts(&settings.taker.release).await?;

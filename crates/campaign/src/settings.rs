@@ -113,7 +113,7 @@ pub struct Report {
     pub failed: usize,
     /// Tiles whose leases were lost.
     pub lost: usize,
-    /// Bytes of the archive's files.
+    /// Bytes of the archive's files, of the tiles that were made.
     pub bytes_in: u64,
     /// Bytes of the files that were made.
     pub bytes_out: u64,

@@ -25,8 +25,9 @@ impl Context {
     /// Merges settings and starts the log.
     pub fn new(global: Global, is_long: bool) -> anyhow::Result<Self> {
         let settings = Settings::merged(global)?;
-        start_log(&settings, is_long);
-        let printer = Printer { json: settings.json, quiet: settings.quiet };
+        let is_logged = is_long && !std::io::stderr().is_terminal();
+        start_log(&settings, is_logged);
+        let printer = Printer { json: settings.json, quiet: settings.quiet, is_logged };
         let runtime = tokio::runtime::Runtime::new()?;
         Ok(Self { settings, printer, runtime })
     }
@@ -150,9 +151,8 @@ pub fn twins(lake: &Lake, other: &Path) -> Usage {
 
 /// Of a command that works for days more is told, in JSON, unless somebody looks on: who does sees
 /// a bar, and what is wrong.
-fn start_log(settings: &Settings, is_long: bool) {
+fn start_log(settings: &Settings, is_unattended: bool) {
     use tracing_subscriber::EnvFilter;
-    let is_unattended = is_long && !std::io::stderr().is_terminal();
     let level = match (settings.quiet, settings.verbose) {
         (true, _) => "error",
         (false, 0) if is_unattended => "warn,bifrost=info,bifrost_campaign=info",

@@ -5,7 +5,7 @@ use crate::commands::sync::{Job, exit, summary};
 use crate::context::Context;
 use crate::exit::{Exit, TryAgain, may_pass};
 use bifrost_campaign::Stop;
-use bifrost_core::sync::Report;
+use bifrost_core::sync::{Fault, Report};
 use bifrost_core::watch::{Follower, Wake};
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,7 +21,7 @@ pub fn follow(ctx: &Context, job: &Job, every: Duration) -> anyhow::Result<Exit>
     // from before the first sync, so that nothing falls between the two
     let mut follower = Follower::new(&job.lake);
     let mut ended = Exit::Ok;
-    let (mut is_first, mut pause) = (true, PAUSE);
+    let (mut faults, mut pause) = (None, PAUSE);
     loop {
         if let Some(reason) = follower.blindness() {
             let every = every.as_secs_f64();
@@ -30,12 +30,13 @@ pub fn follow(ctx: &Context, job: &Job, every: Duration) -> anyhow::Result<Exit>
             ));
         }
         let synced = ctx.block_on(sync(job, &mut stop));
-        let wait = match synced.and_then(|report| told(ctx, job, report, is_first)) {
+        let wait = match synced.and_then(|report| told(ctx, job, report, faults.as_deref())) {
             Ok(report) => {
-                (is_first, pause) = (false, PAUSE);
+                pause = PAUSE;
                 if exit(&report) != Exit::Ok {
                     ended = exit(&report);
                 }
+                faults = Some(report.faults);
                 // what changed while it was read is settled soon
                 if report.unsettled.is_empty() { every } else { PAUSE.min(every) }
             }
@@ -63,10 +64,16 @@ async fn sync(job: &Job, stop: &mut Receiver<Stop>) -> anyhow::Result<Report> {
     }
 }
 
-/// Says what a sync did: as JSON always, to people only what is news.
-fn told(ctx: &Context, job: &Job, report: Report, is_first: bool) -> anyhow::Result<Report> {
+/// Says what a sync did: as JSON always, to people only what is news. Faults come and go with what
+/// other lakes hold, too.
+fn told(
+    ctx: &Context,
+    job: &Job,
+    report: Report,
+    faults: Option<&[Fault]>,
+) -> anyhow::Result<Report> {
     let is_news = report.commit.is_some() || !report.unread.is_empty();
-    if ctx.printer.json || is_news || is_first {
+    if ctx.printer.json || is_news || faults != Some(&report.faults) {
         ctx.printer.line(&report, &summary(&report))?;
     }
     job.refresh_sheet(ctx, &report)?;

@@ -21,6 +21,7 @@ mod progress;
 mod rows;
 mod settings;
 mod survey;
+mod tiles;
 
 use bifrost_core::guard::{guard, keep_quiet};
 use std::process::ExitCode;

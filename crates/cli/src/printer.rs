@@ -12,6 +12,8 @@ pub struct Printer {
     pub json: bool,
     /// Only errors on standard error.
     pub quiet: bool,
+    /// Standard error is a log, of JSON lines.
+    pub is_logged: bool,
 }
 
 impl Printer {
@@ -48,7 +50,9 @@ impl Printer {
 
     /// Tells a person how things stand, unless quiet.
     pub fn note(&self, text: &str) {
-        if !self.quiet {
+        if self.is_logged {
+            tracing::info!("{text}");
+        } else if !self.quiet {
             // where standard error is gone there is nobody to tell
             let _ = writeln!(io::stderr().lock(), "{text}");
         }

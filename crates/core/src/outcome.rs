@@ -66,6 +66,24 @@ impl Outcome {
         self > Self::Empty
     }
 
+    /// What to do with a tile of the archive that ended so; nothing where it was published.
+    #[must_use]
+    pub fn advice(self) -> &'static str {
+        match self {
+            Self::Unchanged | Self::Converted | Self::Empty => "",
+            Self::MissingSource => {
+                "the archive lacks a file: inventory --update queues the tile once it is there"
+            }
+            Self::Mismatch | Self::Corrupt | Self::ChecksumMismatch => {
+                "report the archive's files: inventory --update queues the tile once there are \
+                 others, --requeue tries these again"
+            }
+            Self::ArchiveError => "see whether the archive answers (bench), then --requeue",
+            Self::Disk => "make room on the node's disk, or mend it, then --requeue",
+            Self::Internal => "report the error, it is this program's; --requeue tries again",
+        }
+    }
+
     /// The word used in tables, JSON and SQL.
     #[must_use]
     pub fn as_str(self) -> &'static str {

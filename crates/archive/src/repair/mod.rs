@@ -37,11 +37,11 @@ pub enum Wrong {
     Bucket,
     /// It is a web address, not a key.
     Url,
-    /// It is of another production, or in another folder of the archive.
+    /// It is of another production.
     Production,
     /// A number has more or fewer zeros before it than the archive's.
     Padding,
-    /// The folder is not the file's.
+    /// The folder is not the file's, or the production's is not where the archive has it.
     Folder,
     /// The column of pixels says another pixel than the file's name.
     Pixel,
@@ -83,6 +83,13 @@ pub struct Correction {
     pub now: String,
     /// What was wrong.
     pub wrong: Vec<Wrong>,
+}
+
+impl fmt::Display for Correction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let wrong: Vec<_> = self.wrong.iter().map(ToString::to_string).collect();
+        write!(f, "{} → {} ({})", self.was, self.now, wrong.join(", "))
+    }
 }
 
 /// A line that means nothing here.
@@ -212,6 +219,12 @@ fn understood(line: &Line<'_>, expected: &Expected) -> Result<Understood, String
     let survey = line.survey.or(expected.survey.as_ref().map(Name::as_str));
     let program = line.program.or(expected.program.as_ref().map(Name::as_str));
     let of_column = || Said::new(None, survey?, program?, digits(line.pixel?));
+    let is_of_columns = of_name.is_none() && of_address.is_none();
+    let is_upper =
+        |word: Option<&str>| word.is_some_and(|w| w.bytes().any(|b| b.is_ascii_uppercase()));
+    if is_of_columns && (is_upper(line.survey) || is_upper(line.program)) {
+        wrong.push(Wrong::Spelling);
+    }
     let Some(mut said) = of_name.clone().or_else(|| of_address.clone()).or_else(of_column) else {
         return Err(match (line.pixel, survey, program) {
             (Some(pixel), Some(_), Some(_)) => {
@@ -335,7 +348,8 @@ fn compare(parts: &[&str], right: &str, tile: &Tile, wrong: &mut Vec<Wrong>) {
         return;
     };
     if parts[..here] != right[..there] {
-        wrong.push(Wrong::Production);
+        let is_other = here > 0 && parts[here - 1] != right[there - 1];
+        wrong.push(if is_other { Wrong::Production } else { Wrong::Folder });
     }
     let (tail, right_tail) = (&parts[here + 1..], &right[there + 1..]);
     if tail.len() != right_tail.len() {
@@ -352,11 +366,12 @@ fn compare(parts: &[&str], right: &str, tile: &Tile, wrong: &mut Vec<Wrong>) {
             _ => Said::of_file(part).is_some_and(|said| said.digits != tile.pixel.to_string()),
         };
         let is_case = part.eq_ignore_ascii_case(right);
-        let is_sums = part.ends_with(".sha256sum");
+        let release = Said::of_file(part).and_then(|said| said.release);
         wrong.push(match index {
             _ if is_padded => Wrong::Padding,
             _ if is_case => Wrong::Spelling,
-            _ if is_sums => Wrong::Production,
+            _ if release.is_some_and(|r| r != tile.release.as_str()) => Wrong::Production,
+            _ if part.ends_with(".sha256sum") => Wrong::Padding,
             0..=3 => Wrong::Folder,
             _ => Wrong::Spelling,
         });

@@ -33,6 +33,7 @@ fn one(line: &str) -> (Option<(Tile, Vec<Kind>)>, Vec<Wrong>) {
 #[test]
 fn each_fault_is_named_and_mended() {
     let coadd = Some((tile("main", "dark", 4802), vec![Kind::Coadd]));
+    let sums = Some((tile("main", "dark", 4802), vec![Kind::Sums]));
     let whole = Some((tile("main", "dark", 4802), vec![]));
     let file = "coadd-main-dark-4802.fits";
     let key = format!("{ROOT}/main/dark/48/4802/{file}");
@@ -61,6 +62,12 @@ fn each_fault_is_named_and_mended() {
             coadd.clone(),
             vec![Wrong::Padding],
         ),
+        (
+            format!("edr/spectro/redux/iron/healpix/main/dark/48/4802/{file}"),
+            coadd.clone(),
+            vec![Wrong::Folder],
+        ),
+        (format!("healpix/main/dark/48/4802/{file}"), coadd.clone(), vec![Wrong::Folder]),
         (format!("{ROOT}/main/dark/47/4802/{file}"), coadd.clone(), vec![Wrong::Folder]),
         (format!("{ROOT}/main/bright/48/4802/{file}"), coadd.clone(), vec![Wrong::Folder]),
         (format!("{ROOT}/main/dark/4802/{file}"), coadd.clone(), vec![Wrong::Folder]),
@@ -72,7 +79,17 @@ fn each_fault_is_named_and_mended() {
         ("fuji-main-dark-04802".into(), whole, vec![Wrong::Production, Wrong::Padding]),
         (
             "redux_fuji_healpix_main_dark_48_4802.sha256sum".into(),
-            Some((tile("main", "dark", 4802), vec![Kind::Sums])),
+            sums.clone(),
+            vec![Wrong::Production],
+        ),
+        (
+            format!("{ROOT}/main/dark/48/4802/redux_iron_healpix_main_dark_048_4802.sha256sum"),
+            sums.clone(),
+            vec![Wrong::Padding],
+        ),
+        (
+            format!("{ROOT}/main/dark/48/4802/redux_fuji_healpix_main_dark_48_4802.sha256sum"),
+            sums.clone(),
             vec![Wrong::Production],
         ),
         ("coadd-main-dark-49152.fits".into(), None, vec![]),
@@ -158,12 +175,12 @@ fn tables_come_from_every_program() {
 #[test]
 fn columns_of_survey_and_program_count_before_what_is_asked() {
     let asked = Expected { survey: Some(name("main")), program: Some(name("dark")), ..expected() };
-    let text = "pixel,program\n7.0,bright\n8,\n9.5,dark\nx,dark\n";
+    let text = "pixel,program\n7.0,bright\n8,\n9.5,dark\nx,dark\n9,Dark\n";
     let mended = mend(text, &asked);
-    let tiles = [tile("main", "bright", 7), tile("main", "dark", 8)];
+    let tiles = [tile("main", "bright", 7), tile("main", "dark", 8), tile("main", "dark", 9)];
     assert_eq!(mended.tiles.into_keys().collect::<Vec<_>>(), tiles);
     let lines: Vec<_> = mended.corrections.iter().map(|c| (c.line, &c.wrong[..])).collect();
-    assert_eq!(lines, [(2, &[Wrong::Spelling][..])]);
+    assert_eq!(lines, [(2, &[Wrong::Spelling][..]), (6, &[Wrong::Spelling][..])]);
     let refused: Vec<_> = mended.refused.iter().map(|r| (r.line, &r.reason[..4])).collect();
     assert_eq!(refused, [(4, "'9.5"), (5, "'x' ")]);
 }

@@ -2,17 +2,17 @@
 
 use crate::context::Context;
 use crate::exit::{Exit, Usage};
-use crate::{archive, printer, progress};
+use crate::{archive, printer, progress, tiles};
 use bifrost_archive::archive::Archive;
 use bifrost_archive::bench::{self, Round};
 use bifrost_archive::key::{Kind, Production};
 use bifrost_archive::list;
-use bifrost_archive::repair::{self, Expected};
+use bifrost_archive::repair::Expected;
 use bifrost_core::tile::Name;
 use clap::Subcommand;
 use serde::Serialize;
 use std::num::NonZero;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Arguments of `bifrost bench`.
@@ -108,9 +108,7 @@ fn keys(
 ) -> anyhow::Result<Vec<String>> {
     let production = options.production()?;
     if let Some(path) = &sweep.from {
-        let text = std::fs::read_to_string(path)
-            .map_err(|e| Usage(format!("failed to read {}: {e}", path.display())))?;
-        return Ok(keys_of(&text, &production, sweep));
+        return keys_of(ctx, path, &production, sweep);
     }
     if archive.bucket().is_none() {
         return Err(Usage("a web server lists nothing: name files with --from LIST".into()).into());
@@ -122,15 +120,21 @@ fn keys(
 }
 
 /// A tile as a whole stands for its coadd.
-fn keys_of(text: &str, production: &Production, sweep: &Sweep) -> Vec<String> {
+fn keys_of(
+    ctx: &Context,
+    path: &Path,
+    production: &Production,
+    sweep: &Sweep,
+) -> anyhow::Result<Vec<String>> {
     let (survey, program) = (Some(sweep.survey.clone()), Some(sweep.program.clone()));
     let expected = Expected { production: production.clone(), bucket: None, survey, program };
-    let mended = repair::mend(text, &expected);
-    let keys = mended.tiles.into_iter().flat_map(|(tile, kinds)| {
+    let (list, text) = (path.display().to_string(), tiles::read(path)?);
+    let meant = tiles::meant(ctx.printer, &list, &text, &expected)?;
+    let keys = meant.tiles.into_iter().flat_map(|(tile, kinds)| {
         let kinds = if kinds.is_empty() { vec![Kind::Coadd] } else { kinds };
         kinds.into_iter().map(|kind| production.key(&tile, kind)).collect::<Vec<_>>()
     });
-    keys.collect()
+    Ok(keys.collect())
 }
 
 impl Report {

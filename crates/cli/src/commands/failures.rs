@@ -6,6 +6,7 @@ use crate::{archive, printer};
 use bifrost_core::outcome::Outcome;
 use bifrost_core::registry::campaign::Failure;
 use serde::Serialize;
+use std::collections::BTreeMap;
 
 /// Arguments of `bifrost failures`.
 #[derive(Debug, clap::Args)]
@@ -20,12 +21,17 @@ pub struct Args {
     archive: archive::Options,
 }
 
+/// What to do with tiles that lost their files.
+const LOST: &str = "bring the file or its disk back and sync, or --requeue makes it again";
+
 /// Tiles that failed.
 #[derive(Debug, Serialize)]
 struct Failures {
     version: u32,
     requeued: u64,
     failures: Vec<Failure>,
+    /// What to do, by outcome.
+    advice: BTreeMap<String, &'static str>,
 }
 
 pub fn run(ctx: &Context, args: &Args) -> anyhow::Result<Exit> {
@@ -38,14 +44,23 @@ pub fn run(ctx: &Context, args: &Args) -> anyhow::Result<Exit> {
     let registry = if args.requeue { ctx.registry()? } else { ctx.registry_to_read()? };
     let failures = ctx.ask(|| registry.campaign_failures(&release, args.outcome.as_deref()))?;
     if failures.is_empty() {
-        let none = Failures { version: 1, requeued: 0, failures };
+        let none = Failures { version: 1, requeued: 0, failures, advice: BTreeMap::new() };
         ctx.printer.none(&none, "no tile has failed")?;
         return Ok(Exit::NothingMatched);
     }
     let ids: Vec<i64> = failures.iter().map(|failure| failure.tile_id).collect();
     let requeued = if args.requeue { ctx.block_on(registry.requeue_tiles(&ids))? } else { 0 };
-    ctx.printer.data(&Failures { version: 1, requeued, failures }, Failures::show)?;
+    let advice = failures.iter().map(advice).collect();
+    ctx.printer.data(&Failures { version: 1, requeued, failures, advice }, Failures::show)?;
     Ok(Exit::Ok)
+}
+
+/// What to do with such a tile.
+fn advice(failure: &Failure) -> (String, &'static str) {
+    match failure.outcome.as_deref().and_then(Outcome::from_word) {
+        Some(outcome) => (outcome.to_string(), outcome.advice()),
+        None => (failure.state.clone(), LOST),
+    }
 }
 
 impl Failures {
@@ -76,6 +91,7 @@ impl Failures {
         let lost = self.failures.iter().filter(|failure| failure.state == "lost").count();
         let failed = format!("{} tiles failed", self.failures.len() - lost);
         let lost = if lost == 0 { String::new() } else { format!(", {lost} lost their files") };
-        format!("{table}\n{failed}{lost}; {end}")
+        let advice = self.advice.iter().map(|(what, to_do)| format!("{what}: {to_do}\n"));
+        format!("{table}\n{}{failed}{lost}; {end}", advice.collect::<String>())
     }
 }

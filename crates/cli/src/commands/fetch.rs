@@ -2,12 +2,12 @@
 
 use crate::context::Context;
 use crate::exit::{Exit, Usage};
-use crate::{archive, printer, progress};
+use crate::{archive, printer, progress, tiles};
 use anyhow::Context as _;
 use bifrost_archive::caller::{Event, Tell};
 use bifrost_archive::fetch::{Config, Ending, Fetcher, How, Job};
 use bifrost_archive::key::{Kind, Production};
-use bifrost_archive::repair::{self, Expected};
+use bifrost_archive::repair::Expected;
 use bifrost_core::outcome::Outcome;
 use bifrost_core::registry::{ArchiveFile, LearntFile, Registry};
 use bifrost_core::tile::{Name, Tile};
@@ -119,7 +119,7 @@ pub fn run(ctx: &Context, args: &Args) -> anyhow::Result<Exit> {
     let archive = args.archive.clone().or(&ctx.settings.archive);
     let options = args.options.clone().or(&ctx.settings.fetch);
     let (production, config) = (archive.production()?, options.config()?);
-    let named = named(args, &production)?;
+    let named = named(ctx, args, &production)?;
     let registry = if named.is_some() { None } else { Some(ctx.registry()?) };
     let jobs = match (&registry, named) {
         (Some(registry), _) => queued(ctx, args, registry, &production)?,
@@ -211,24 +211,19 @@ pub fn learnt_of(ending: &Ending) -> impl Iterator<Item = LearntFile> {
 }
 
 /// The tiles that were named; none if none were.
-fn named(args: &Args, production: &Production) -> anyhow::Result<Option<Vec<Job>>> {
+fn named(ctx: &Context, args: &Args, production: &Production) -> anyhow::Result<Option<Vec<Job>>> {
     if args.names.is_empty() && args.tiles.is_none() {
         return Ok(None);
     }
-    let mut text = args.names.join("\n");
-    if let Some(path) = &args.tiles {
-        let list = std::fs::read_to_string(path);
-        text += "\n";
-        text += &list.with_context(|| format!("failed to read the list {}", path.display()))?;
-    }
     let (survey, program) = (args.survey.clone(), args.program.clone());
     let expected = Expected { production: production.clone(), bucket: None, survey, program };
-    let mended = repair::mend(&text, &expected);
-    if let Some(refused) = mended.refused.first() {
-        return Err(Usage(format!("'{}': {}", refused.was, refused.reason)).into());
+    let mut meant = tiles::meant(ctx.printer, "TILE", &args.names.join("\n"), &expected)?.tiles;
+    if let Some(path) = &args.tiles {
+        let (list, text) = (path.display().to_string(), tiles::read(path)?);
+        meant.extend(tiles::meant(ctx.printer, &list, &text, &expected)?.tiles);
     }
     let kinds = Kind::wanted(args.rrdetails);
-    Ok(Some(mended.tiles.into_keys().map(|tile| Job::of(tile, kinds)).collect()))
+    Ok(Some(meant.into_keys().map(|tile| Job::of(tile, kinds)).collect()))
 }
 
 fn queued(

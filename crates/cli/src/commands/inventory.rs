@@ -84,6 +84,14 @@ struct Found {
     complete: Option<Complete>,
 }
 
+impl Found {
+    /// What several lists name, or a listing names twice, is one.
+    fn unite(&mut self) {
+        self.files.sort_by(|a, b| (&a.tile, &a.kind).cmp(&(&b.tile, &b.kind)));
+        self.files.dedup_by(|b, a| (&a.tile, &a.kind) == (&b.tile, &b.kind));
+    }
+}
+
 pub fn run(ctx: &Context, args: &Args) -> anyhow::Result<Exit> {
     let options = args.archive.clone().or(&ctx.settings.archive);
     let began = Instant::now();
@@ -101,6 +109,7 @@ pub fn run(ctx: &Context, args: &Args) -> anyhow::Result<Exit> {
     if args.update || args.lists.is_empty() {
         ctx.block_on(job.look(ctx, registry.as_ref(), &mut found))?;
     }
+    found.unite();
     if args.sums && !job.reads_sums_anyway() {
         ctx.block_on(job.read_sums(ctx, &mut found));
     }
@@ -362,9 +371,7 @@ impl Report {
     fn show(&self) -> String {
         let mut lines = Vec::new();
         for Noted { list, what } in &self.corrections {
-            let wrong: Vec<_> = what.wrong.iter().map(ToString::to_string).collect();
-            let (line, wrong) = (what.line, wrong.join(", "));
-            lines.push(format!("{list}:{line}: {} → {} ({wrong})", what.was, what.now));
+            lines.push(format!("{list}:{}: {what}", what.line));
         }
         for Noted { list, what } in &self.refused {
             let line = if what.line > 0 { format!(":{}", what.line) } else { String::new() };

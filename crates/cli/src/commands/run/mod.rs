@@ -5,14 +5,15 @@ mod screen;
 
 use crate::commands::fetch;
 use crate::context::Context;
-use crate::exit::{Exit, TryAgain, Usage};
-use crate::{archive, datasheet};
+use crate::exit::{Exit, TryAgain};
+use crate::{archive, datasheet, tiles};
 use anyhow::Context as _;
 use bifrost_archive::fetch::{Fetcher, is_full_disk};
 use bifrost_archive::key::Production;
-use bifrost_archive::repair::{self, Expected};
+use bifrost_archive::repair::Expected;
 use bifrost_campaign::{End, Error, Report, Stop};
 use bifrost_core::layout::Lake;
+use bifrost_core::patience::MayPass;
 use bifrost_core::registry::Registry;
 use bifrost_core::sync;
 pub use options::Options;
@@ -87,8 +88,8 @@ pub fn run(ctx: &Context, args: &Args) -> anyhow::Result<Exit> {
         let stop = stop_on_signals()?;
         let tell = screen.tell();
         let run = bifrost_campaign::run(&registry, &lake, fetcher, settings, stop.clone(), tell);
-        let ended = in_time(stop.clone(), grace + OVERTIME, async { run.await.map_err(busy) });
-        anyhow::Ok((ended.await, stop))
+        let ended = async { run.await.map_err(|e| busy(e, *stop.borrow() > Stop::Not)) };
+        anyhow::Ok((in_time(stop.clone(), grace + OVERTIME, ended).await, stop))
     })?;
     screen.bar.finish_and_clear();
     let report = report?;
@@ -130,10 +131,17 @@ fn is_for_want_of_room(error: &anyhow::Error) -> bool {
     error.chain().filter_map(|e| e.downcast_ref::<std::io::Error>()).any(is_full_disk)
 }
 
-/// A node or a lake that is in use now may be free later.
-fn busy(error: Error) -> anyhow::Error {
+/// A node or a lake that is in use now may be free later; a registry that is away is no failure of a run
+/// that is told to stop.
+fn busy(error: Error, is_told_to_stop: bool) -> anyhow::Error {
+    let is_away = match &error {
+        Error::Registry(e) => e.may_pass(),
+        Error::Sync(e) => e.may_pass(),
+        _ => false,
+    };
     match error {
         Error::Busy(_) | Error::NodeTaken(_) => TryAgain(error.to_string()).into(),
+        error if is_away && is_told_to_stop => TryAgain(format!("told to stop; {error}")).into(),
         other => other.into(),
     }
 }
@@ -167,15 +175,11 @@ fn only(
 ) -> anyhow::Result<Option<Vec<i64>>> {
     let mut only = None;
     if let Some(path) = &args.tiles {
-        let list = std::fs::read_to_string(path);
-        let list = list.with_context(|| format!("failed to read the list {}", path.display()))?;
         let production = production.clone();
         let expected = Expected { production, bucket: None, survey: None, program: None };
-        let mended = repair::mend(&list, &expected);
-        if let Some(refused) = mended.refused.first() {
-            return Err(Usage(format!("'{}': {}", refused.was, refused.reason)).into());
-        }
-        let tiles: Vec<_> = mended.tiles.into_keys().collect();
+        let (list, text) = (path.display().to_string(), tiles::read(path)?);
+        let meant = tiles::meant(ctx.printer, &list, &text, &expected)?;
+        let tiles: Vec<_> = meant.tiles.into_keys().collect();
         let ids = ctx.block_on(registry.tile_ids(&tiles))?;
         if ids.len() < tiles.len() {
             let (known, named) = (ids.len(), tiles.len());

@@ -7,8 +7,10 @@ use bifrost_campaign::plan::Plan;
 use bifrost_campaign::{Batch, End, Event, Report, Settings, Tell, clock};
 use bifrost_core::registry::Registry;
 use bifrost_core::registry::campaign::Peer;
+use bifrost_core::tile::Pixel;
 use indicatif::ProgressBar;
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::io::IsTerminal;
 use std::sync::Arc;
 
@@ -21,7 +23,7 @@ pub(super) struct Foreseen {
     nodes: Vec<String>,
     tiles: usize,
     pixels: usize,
-    batches: usize,
+    batches: u64,
     tiles_of_others: i64,
     tiles_waiting: i64,
     tiles_failed: i64,
@@ -45,9 +47,15 @@ pub(super) async fn foresee(
     if peers.iter().all(|peer| peer.node != me.node) {
         peers.push(me);
     }
-    let (tiles, pixels) = (plan.mine.iter().map(|(_, tiles)| tiles).sum(), plan.mine.len());
-    let mut batches = 0;
-    while !plan.next_batch(settings.tiles_per_batch).is_empty() {
+    let ready: BTreeMap<Pixel, usize> = plan.mine.iter().copied().collect();
+    let (mut tiles, mut pixels, mut batches) = (0, 0, 0);
+    while settings.max_batches.is_none_or(|max| batches < max) {
+        let batch = plan.next_batch(settings.tiles_per_batch);
+        if batch.is_empty() {
+            break;
+        }
+        tiles += batch.iter().filter_map(|pixel| ready.get(pixel)).sum::<usize>();
+        pixels += batch.len();
         batches += 1;
     }
     Ok(Foreseen {

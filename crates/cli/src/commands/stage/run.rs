@@ -5,9 +5,8 @@ use super::report::{Foreseen, Report};
 use crate::commands::run::{stop_on_signals, sync_lake};
 use crate::context::Context;
 use crate::exit::{Exit, TryAgain, Usage};
-use crate::{datasheet, progress};
-use anyhow::Context as _;
-use bifrost_archive::repair::{self, Expected, Wrong};
+use crate::{datasheet, progress, tiles};
+use bifrost_archive::repair::Expected;
 use bifrost_campaign::Stop;
 use bifrost_core::hats::{self, Follower};
 use bifrost_core::layout::Lake;
@@ -17,7 +16,7 @@ use bifrost_core::registry::Registry;
 use bifrost_core::registry::campaign::Retry;
 use bifrost_core::registry::stages::{RunEnding, StageAttempt, Step};
 use bifrost_core::sync::{self, Derived, Landed, Site, publish_derived};
-use bifrost_core::tile::{self, Name, Tile};
+use bifrost_core::tile::{Name, Tile};
 use bifrost_stages::derive::{self, Job, Publisher, Renaming, Settings, plan};
 use bifrost_stages::stage::{About, FromProduct, Source};
 use std::collections::{HashMap, HashSet};
@@ -70,35 +69,25 @@ impl Which {
         let Some(path) = &self.tiles else {
             return Ok((!named.is_empty()).then_some(named));
         };
-        let list = std::fs::read_to_string(path);
-        let list = list.with_context(|| format!("failed to read the list {}", path.display()))?;
-        for (at, line) in list.lines().map(str::trim).enumerate() {
-            let tiles = listed(ctx, line);
-            let is_wrong = |e| Usage(format!("{}:{}: {e}", path.display(), at + 1));
-            named.extend(tiles.map_err(is_wrong)?);
+        let text = tiles::read(path)?;
+        let mut others = String::new();
+        for line in text.lines() {
+            // names may be of any production
+            match line.trim().parse() {
+                Ok(tile) => drop(named.insert(tile)),
+                Err(_) if line.starts_with('#') => {}
+                Err(_) => others += line,
+            }
+            others.push('\n');
+        }
+        if !others.trim().is_empty() {
+            let production = ctx.settings.archive.production()?;
+            let expected = Expected { production, bucket: None, survey: None, program: None };
+            let list = path.display().to_string();
+            named.extend(tiles::meant(ctx.printer, &list, &others, &expected)?.tiles.into_keys());
         }
         Ok(Some(named))
     }
-}
-
-/// The tile of a line: its name, or whatever `run` takes for one; none of an empty line or a comment.
-fn listed(ctx: &Context, line: &str) -> Result<Vec<Tile>, String> {
-    if line.is_empty() || line.starts_with('#') {
-        return Ok(Vec::new());
-    }
-    line.parse().map(|tile| vec![tile]).or_else(|error: tile::Error| {
-        let Ok(production) = ctx.settings.archive.production() else {
-            return Err(error.to_string());
-        };
-        let expected = Expected { production, bucket: None, survey: None, program: None };
-        let mended = repair::mend(line, &expected);
-        let is_other = |c: &repair::Correction| c.wrong.contains(&Wrong::Production);
-        let is_meant = mended.refused.is_empty() && !mended.corrections.iter().any(is_other);
-        match is_meant && !mended.tiles.is_empty() {
-            true => Ok(mended.tiles.into_keys().collect()),
-            false => Err(error.to_string()),
-        }
-    })
 }
 
 /// What there is to make.
