@@ -9,6 +9,7 @@ SELECT n.node, n.lake_id, n.release, n.weight, n.takes_all,
        coalesce(f.files, 0) AS files, coalesce(f.size_bytes, 0) AS size_bytes
 FROM campaign_nodes n
 LEFT JOIN campaign_members m USING (node)
-LEFT JOIN (SELECT lake_id, count(*) AS files, sum(size_bytes)::int8 AS size_bytes
-           FROM file_registry WHERE state = 'live' GROUP BY lake_id) AS f ON f.lake_id = n.lake_id
+LEFT JOIN (SELECT lake_id, node, count(*) AS files, sum(size_bytes)::int8 AS size_bytes
+           FROM file_registry WHERE state = 'live' GROUP BY lake_id, node) AS f
+    ON f.lake_id = n.lake_id AND f.node = n.node
 ORDER BY n.node

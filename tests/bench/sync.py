@@ -171,10 +171,12 @@ def measure_cold(server: Server, lake: pathlib.Path, runs: int):
         footers.append(merely["seconds"])
         url = server.database()
         bifrost(lake, url, "db", "migrate")
+        server.settle()
         ours.append(sync(lake, url, "--no-catalog")["wall_s"])
         other = server.database()
         with psycopg.connect(other) as connection:
             connection.execute(STATS)
+        server.settle()
         theirs.append(timed(lambda: script(lake, other)))
     held = ask(url, SAME["bifrost"]), ask(other, SAME["script"])
     assert held[0] == held[1], held

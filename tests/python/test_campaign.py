@@ -132,6 +132,9 @@ def test_a_campaign_fetches_makes_and_publishes_and_a_second_finds_nothing(place
     assert status["tiles"]["done"] == archive.tiles and status["tiles"]["left"] == 0
     assert place.json("nodes")["nodes"][0]["files"] == archive.tiles
     place.run("failures", code=4)
+    # a node that goes by another name holds no file twice
+    place.run("--node", "other", "run", "--archive", archive.url)
+    assert sum(node["files"] for node in place.json("nodes")["nodes"]) == archive.tiles
 
 
 @pytest.mark.parametrize("arrays", ["parquet", "hdf5"])

@@ -333,7 +333,7 @@ def test_stages_are_listed(place):
         ["snr", "1", "spectra", "snr", "9", "0", "0", "1"],
         ["tokens", "1", "spectra", "tokens", "4", "0", "0", "1"],
         ["groups", "2", "spectra", "groups", "9", "0", "0", "1"],
-        ["environment", "2", "spectra", "environment", "13", "0", "0", "1"],
+        ["environment", "3", "spectra", "environment", "13", "0", "0", "1"],
         ["spectra-h5", "1", "spectra", "spectra-h5", "0", "0", "0", "1"],
     ]
     place.run("stage", "run", "snr")

@@ -239,7 +239,8 @@ pub fn partition_of(relative: &Path) -> Option<(u8, u64)> {
         if let Some(k) = part.strip_prefix("Norder=") {
             order = k.parse().ok().filter(|k| *k <= 29);
         } else if let (Some(n), Some(order)) = (part.strip_prefix("Npix="), order) {
-            let n: u64 = n.trim_end_matches(".parquet").trim_end_matches(".h5").parse().ok()?;
+            let n = n.strip_suffix(".parquet").or_else(|| n.strip_suffix(".h5")).unwrap_or(n);
+            let n: u64 = n.parse().ok()?;
             return (n < 12u64 << (2 * order)).then_some((order, n));
         }
     }

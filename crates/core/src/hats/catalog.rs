@@ -138,7 +138,7 @@ impl Catalog {
             flush_folder(&dataset)?;
             flush_folder(folder)?;
         }
-        let properties = self.properties(product, schema, owner);
+        let properties = self.properties(product, schema, owner, (order, rows.len()));
         let [legacy, properties_at] = [LEGACY_PROPERTIES, PROPERTIES].map(|name| folder.join(name));
         let about: [(&Path, &[u8]); _] =
             [(&legacy, properties.as_bytes()), (&properties_at, properties.as_bytes())];
@@ -149,12 +149,18 @@ impl Catalog {
         Ok(is_changed || is_said)
     }
 
-    fn properties(&self, product: &str, schema: &Schema, owner: Uuid) -> String {
+    /// The last are the order of the map, and how many pixels it has.
+    fn properties(
+        &self,
+        product: &str,
+        schema: &Schema,
+        owner: Uuid,
+        (order, pixels): (u8, usize),
+    ) -> String {
         let total = self.partitions.total();
-        let (order, rows) = self.partitions.coverage();
         let largest =
             |of: fn(&super::Content) -> u64| self.partitions.0.values().map(of).max().unwrap_or(0);
-        let covered_deg2 = rows.len() as f64 * sky::cell_area_deg2(order);
+        let covered_deg2 = pixels as f64 * sky::cell_area_deg2(order);
         let whole_deg2 = sky::cell_area_deg2(0) * 12.0;
         let mut text = "#HATS catalog, kept by bifrost\n".to_owned();
         let mut put = |key: &str, value: &dyn std::fmt::Display| {

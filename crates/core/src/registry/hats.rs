@@ -5,7 +5,7 @@ use super::{Error, Registry, doing};
 use crate::hats::{AsOf, Changes, Content, FolderRow, SchemaRow};
 use crate::layout::Lake;
 use deadpool_postgres::ClientWrapper;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use tokio_postgres::{IsolationLevel, Row};
 
 const PURPOSE: &str = "list what changed in a product";
@@ -103,12 +103,12 @@ fn folders(rows: &[Row]) -> Result<Vec<FolderRow>, tokio_postgres::Error> {
 
 /// Folders from rows of `hats_files.sql`, and of each schema the first live file that has it.
 fn counted(rows: &[Row]) -> Result<(Vec<FolderRow>, BTreeMap<i32, &str>), tokio_postgres::Error> {
-    let mut folders: HashMap<&str, Content> = HashMap::new();
+    let mut folders: Vec<(&str, Content)> = Vec::with_capacity(rows.len());
     let mut samples: BTreeMap<i32, &str> = BTreeMap::new();
     for row in rows {
         let path: &str = row.try_get(0)?;
         let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
-        let content = folders.entry(folder).or_default();
+        let mut content = Content::default();
         if row.try_get(1)? {
             content.files += 1;
             content.rows += row.try_get(2).map(i64::cast_unsigned)?;
@@ -118,7 +118,17 @@ fn counted(rows: &[Row]) -> Result<(Vec<FolderRow>, BTreeMap<i32, &str>), tokio_
                 *sample = path.min(*sample);
             }
         }
+        folders.push((folder, content));
     }
+    // mostly they are, as they came that way
+    folders.sort_by_key(|(folder, _)| *folder);
+    folders.dedup_by(|(folder, more), (known, content)| {
+        let is_same = folder == known;
+        if is_same {
+            *content += *more;
+        }
+        is_same
+    });
     let row = |(folder, content): (&str, Content)| FolderRow { folder: folder.to_owned(), content };
     Ok((folders.into_iter().map(row).collect(), samples))
 }

@@ -63,7 +63,7 @@ pub struct NodeRow {
     pub free_bytes: i64,
     pub disk_bytes: i64,
     pub pixels_leased: i64,
-    /// Live files of its lake.
+    /// Live files of its lake that lie with it.
     pub files: i64,
     /// Their size.
     pub size_bytes: i64,
