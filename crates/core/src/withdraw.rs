@@ -3,6 +3,7 @@
 
 use crate::layout::Lake;
 use crate::publish::{Error, REPLACED, entries, flush_dir, forgive, make_dirs, share};
+use rustix::fs::Stat;
 use std::fs::{self, Metadata};
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -22,17 +23,28 @@ pub struct Version {
 
 impl From<&Metadata> for Version {
     fn from(about: &Metadata) -> Self {
-        let nanoseconds =
-            i128::from(about.mtime()) * 1_000_000_000 + i128::from(about.mtime_nsec());
-        Self {
-            size_bytes: i64::try_from(about.size()).unwrap_or(i64::MAX),
-            mtime_ns: i64::try_from(nanoseconds).unwrap_or(i64::MAX),
-            inode: about.ino().cast_signed(),
-        }
+        Self::new(about.size(), (about.mtime(), about.mtime_nsec()), about.ino())
+    }
+}
+
+impl From<&Stat> for Version {
+    fn from(about: &Stat) -> Self {
+        let size = u64::try_from(about.st_size).unwrap_or(0);
+        let fraction = i64::try_from(about.st_mtime_nsec).unwrap_or(0);
+        Self::new(size, (about.st_mtime, fraction), about.st_ino)
     }
 }
 
 impl Version {
+    fn new(size: u64, (seconds, fraction): (i64, i64), inode: u64) -> Self {
+        let nanoseconds = i128::from(seconds) * 1_000_000_000 + i128::from(fraction);
+        Self {
+            size_bytes: i64::try_from(size).unwrap_or(i64::MAX),
+            mtime_ns: i64::try_from(nanoseconds).unwrap_or(i64::MAX),
+            inode: inode.cast_signed(),
+        }
+    }
+
     /// The version that is there; none where there is no file.
     ///
     /// # Errors

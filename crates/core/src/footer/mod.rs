@@ -115,9 +115,7 @@ impl Footer {
     /// # Errors
     /// [`Error`] says what is wrong with the file; nothing else depends on it.
     pub fn read(file: &File, size_bytes: u64, schemas: &Schemas) -> Result<Self, Error> {
-        let tail = Tail::read(file, size_bytes)?;
-        let data_bytes = size_bytes - (tail.footer_bytes + TRAILER_BYTES) as u64;
-        decode::footer(tail.footer(), data_bytes, schemas)
+        Tail::default().footer(file, size_bytes, schemas)
     }
 
     /// Whether this program wrote the file: only then its `bifrost.` metadata describe what is in
@@ -137,41 +135,66 @@ impl Footer {
     }
 }
 
-/// The end of a file, with the whole footer in it.
-struct Tail {
+/// The end of a file, with the whole footer in it: of one file after the other, in the same memory.
+#[derive(Debug, Default)]
+pub struct Tail {
+    /// As long as the longest end so far.
     bytes: Vec<u8>,
-    footer_bytes: usize,
+    /// What of the file the first of them are.
+    of_file: Range<u64>,
 }
 
 impl Tail {
-    fn read(file: &File, size_bytes: u64) -> Result<Self, Error> {
+    /// Reads the footer of an open file of `size_bytes`.
+    ///
+    /// # Errors
+    /// As [`Footer::read`].
+    pub fn footer(
+        &mut self,
+        file: &File,
+        size_bytes: u64,
+        schemas: &Schemas,
+    ) -> Result<Footer, Error> {
+        self.of_file = 0..0;
         if size_bytes == 0 {
             return Err(Error::Empty);
         }
-        let mut bytes = read_end(file, size_bytes, size_bytes.min(TAIL_BYTES))?;
-        let footer_bytes = footer_length(file, &bytes)?;
+        self.read(file, size_bytes.saturating_sub(TAIL_BYTES)..size_bytes)?;
+        let footer_bytes = footer_length(file, self.bytes())?;
         let whole_bytes = u64::from(footer_bytes) + TRAILER_BYTES as u64;
         if whole_bytes + MAGIC.len() as u64 > size_bytes {
             return Err(Error::FooterBeyondFile { footer_bytes, file_bytes: size_bytes });
         }
-        if whole_bytes > bytes.len() as u64 {
-            bytes = read_end(file, size_bytes, whole_bytes)?;
+        let data_bytes = size_bytes - whole_bytes;
+        if data_bytes < self.of_file.start {
+            self.read(file, data_bytes..size_bytes)?;
         }
-        Ok(Self { bytes, footer_bytes: footer_bytes as usize })
+        let end = size_bytes - TRAILER_BYTES as u64;
+        let footer = self.part(&(data_bytes..end)).ok_or(Error::CutShort)?;
+        decode::footer(footer, data_bytes, schemas)
     }
 
-    /// The footer, without length and magic.
-    fn footer(&self) -> &[u8] {
-        let end = self.bytes.len().saturating_sub(TRAILER_BYTES);
-        &self.bytes[end.saturating_sub(self.footer_bytes)..end]
+    fn read(&mut self, file: &File, part: Range<u64>) -> io::Result<()> {
+        let length = usize::try_from(part.end - part.start).map_err(io::Error::other)?;
+        if self.bytes.len() < length {
+            self.bytes.resize(length, 0);
+        }
+        self.of_file = 0..0;
+        file.read_exact_at(&mut self.bytes[..length], part.start)?;
+        self.of_file = part;
+        Ok(())
     }
-}
 
-fn read_end(file: &File, size_bytes: u64, length: u64) -> io::Result<Vec<u8>> {
-    let length_here = usize::try_from(length).map_err(io::Error::other)?;
-    let mut bytes = vec![0; length_here];
-    file.read_exact_at(&mut bytes, size_bytes - length)?;
-    Ok(bytes)
+    fn bytes(&self) -> &[u8] {
+        self.part(&self.of_file).unwrap_or_default()
+    }
+
+    /// Bytes of the file whose footer was read last; none where not all of them were.
+    pub(crate) fn part(&self, part: &Range<u64>) -> Option<&[u8]> {
+        let place = |at: u64| usize::try_from(at.checked_sub(self.of_file.start)?).ok();
+        let range = place(part.start)?..place(part.end)?;
+        (part.end <= self.of_file.end).then(|| self.bytes.get(range)).flatten()
+    }
 }
 
 fn footer_length(file: &File, tail: &[u8]) -> Result<u32, Error> {

@@ -9,6 +9,7 @@ use arrow::datatypes::Schema as ArrowSchema;
 use parquet::arrow::parquet_to_arrow_schema;
 use parquet::file::metadata::{KeyValue, ParquetMetaDataReader};
 use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 /// Groups within groups within groups: deeper than this is damage.
@@ -133,6 +134,8 @@ impl Slots {
 pub struct Schema {
     fingerprint: String,
     columns: Vec<Column>,
+    /// Places of columns by their folded names; `None` where several have the name.
+    named: HashMap<String, Option<usize>>,
     leaves: Vec<Leaf>,
     slots: Slots,
     key: Option<usize>,
@@ -142,8 +145,18 @@ impl Schema {
     /// Of a file that has none.
     pub(super) fn without_columns() -> Self {
         let fingerprint = blake3::hash(b"[]").to_hex().to_string();
-        let slots = Slots::default();
-        Self { fingerprint, columns: Vec::new(), leaves: Vec::new(), slots, key: None }
+        Self { fingerprint, ..Self::empty() }
+    }
+
+    fn empty() -> Self {
+        Self {
+            fingerprint: String::new(),
+            columns: Vec::new(),
+            named: HashMap::new(),
+            leaves: Vec::new(),
+            slots: Slots::default(),
+            key: None,
+        }
     }
 
     /// BLAKE3 (hex) of the column list: files with equal fingerprints have the same columns and
@@ -162,8 +175,11 @@ impl Schema {
     /// The one column of that name, whatever its case; `None` where there is none or several.
     #[must_use]
     pub fn column(&self, name: &str) -> Option<&Column> {
-        let mut named = self.columns.iter().filter(|c| c.name.eq_ignore_ascii_case(name));
-        named.next().filter(|_| named.next().is_none())
+        let place = match name.bytes().any(|byte| byte.is_ascii_uppercase()) {
+            true => self.named.get(&name.to_ascii_lowercase()),
+            false => self.named.get(name),
+        };
+        self.columns.get((*place?)?)
     }
 
     pub(super) fn leaves(&self) -> &[Leaf] {
@@ -225,13 +241,7 @@ fn decode(tree: &[u8], arrow: Option<&str>) -> Result<Schema, Error> {
     // the parquet crate descends as deep as the schema says: never before it was checked
     check_tree(&elements)?;
     let arrow = arrow_schema(tree, arrow);
-    let mut schema = Schema {
-        fingerprint: String::new(),
-        columns: Vec::new(),
-        leaves: Vec::new(),
-        slots: Slots::default(),
-        key: None,
-    };
+    let mut schema = Schema::empty();
     let mut key = None;
     for index in 0..root.children {
         let element = rest.next().ok_or(Error::Nonsense("its schema ends early"))?;
@@ -260,6 +270,10 @@ fn decode(tree: &[u8], arrow: Option<&str>) -> Result<Schema, Error> {
             ucd: text(metadata::UCD),
             description: text(metadata::DESCRIPTION),
         });
+    }
+    for (place, column) in schema.columns.iter().enumerate() {
+        let named = schema.named.entry(column.name.to_ascii_lowercase());
+        named.and_modify(|several| *several = None).or_insert(Some(place));
     }
     schema.key = key.and_then(|(column, leaf)| {
         let is_plain = schema.columns.get(column)?.data_type == "Int64";

@@ -1,7 +1,7 @@
 //! One file: what the registry will know of it.
 
 use super::walk::Seen;
-use crate::footer::{Column, Footer, Kind, Schemas};
+use crate::footer::{Column, Footer, Kind, Schemas, Tail};
 use crate::guard::guard;
 use crate::layout::{self, DATASET};
 use crate::metadata::{self, Parent};
@@ -9,9 +9,12 @@ use crate::registry::promoted;
 use crate::store::{self, Group, Index};
 use crate::tile::{FileName, Tile};
 use crate::{order, sky};
+use rustix::fs::{Mode, OFlags, openat};
+use rustix::io::retry_on_intr;
 use std::fs::File;
 use std::io;
 use std::ops::Range;
+use std::os::fd::OwnedFd;
 use std::path::Path;
 
 /// What became of reading a file's footer.
@@ -46,40 +49,73 @@ pub(super) struct Making {
     pub(super) document: String,
 }
 
-/// Reads a file's footer.
-pub(super) fn inspect(root: &Path, seen: &Seen, schemas: &Schemas) -> Inspected {
-    if let Some(problem) = seen.problem {
-        return Inspected::Unreadable(problem.to_owned());
+/// Reads footers of one lake, and keeps at hand what the next file is likely to need again.
+pub(super) struct Inspector<'a> {
+    root: &'a Path,
+    schemas: &'a Schemas,
+    tail: Tail,
+    /// The folder of the last file's folder, relative to the lake: of a path of ten names the system
+    /// then looks up two.
+    folder: Option<(String, OwnedFd)>,
+}
+
+impl<'a> Inspector<'a> {
+    pub(super) fn new(root: &'a Path, schemas: &'a Schemas) -> Self {
+        Self { root, schemas, tail: Tail::default(), folder: None }
     }
-    let file = match File::open(root.join(&seen.path)) {
-        Ok(file) => file,
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Inspected::Unsettled,
-        Err(e) => return Inspected::Unreadable(crate::footer::Error::Io(e).to_string()),
-    };
-    let size_bytes = u64::try_from(seen.size_bytes).unwrap_or(0);
-    if seen.product() == store::PRODUCT {
-        let index = guard(|| Index::read(&file, size_bytes));
+
+    /// Reads a file's footer.
+    pub(super) fn inspect(&mut self, seen: &Seen) -> Inspected {
+        if let Some(problem) = seen.problem {
+            return Inspected::Unreadable(problem.to_owned());
+        }
+        let file = match self.open(&seen.path) {
+            Ok(file) => file,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Inspected::Unsettled,
+            Err(e) => return Inspected::Unreadable(crate::footer::Error::Io(e).to_string()),
+        };
+        let size_bytes = u64::try_from(seen.size_bytes).unwrap_or(0);
+        if seen.product() == store::PRODUCT {
+            let index = guard(|| Index::read(&file, size_bytes));
+            if !file.metadata().is_ok_and(|now| seen.is(&now)) {
+                return Inspected::Unsettled;
+            }
+            return match index {
+                Ok(Ok((index, hash))) => {
+                    Inspected::Read(Box::new(Found::of_store(seen, index, hash)))
+                }
+                Ok(Err(e)) => Inspected::Unreadable(e.to_string()),
+                Err(e) => Inspected::Unreadable(e.to_string()),
+            };
+        }
+        let footer = guard(|| self.tail.footer(&file, size_bytes, self.schemas));
         if !file.metadata().is_ok_and(|now| seen.is(&now)) {
             return Inspected::Unsettled;
         }
-        return match index {
-            Ok(Ok((index, hash))) => Inspected::Read(Box::new(Found::of_store(seen, index, hash))),
+        match footer {
+            Ok(Ok(footer)) => {
+                let mut found = Found::new(seen, footer);
+                found.order_hash =
+                    found.stated_order().or_else(|| found.order_of(&file, &self.tail));
+                Inspected::Read(Box::new(found))
+            }
             Ok(Err(e)) => Inspected::Unreadable(e.to_string()),
             Err(e) => Inspected::Unreadable(e.to_string()),
-        };
-    }
-    let footer = guard(|| Footer::read(&file, size_bytes, schemas));
-    if !file.metadata().is_ok_and(|now| seen.is(&now)) {
-        return Inspected::Unsettled;
-    }
-    match footer {
-        Ok(Ok(footer)) => {
-            let mut found = Found::new(seen, footer);
-            found.order_hash = found.stated_order().or_else(|| found.order_of(&file));
-            Inspected::Read(Box::new(found))
         }
-        Ok(Err(e)) => Inspected::Unreadable(e.to_string()),
-        Err(e) => Inspected::Unreadable(e.to_string()),
+    }
+
+    fn open(&mut self, path: &str) -> io::Result<File> {
+        let mut names = path.rmatch_indices('/').map(|(at, _)| at);
+        let Some(at) = names.nth(1) else { return File::open(self.root.join(path)) };
+        let (folder, rest) = (&path[..at], &path[at + 1..]);
+        let open = match self.folder.take().filter(|(last, _)| last == folder) {
+            Some((_, open)) => open,
+            None => File::open(self.root.join(folder))?.into(),
+        };
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+        let file = retry_on_intr(|| openat(&open, rest, flags, Mode::empty()));
+        self.folder = Some((folder.to_owned(), open));
+        Ok(file?.into())
     }
 }
 
@@ -117,9 +153,9 @@ impl Found {
 
     /// The order of the rows of a tile's file that does not state it: its key column is read. None
     /// where it has none that can be.
-    fn order_of(&self, file: &File) -> Option<String> {
+    fn order_of(&self, file: &File, tail: &Tail) -> Option<String> {
         let tile = self.tile.as_ref()?;
-        order::of_footer(file, &self.footer, tile)
+        order::of_footer(file, tail, &self.footer, tile)
             .or_else(|| guard(|| order::of_file(file, tile)).ok().flatten())
     }
 

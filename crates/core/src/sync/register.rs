@@ -5,7 +5,7 @@
 
 use super::catalog::Candidate;
 use super::difference::{Fresh, Registered};
-use super::inspect::{Found, Inspected, Making, inspect};
+use super::inspect::{Found, Inspected, Inspector, Making};
 use super::walk::Seen;
 use super::{Progress, Quarantined, Step, run_blocking};
 use crate::footer::{Footer, Schema, Schemas};
@@ -283,16 +283,20 @@ fn inspect_all(
     let (sender, receiver) = mpsc::channel(2);
     let reading = run_blocking(move || {
         let schemas = Schemas::default();
-        let look = |seen: Seen| {
-            let inspected = inspect(&root, &seen, &schemas);
+        let inspector = || Inspector::new(&root, &schemas);
+        let look = |inspector: &mut Inspector<'_>, seen: Seen| {
+            let inspected = inspector.inspect(&seen);
             (seen, inspected)
         };
         let (mut seen, mut size) = (seen.into_iter(), FIRST_FILES);
         loop {
             let chunk: Vec<Seen> = seen.by_ref().take(size).collect();
-            let is_last = chunk.is_empty();
+            if chunk.is_empty() {
+                return;
+            }
+            let inspected = chunk.into_par_iter().map_init(inspector, look).collect();
             // the other end went away: the sync has failed, and says so
-            if is_last || sender.blocking_send(chunk.into_par_iter().map(look).collect()).is_err() {
+            if sender.blocking_send(inspected).is_err() {
                 return;
             }
             size = CHUNK_FILES.min(2 * size);

@@ -1,7 +1,7 @@
 //! Files that are not there, registered as if they were: for measuring the registry at any size.
 
 use super::catalog::{Observed, Tally};
-use super::inspect::{Found, Inspected, inspect};
+use super::inspect::{Found, Inspected, Inspector};
 use super::register::Registrar;
 use super::walk::Seen;
 use super::{Changes, Commit, End, VERSION};
@@ -104,7 +104,7 @@ fn read(lake: &Lake, path: &str) -> Result<Found, String> {
     let about = fs::metadata(lake.root().join(path)).map_err(|e| format!("{path}: {e}"))?;
     let Version { size_bytes, mtime_ns, inode } = Version::from(&about);
     let seen = Seen { path: path.to_owned(), size_bytes, mtime_ns, inode, problem: None };
-    match inspect(lake.root(), &seen, &Schemas::default()) {
+    match Inspector::new(lake.root(), &Schemas::default()).inspect(&seen) {
         Inspected::Read(found) => Ok(*found),
         Inspected::Unreadable(reason) => Err(format!("{path} {reason}")),
         Inspected::Unsettled => Err(format!("{path} changed while it was read")),

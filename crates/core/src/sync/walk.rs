@@ -9,14 +9,20 @@ use crate::layout::{DATASET, Lake, PRIVATE};
 use crate::store;
 use crate::withdraw::Version;
 use rayon::Scope;
-use std::fs::{DirEntry, Metadata, ReadDir};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, RawDir, RawDirEntry, openat, statat};
+use rustix::io::retry_on_intr;
+use std::fs::Metadata;
 use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Deeper folders are not looked into: links may form circles.
 const MAX_DEPTH: u8 = 32;
+/// Of a folder's entries, that are asked for at once.
+const LISTED_BYTES: usize = 8 << 10;
 const EXTENSIONS: [&str; 3] = ["parquet", "parq", "pq"];
 
 /// A file that was seen.
@@ -61,8 +67,8 @@ impl Digest {
 }
 
 impl Seen {
-    fn new(path: String, about: &Metadata, problem: Option<&'static str>) -> Self {
-        let Version { size_bytes, mtime_ns, inode } = Version::from(about);
+    fn new(path: String, version: Version, problem: Option<&'static str>) -> Self {
+        let Version { size_bytes, mtime_ns, inode } = version;
         Self { path, size_bytes, mtime_ns, inode, problem }
     }
 
@@ -131,10 +137,9 @@ impl Listing {
 pub(super) fn walk(lake: &Lake) -> Result<Listing, Error> {
     let root = lake.root();
     // a lake that cannot be listed at all is no empty lake
-    let entries =
-        std::fs::read_dir(root).map_err(|source| Error::Walk { path: root.to_owned(), source })?;
+    let folder = open(CWD, root).map_err(|source| Error::Walk { path: root.to_owned(), source })?;
     let walk = Walk { root, found: Mutex::default() };
-    rayon::scope(|scope| walk.folder(scope, "", entries, Place::Root, 0));
+    rayon::scope(|scope| walk.folder(scope, "", folder, Place::Root, 0));
     Ok(walk.found.into_inner().unwrap_or_else(PoisonError::into_inner))
 }
 
@@ -150,11 +155,11 @@ pub(super) fn pixel_folder(
     };
     let walk = Walk { root: lake.root(), found: Mutex::default() };
     let path = lake.root().join(relative);
-    match std::fs::read_dir(&path) {
+    match open(CWD, &path) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => {}
         other => {
-            let entries = other.map_err(failed(&path))?;
-            rayon::scope(|scope| walk.folder(scope, relative, entries, Place::Open, 0));
+            let folder = other.map_err(failed(&path))?;
+            rayon::scope(|scope| walk.folder(scope, relative, folder, Place::Open, 0));
         }
     }
     let mut listing = walk.found.into_inner().unwrap_or_else(PoisonError::into_inner);
@@ -165,7 +170,7 @@ pub(super) fn pixel_folder(
             about => {
                 listing.files.push(Seen::new(
                     store.to_owned(),
-                    &about.map_err(failed(&path))?,
+                    Version::from(&about.map_err(failed(&path))?),
                     None,
                 ));
             }
@@ -182,7 +187,7 @@ pub(super) fn quarantine_digest(lake: &Lake) -> [u8; 32] {
     for entry in entries {
         if let Ok(about) = entry.metadata() {
             let name = entry.file_name().to_string_lossy().into_owned();
-            digest.add(&Seen::new(name, &about, None).hash());
+            digest.add(&Seen::new(name, Version::from(&about), None).hash());
         }
     }
     let mut bytes = [0; 32];
@@ -239,21 +244,32 @@ struct Walk<'a> {
     found: Mutex<Listing>,
 }
 
+/// Opens a folder, by a name in another one: of a path of ten names the system then looks up one.
+fn open(at: impl AsFd, name: impl rustix::path::Arg + Copy) -> io::Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    Ok(retry_on_intr(|| openat(&at, name, flags, Mode::empty()))?)
+}
+
 impl Walk<'_> {
     fn folder<'s>(
         &'s self,
         scope: &Scope<'s>,
         relative: &str,
-        entries: ReadDir,
+        folder: OwnedFd,
         place: Place,
         depth: u8,
     ) {
         let mut here = Listing::default();
         let mut below: Vec<(String, Place)> = Vec::new();
-        for entry in entries {
+        let mut buffer = [MaybeUninit::uninit(); LISTED_BYTES];
+        let mut entries = RawDir::new(&folder, &mut buffer);
+        while let Some(entry) = entries.next() {
             match entry {
-                Ok(entry) => self.entry(relative, &entry, place, &mut here, &mut below),
-                Err(e) => here.unread.push((relative.to_owned(), e.to_string())),
+                Ok(entry) => self.entry(&folder, relative, &entry, place, &mut here, &mut below),
+                Err(e) => {
+                    here.unread.push((relative.to_owned(), io::Error::from(e).to_string()));
+                    break;
+                }
             }
         }
         // a product with a dataset is HATS, and nothing else in it is data
@@ -263,15 +279,25 @@ impl Walk<'_> {
             below.iter_mut().for_each(|(_, place)| *place = Place::Hats("Norder="));
         }
         self.found.lock().unwrap_or_else(PoisonError::into_inner).merge(here);
+        let folder = Arc::new(folder);
         for (path, place) in below {
-            scope.spawn(move |scope| self.subfolder(scope, &path, place, depth + 1));
+            let folder = folder.clone();
+            scope.spawn(move |scope| self.subfolder(scope, &folder, &path, place, depth + 1));
         }
     }
 
-    fn subfolder<'s>(&'s self, scope: &Scope<'s>, relative: &str, place: Place, depth: u8) {
-        let reason = match std::fs::read_dir(self.root.join(relative)) {
+    fn subfolder<'s>(
+        &'s self,
+        scope: &Scope<'s>,
+        within: &OwnedFd,
+        relative: &str,
+        place: Place,
+        depth: u8,
+    ) {
+        let name = relative.rsplit('/').next().unwrap_or_default();
+        let reason = match open(within, name) {
             Ok(_) if depth > MAX_DEPTH => "is nested too deep".to_owned(),
-            Ok(entries) => return self.folder(scope, relative, entries, place, depth),
+            Ok(folder) => return self.folder(scope, relative, folder, place, depth),
             // it went while we walked
             Err(e) if e.kind() == io::ErrorKind::NotFound => return,
             Err(e) => e.to_string(),
@@ -282,31 +308,43 @@ impl Walk<'_> {
 
     fn entry(
         &self,
+        folder: &OwnedFd,
         relative: &str,
-        entry: &DirEntry,
+        entry: &RawDirEntry<'_>,
         place: Place,
         here: &mut Listing,
         below: &mut Vec<(String, Place)>,
     ) {
         let name = entry.file_name();
+        if [c".", c".."].contains(&name) {
+            return;
+        }
         let text = name.to_string_lossy();
         let path =
             if relative.is_empty() { text.to_string() } else { format!("{relative}/{text}") };
-        let seen = entry.file_type().and_then(|kind| match kind {
-            kind if kind.is_dir() => Ok(None),
-            kind if kind.is_symlink() => self.linked(relative, &path),
-            kind if kind.is_file() && place.holds(&text) => entry.metadata().map(Some),
+        let look = || Ok(statat(folder, name, AtFlags::SYMLINK_NOFOLLOW)?);
+        let kind: io::Result<FileType> = match entry.file_type() {
+            // some file systems do not tell
+            FileType::Unknown => look().map(|about| FileType::from_raw_mode(about.st_mode)),
+            kind => Ok(kind),
+        };
+        let seen = kind.and_then(|kind| match kind {
+            FileType::Directory => Ok(None),
+            FileType::Symlink => Ok(self.linked(relative, &path)?.as_ref().map(Version::from)),
+            FileType::RegularFile if place.holds(&text) => {
+                look().map(|about| Some(Version::from(&about)))
+            }
             _ => Err(io::ErrorKind::NotFound.into()),
         });
         match seen {
             Ok(None) => below.extend(place.below(&text).map(|place| (path, place))),
-            Ok(Some(about)) if place.holds(&text) => {
+            Ok(Some(version)) if place.holds(&text) => {
                 let problem = match (place, name.to_str()) {
                     (Place::Root, _) => Some("lies in no product: move it into a folder"),
-                    (_, None) => Some("has a name that is not UTF-8: rename it"),
+                    (_, Err(_)) => Some("has a name that is not UTF-8: rename it"),
                     _ => None,
                 };
-                let seen = Seen::new(path, &about, problem);
+                let seen = Seen::new(path, version, problem);
                 here.digest.add(&seen.hash());
                 here.files.push(seen);
             }

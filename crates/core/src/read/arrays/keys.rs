@@ -5,7 +5,7 @@ use super::hybrid::{Run, Runs, places};
 use super::scratch::Scratch;
 use super::values::{Values, Word};
 use super::{Fault, PAGE_BYTES, Written};
-use crate::footer::Chunk;
+use crate::footer::{Chunk, Tail};
 use parquet::basic::{Compression, ZstdLevel};
 use std::fs::File;
 use std::ops::Range;
@@ -18,15 +18,21 @@ const VALUES: usize = 1 << 22;
 
 /// Calls `each` with the values of a column of a row group, page by page; `None` where they cannot be
 /// read here or one is NULL. It may have been called before that is known.
-pub(crate) fn each(file: &File, chunk: &Chunk, each: &mut impl FnMut(&[u64])) -> Option<()> {
+pub(crate) fn each(
+    file: &File,
+    tail: &Tail,
+    chunk: &Chunk,
+    each: &mut impl FnMut(&[u64]),
+) -> Option<()> {
     let mut scratch = Scratch::take();
-    let read = read(file, chunk, &mut scratch, each);
+    let read = read(file, tail, chunk, &mut scratch, each);
     scratch.give_back();
     read.ok()
 }
 
 fn read(
     file: &File,
+    tail: &Tail,
     chunk: &Chunk,
     scratch: &mut Scratch,
     each: &mut impl FnMut(&[u64]),
@@ -42,7 +48,10 @@ fn read(
         return Err(Fault::Long);
     }
     scratch.packed.resize(usize::try_from(bytes).map_err(|_| Fault::Long)?, 0);
-    file.read_exact_at(&mut scratch.packed, chunk.bytes.start).map_err(Fault::Fetch)?;
+    match tail.part(&chunk.bytes) {
+        Some(read) => scratch.packed.copy_from_slice(read),
+        None => file.read_exact_at(&mut scratch.packed, chunk.bytes.start).map_err(Fault::Fetch)?,
+    }
     let (mut at, mut left) = (0, chunk.values);
     let (mut dictionary, mut values) = (Vec::new(), Vec::new());
     while left > 0 {
