@@ -17,7 +17,7 @@ const WIDTH: i16 = 8;
 const WIDE: i16 = 160;
 const NO_REDSHIFT: i16 = 255;
 const STEP: i16 = 256;
-const CLASSES: [&str; 3] = ["GALAXY", "QSO", "STAR"];
+pub(crate) const CLASSES: [&str; 3] = ["GALAXY", "QSO", "STAR"];
 /// The numbers of releases, by 14 bits of their names' SHA-256: two that share one are found together.
 const RELEASES: i16 = 4096;
 const NO_RELEASE: i16 = RELEASES - 1;

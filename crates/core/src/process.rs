@@ -1,6 +1,7 @@
 //! What a forked process lacks: threads do not follow a fork, and whoever waits for those of before waits
 //! for ever. `multiprocessing` of Python and the DataLoader of torch fork.
 
+use rayon::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
@@ -41,6 +42,21 @@ pub fn on_all_cores<T: Send>(work: impl FnOnce() -> T + Send) -> T {
     }
 }
 
+/// From so many on, things are worth more threads than one.
+const MANY: usize = 2048;
+
+/// Maps things in their order, many of them on all cores: what lies all over memory takes the more time
+/// for being waited for, and each core waits for its own.
+pub(crate) fn map_many<T: Send, R: Send>(
+    things: Vec<T>,
+    map: impl Fn(T) -> R + Sync + Send,
+) -> Vec<R> {
+    if things.len() < MANY {
+        return things.into_iter().map(map).collect();
+    }
+    on_all_cores(|| things.into_par_iter().with_min_len(MANY / 8).map(map).collect())
+}
+
 /// The threads of this process; none where the system gives it none.
 fn own_pool() -> Option<&'static ThreadPool> {
     static POOL: Mutex<Option<(Process, &'static ThreadPool)>> = Mutex::new(None);
@@ -51,6 +67,19 @@ fn own_pool() -> Option<&'static ThreadPool> {
             let made = Box::leak(Box::new(ThreadPoolBuilder::new().build().ok()?));
             *pool = Some((Process::this(), made));
             Some(made)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn few_and_many_keep_their_order() {
+        for count in [0, 1, MANY - 1, MANY, 3 * MANY + 1] {
+            let doubled = map_many((0..count).collect(), |n| 2 * n);
+            assert!(doubled.into_iter().eq((0..count).map(|n| 2 * n)), "{count}");
         }
     }
 }

@@ -23,7 +23,7 @@ pub(crate) struct CandidateRow {
     pub(crate) has_cells: bool,
     /// The commit that added it or, later, changed what the catalog knows of it.
     pub(super) as_is_since: i64,
-    pub(crate) product: String,
+    pub(crate) product: Arc<str>,
     pub(crate) path: String,
     /// The commit of the answer that it was looked up for.
     pub(super) learnt_at: i64,
@@ -70,7 +70,7 @@ pub(crate) fn place_of(column: &str) -> Option<usize> {
 
 /// Bounds of a file or row group, of the columns that were asked for.
 pub(crate) struct AtHand<'a> {
-    entry: Asked<'a>,
+    entry: Asked,
     key: &'a Key,
 }
 
@@ -110,7 +110,7 @@ impl CandidateRow {
             mtime_ns: row.try_get("mtime_ns")?,
             has_cells: row.try_get("has_cells")?,
             as_is_since: row.try_get("as_is_since")?,
-            product: row.try_get("product")?,
+            product: memory.word(row.try_get("product")?),
             path: row.try_get("path")?,
             learnt_at: commit,
             entries: promoted.map(promoted::unpack).unwrap_or_default(),

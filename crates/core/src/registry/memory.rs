@@ -31,6 +31,7 @@ struct Known {
     cataloged: HashSet<String>,
     places: Option<(Instant, Arc<[PlaceRow]>)>,
     labels: HashMap<[Option<String>; 3], Arc<Labels>>,
+    words: HashSet<Arc<str>>,
     /// Files that were asked for lately, and before.
     young: HashMap<i64, Arc<CandidateRow>>,
     old: HashMap<i64, Arc<CandidateRow>>,
@@ -109,6 +110,19 @@ impl Memory {
                 let labels = made();
                 known.labels.insert(texts, labels.clone());
                 labels
+            }
+        }
+    }
+
+    /// A word that many files share.
+    pub(super) fn word(&self, word: &str) -> Arc<str> {
+        let mut known = self.known();
+        match known.words.get(word) {
+            Some(word) => word.clone(),
+            None => {
+                let word: Arc<str> = word.into();
+                known.words.insert(word.clone());
+                word
             }
         }
     }

@@ -12,6 +12,8 @@
 use crate::bounds::{Bounds, Value};
 use crate::footer::{Ends, Footer, Kind};
 use crate::narrow;
+use crate::occupancy::CLASSES;
+use std::borrow::Cow;
 
 /// What of a file is packed, in this order.
 pub(crate) const COLUMNS: [(&str, Kind); 8] = [
@@ -75,19 +77,22 @@ pub(crate) struct Entry {
     pub(crate) num_rows: u32,
     ints: [(i64, i64); INTS],
     floats: [(f32, f32); NUMBERS - INTS],
+    text: (Text, Text),
+}
+
+/// The end of a column of texts: mostly the name of a class, which has its place in the program.
+type Text = Option<Cow<'static, str>>;
+
+/// Bounds of an entry, of the columns that were asked for.
+pub(crate) struct Asked {
+    numbers: [Bounds; NUMBERS],
     text: Bounds,
 }
 
-/// Bounds of an entry, of the columns that were asked for.
-pub(crate) struct Asked<'a> {
-    numbers: [Bounds; NUMBERS],
-    text: &'a Bounds,
-}
-
-impl Asked<'_> {
+impl Asked {
     /// Of a column by its place in [`COLUMNS`].
     pub(crate) fn get(&self, place: usize) -> &Bounds {
-        self.numbers.get(place).unwrap_or(self.text)
+        self.numbers.get(place).unwrap_or(&self.text)
     }
 }
 
@@ -108,7 +113,7 @@ impl Entry {
 
     /// Ends of the column of texts.
     pub(crate) fn texts(&self) -> (Option<&str>, Option<&str>) {
-        (text_of(self.text.min.as_ref()), text_of(self.text.max.as_ref()))
+        (self.text.0.as_deref(), self.text.1.as_deref())
     }
 
     /// An entry whose columns all have the same ends.
@@ -116,17 +121,16 @@ impl Entry {
     pub(crate) fn like(num_rows: u32, (min, max): (Option<f64>, Option<f64>)) -> Self {
         let int = (min.map_or(i64::MAX, |v| v as i64), max.map_or(i64::MIN, |v| v as i64));
         let float = (min.map_or(f32::NAN, narrow::below), max.map_or(f32::NAN, narrow::above));
-        let text = |end: Option<f64>| end.map(|end| Value::Text(end.to_string()));
+        let text = |end: Option<f64>| end.map(|end| Cow::from(end.to_string()));
         // numbers below zero are in another order as texts
         let (first, last) = (text(min), text(max));
-        let is_sorted =
-            matches!((&first, &last), (Some(Value::Text(a)), Some(Value::Text(b))) if a <= b);
-        let text = if is_sorted { Bounds { min: first, max: last, ..UNKNOWN } } else { UNKNOWN };
+        let is_sorted = first.as_ref().zip(last.as_ref()).is_some_and(|(a, b)| a <= b);
+        let text = if is_sorted { (first, last) } else { (None, None) };
         Self { num_rows, ints: [int; INTS], floats: [float; NUMBERS - INTS], text }
     }
 
     /// Bounds of columns by their places in [`COLUMNS`]; of others, nothing.
-    pub(crate) fn bounds(&self, places: &[usize]) -> Asked<'_> {
+    pub(crate) fn bounds(&self, places: &[usize]) -> Asked {
         let mut numbers = [const { UNKNOWN }; NUMBERS];
         for place in places.iter().copied().filter(|place| *place < NUMBERS) {
             (numbers[place].min, numbers[place].max) = if place < INTS {
@@ -138,14 +142,12 @@ impl Entry {
                 (min.map(Value::Float), max.map(Value::Float))
             };
         }
-        Asked { numbers, text: &self.text }
-    }
-}
-
-fn text_of(value: Option<&Value>) -> Option<&str> {
-    match value {
-        Some(Value::Text(text)) => Some(text),
-        _ => None,
+        let text = |end: &Text| end.as_deref().map(|end| Value::Text(end.to_owned()));
+        let (min, max) = match places.contains(&NUMBERS) {
+            true => (text(&self.text.0), text(&self.text.1)),
+            false => (None, None),
+        };
+        Asked { numbers, text: Bounds { min, max, ..UNKNOWN } }
     }
 }
 
@@ -175,14 +177,16 @@ impl Bytes<'_, '_> {
         self.take().map(f32::from_le_bytes)
     }
 
-    fn text(&mut self) -> Option<Option<Value>> {
+    fn text(&mut self) -> Option<Text> {
         let [length] = self.take()?;
         if length == UNKNOWN_TEXT {
             return Some(None);
         }
         let (text, rest) = self.0.split_at_checked(usize::from(length))?;
         *self.0 = rest;
-        Some(std::str::from_utf8(text).ok().map(|text| Value::Text(text.to_owned())))
+        let class = CLASSES.into_iter().find(|class| class.as_bytes() == text);
+        let other = || std::str::from_utf8(text).ok().map(|text| text.to_owned().into());
+        Some(class.map(Cow::Borrowed).or_else(other))
     }
 
     fn entry(&mut self) -> Option<Entry> {
@@ -191,7 +195,7 @@ impl Bytes<'_, '_> {
             num_rows,
             ints: [(i64::MAX, i64::MIN); INTS],
             floats: [(f32::NAN, f32::NAN); NUMBERS - INTS],
-            text: UNKNOWN,
+            text: (None, None),
         };
         for ends in &mut entry.ints {
             *ends = (self.int()?, self.int()?);
@@ -199,7 +203,7 @@ impl Bytes<'_, '_> {
         for ends in &mut entry.floats {
             *ends = (self.float()?, self.float()?);
         }
-        (entry.text.min, entry.text.max) = (self.text()?, self.text()?);
+        entry.text = (self.text()?, self.text()?);
         Some(entry)
     }
 }

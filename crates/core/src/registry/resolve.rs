@@ -9,6 +9,7 @@ use super::template::{self, Assembled};
 use super::{Error, Registry, doing};
 use crate::bounds::{Bounds, Value};
 use crate::occupancy::Occupied;
+use crate::process::map_many;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use tokio_postgres::Row;
@@ -357,12 +358,15 @@ impl Resolver {
             let is_occupied =
                 |held: &Occupied| cells.as_ref().is_none_or(|cells| cells.meets(held));
             let is_asked = |file: &CandidateRow| {
-                file.product == asked.product
+                *file.product == *asked.product
                     && file.num_rows != Some(0)
                     && file.occupied.as_ref().is_none_or(is_occupied)
             };
-            let files = rows.into_iter().zip(named.located).filter(|(file, _)| is_asked(file));
-            let files = files.map(|(file, located)| Candidate { file, located, past: None });
+            let rows = map_many(rows, |file| is_asked(&file).then_some(file));
+            let files = rows
+                .into_iter()
+                .zip(named.located)
+                .filter_map(|(file, located)| Some(Candidate { file: file?, located, past: None }));
             return Ok(Answer { commit: named.commit, files: files.collect() });
         }
     }

@@ -6,7 +6,6 @@
 //! that mix products are left to the reader. Where a tile has no such file, its columns are NULL.
 
 use super::judge::{Judged, Judges};
-use super::past::Whereabouts;
 use super::place::Places;
 use super::{Detail, Error, Query, Resolution, ResolvedFile, Step, alone, patterns, resolved};
 use crate::bounds::Known;
@@ -17,6 +16,7 @@ use crate::registry::resolve::Resolver;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::iter;
 use std::ops::Range;
+use std::sync::Mutex;
 
 /// Columns of a question that other products have, by product.
 #[derive(Debug, Default)]
@@ -201,7 +201,7 @@ impl Side<'_> {
         let has_one: BTreeSet<i64> = found.own.into_iter().collect();
         let is_optional = self.is_optional(&all);
         let places = Places::reachable(&resolver.places().await?);
-        let mut whereabouts = Whereabouts::default();
+        let whereabouts = Mutex::default();
         let product = self.product.into();
         let files = std::mem::take(&mut answer.files);
         for mut own in files {
@@ -209,7 +209,7 @@ impl Side<'_> {
             let is_judged_out = side.is_none() && has_one.contains(&own.file_id);
             match side {
                 Some(side) => {
-                    let side = resolved(side, &product, &places, &mut whereabouts);
+                    let side = resolved(side, &product, &places, &whereabouts);
                     if narrow(&mut own, &side) {
                         own.aligned.push(side);
                         answer.files.push(own);

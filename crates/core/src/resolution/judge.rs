@@ -5,6 +5,7 @@ use super::{Error, region};
 use crate::bounds::{Bounds, Known};
 use crate::occupancy::{Ends, Shell};
 use crate::predicate::{self, Literal, Predicate, bounds, column};
+use crate::process::map_many;
 use crate::registry::candidates::{self, Candidate, CandidateRow};
 use crate::registry::promoted::Entry;
 use crate::registry::resolve::{BoundsRow, ColumnRow, Kind, Resolver, Slices};
@@ -55,6 +56,14 @@ struct Question<'a> {
     shell: Option<Shell>,
     band: Option<Predicate>,
     ranges: Option<&'a [Range<i64>]>,
+}
+
+/// What bounds at hand tell of a candidate.
+enum Look<'c> {
+    Out,
+    In(Judged<'c>),
+    /// Nothing: others have to be asked for.
+    Unknown(&'c Candidate),
 }
 
 struct Judge {
@@ -123,18 +132,21 @@ impl<'a> Judges<'a> {
         resolver: &Resolver,
         candidates: &'c [Candidate],
     ) -> Result<Vec<Judged<'c>>, Error> {
-        let mut judged = Vec::with_capacity(candidates.len());
         let shell = self.question.shell.as_ref();
         let is_in = |ends: &Ends| shell.is_none_or(|shell| shell.may_meet(ends));
-        let candidates = candidates.iter().filter(|c| c.file.ends.as_ref().is_none_or(is_in));
-        let Some(asked) = &self.question.at_hand else {
-            return self.judge_by_schema(resolver, candidates.collect(), judged).await;
+        let look = |candidate: &'c Candidate| match &self.question.at_hand {
+            _ if !candidate.file.ends.as_ref().is_none_or(is_in) => Look::Out,
+            Some(asked) if candidate.file.has_bounds_at_hand() => {
+                self.question.judged(candidate, asked).map_or(Look::Out, Look::In)
+            }
+            _ => Look::Unknown(candidate),
         };
-        let mut others = Vec::new();
-        for candidate in candidates {
-            match candidate.file.has_bounds_at_hand() {
-                true => judged.extend(self.question.judged(candidate, asked)),
-                false => others.push(candidate),
+        let (mut judged, mut others) = (Vec::with_capacity(candidates.len()), Vec::new());
+        for look in map_many(candidates.iter().collect(), look) {
+            match look {
+                Look::In(file) => judged.push(file),
+                Look::Unknown(candidate) => others.push(candidate),
+                Look::Out => {}
             }
         }
         self.judge_by_schema(resolver, others, judged).await

@@ -16,6 +16,7 @@ mod region;
 pub(crate) mod tables;
 
 use crate::predicate::{self, Predicate, column};
+use crate::process::map_many;
 use crate::registry::candidates::{Candidate, CandidateRow};
 use crate::registry::resolve::{Columns, Resolver};
 use crate::registry::{self, Registry};
@@ -29,7 +30,7 @@ use place::Places;
 use serde::Serialize;
 use std::ops::Range;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// What is asked. Everything that is given must hold.
 #[derive(Debug, Clone, Default)]
@@ -308,19 +309,17 @@ async fn alone(registry: &Registry, query: &Query, detail: Detail) -> Result<Res
                 .await?;
         pruned.explained = Some(explained);
     }
-    let mut whereabouts = Whereabouts::default();
+    for judged in &judged {
+        pruned.row_groups_in_files += judged.row_groups_in_file;
+        pruned.row_groups += judged.row_groups.len();
+        pruned.rows_at_most += judged.rows_at_most;
+    }
+    let whereabouts = Mutex::default();
     let product: Arc<str> = query.product().into();
-    let files: Vec<ResolvedFile> = judged
-        .into_iter()
-        .map(|judged| {
-            pruned.row_groups_in_files += judged.row_groups_in_file;
-            pruned.row_groups += judged.row_groups.len();
-            pruned.rows_at_most += judged.rows_at_most;
-            let rows = judged.candidate.located.clone().filter(|_| wanted.is_some());
-            let file = resolved(judged, &product, &places, &mut whereabouts);
-            ResolvedFile { rows, ..file }
-        })
-        .collect();
+    let files = map_many(judged, |judged| {
+        let rows = judged.candidate.located.clone().filter(|_| wanted.is_some());
+        ResolvedFile { rows, ..resolved(judged, &product, &places, &whereabouts) }
+    });
     pruned.files = files.len();
     let targets = wanted.and_then(|wanted| wanted.targets);
     let patterns = match files.is_empty() {
@@ -336,10 +335,10 @@ async fn patterns(
     product: &Arc<str>,
     places: &Places,
 ) -> Result<Vec<ResolvedFile>, Error> {
-    let mut whereabouts = Whereabouts::default();
+    let whereabouts = Mutex::default();
     let found = resolver.patterns(product).await?;
     let patterns = found.iter().map(|candidate| {
-        let file = resolved(judge::whole(candidate), product, places, &mut whereabouts);
+        let file = resolved(judge::whole(candidate), product, places, &whereabouts);
         ResolvedFile { row_groups: Vec::new(), ..file }
     });
     Ok(patterns.filter(|file| file.uri.is_some()).collect())
@@ -385,7 +384,8 @@ impl Resolution {
 fn by_path<'a>(judged: Vec<Judged<'a>>, places: &Places) -> Vec<Judged<'a>> {
     let first = judged.first().map(|judged| judged.file().path.as_bytes()).unwrap_or_default();
     let alike = |path: &[u8]| path.iter().zip(first).take_while(|(a, b)| a == b).count();
-    let common = judged.iter().map(|judged| alike(judged.file().path.as_bytes())).min();
+    let alike = |judged: &Judged| alike(judged.file().path.as_bytes());
+    let common = map_many(judged.iter().collect(), alike).into_iter().min();
     let key = |judged: &Judged| {
         let rest = judged.file().path.as_bytes().iter().skip(common.unwrap_or_default());
         let mut key = [0; 16];
@@ -396,7 +396,7 @@ fn by_path<'a>(judged: Vec<Judged<'a>>, places: &Places) -> Vec<Judged<'a>> {
         let file = &judged.candidate.file;
         (file.path.as_str(), places.node_of(file.lake_id), file.file_id)
     };
-    let mut keyed: Vec<(u128, Judged)> = judged.into_iter().map(|j| (key(&j), j)).collect();
+    let mut keyed = map_many(judged, |judged| (key(&judged), judged));
     keyed.sort_unstable_by(|(a, one), (b, other)| {
         a.cmp(b).then_with(|| rest(one).cmp(&rest(other)))
     });
@@ -407,7 +407,7 @@ fn resolved(
     judged: Judged,
     product: &Arc<str>,
     places: &Places,
-    whereabouts: &mut Whereabouts,
+    whereabouts: &Mutex<Whereabouts>,
 ) -> ResolvedFile {
     let Candidate { file, past, .. } = judged.candidate;
     let CandidateRow { file_id, lake_id, path, num_rows, size_bytes, schema_id, mtime_ns, .. } =
@@ -418,6 +418,7 @@ fn resolved(
     if let Some(past) = past {
         let version = Version { size_bytes: *size_bytes, mtime_ns: *mtime_ns, inode: past.inode };
         let folder = places.folder_of(*lake_id);
+        let mut whereabouts = whereabouts.lock().unwrap_or_else(PoisonError::into_inner);
         let found = folder.and_then(|folder| whereabouts.find(folder, relative, version));
         lost = (folder.is_some() && found.is_none()).then(|| past::why_lost(past));
         uri = found.map(|found| found.display().to_string());
