@@ -283,7 +283,9 @@ async fn alone(registry: &Registry, query: &Query, detail: Detail) -> Result<Res
         wanted.locate(&mut answer.files);
     }
     let candidates = &answer.files;
-    if candidates.iter().any(|candidate| !places.has(candidate.file.lake_id)) {
+    let lake_of = |candidate: &Candidate| candidate.file.lake_id;
+    let mut runs = candidates.chunk_by(|a, b| lake_of(a) == lake_of(b));
+    if runs.any(|run| run.first().is_some_and(|candidate| !places.has(lake_of(candidate)))) {
         places = Places::reachable(&resolver.places_now().await?);
     }
     let mut pruned = Pruned { indexed_files: candidates.len(), ..Pruned::default() };

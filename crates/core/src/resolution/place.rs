@@ -6,14 +6,15 @@
 
 use crate::layout::Lake;
 use crate::registry::resolve::PlaceRow;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use uuid::Uuid;
 
 /// Every lake of the installation, as seen from here.
 pub(crate) struct Places {
-    lakes: HashMap<Uuid, Place>,
+    /// Few: a tree is searched sooner than a hash is made.
+    lakes: BTreeMap<Uuid, Place>,
 }
 
 struct Place {
