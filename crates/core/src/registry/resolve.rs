@@ -12,8 +12,8 @@ use crate::occupancy::Occupied;
 use crate::process::map_many;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
+use tokio_postgres::{Row, SimpleQueryMessage};
 use uuid::Uuid;
 
 const PURPOSE: &str = "resolve the question in the registry";
@@ -213,6 +213,12 @@ impl Connection {
     }
 }
 
+/// The statement by which a question finds files.
+fn statement(asked: &Demands, is_cataloged: bool) -> Assembled<'_> {
+    let template = include_str!("../../../../sql/resolve_files.sql");
+    template::assemble(template, &asked.words(is_cataloged), |name| asked.value(name))
+}
+
 impl Resolver {
     pub(super) async fn rows(
         &self,
@@ -334,14 +340,11 @@ impl Resolver {
     }
 
     async fn files_now(&self, asked: &Demands) -> Result<Answer, Error> {
-        let template = include_str!("../../../../sql/resolve_files.sql");
         // again only where the registry was made anew between two statements, or the catalog knows all
         // files no longer
         loop {
             let is_cataloged = self.memory.is_cataloged(&asked.product);
-            let words = asked.words(is_cataloged);
-            let Assembled { sql, params } =
-                template::assemble(template, &words, |name| asked.value(name));
+            let Assembled { sql, params } = statement(asked, is_cataloged);
             let read = |row: &Row| Named::of(row);
             let Some(named) = self.now().each(&sql, &params, read).await?.pop() else {
                 return Ok(Answer::default());
@@ -369,6 +372,21 @@ impl Resolver {
                 .filter_map(|(file, located)| Some(Candidate { file: file?, located, past: None }));
             return Ok(Answer { commit: named.commit, files: files.collect() });
         }
+    }
+
+    /// How the server finds the files that may hold matching rows: its plan, whatever the values are.
+    pub(crate) async fn plan(&self, asked: &Demands) -> Result<Vec<String>, Error> {
+        let Assembled { sql, params } = statement(asked, self.memory.is_cataloged(&asked.product));
+        let nulls = vec!["NULL"; params.len()].join(", ");
+        let explain = format!(
+            "PREPARE planned AS {sql}; EXPLAIN (COSTS OFF) EXECUTE planned ({nulls}); DEALLOCATE planned"
+        );
+        let told = self.now().simple_query(&explain).await.map_err(doing(PURPOSE))?;
+        let line = |message: SimpleQueryMessage| match message {
+            SimpleQueryMessage::Row(row) => row.get(0).map(str::to_owned),
+            _ => None,
+        };
+        Ok(told.into_iter().filter_map(line).collect())
     }
 
     /// What is known of the files, in their order; `None` if they are of a registry that was.
