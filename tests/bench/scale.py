@@ -17,7 +17,6 @@ import json
 import os
 import pathlib
 import random
-import re
 import statistics
 import subprocess
 import time
@@ -30,19 +29,7 @@ SURVEY = pathlib.Path(BIFROST).parent / "examples" / "survey"
 URL = os.environ["BIFROST_DATABASE_URL"]
 RESULTS = pathlib.Path(__file__).with_name("RESULTS.md")
 SMALL = 100
-SQL = pathlib.Path(__file__).parents[2] / "sql"
 PLANS = pathlib.Path(__file__).with_name("plans.txt")
-# words of resolve_files.sql by which each kind of question is put together, and what it asks
-ASKED = {"product": "'spectra'", "cells": "ARRAY[894,944,945]", "z_first": "6.2", "zwarn_first": "0", "zwarn_last": "0",
-         "spectypes": "ARRAY['QSO']", "near": "'{[70368744177664,703687441776640)}'", "pixels_first": "ARRAY[1,20]",
-         "pixels_last": "ARRAY[9,29]", "releases": "ARRAY['iron']", "objects": "ARRAY[1,2,3]", "release_cells": "ARRAY[10331,4095]"}
-KINDS = {
-    "predicate": ("cells", "z_first"),
-    "conjunction": ("cells", "z_first", "zwarn_first", "zwarn_last", "spectypes"),
-    "long answers": ("cells", "cells_of_releases", "z_first", "zwarn_first", "zwarn_last", "spectypes", "releases"),
-    "cone": ("sky", "near_releases"),
-    "100 ids": ("cataloged",),
-}
 
 
 def grow(lake, files, objects):
@@ -104,41 +91,22 @@ def ask(library, asked):
     return [(a["resolved_us"], a.get("files", 0)) for a in answers]
 
 
-def plans(files):
-    """How the server answers each kind of question, whatever is asked."""
-    lines = []
-    with psycopg.connect(URL) as connection:
-        connection.execute((SQL / "resolve_settings.sql").read_text())
-        for kind, words in KINDS.items():
-            names = []
-            def number(match):
-                if match[1] not in names:
-                    names.append(match[1])
-                return f"${names.index(match[1]) + 1}"
-            text = [line.split("--?") for line in (SQL / "resolve_files.sql").read_text().splitlines()]
-            text = [part[0] for part in text if part[0].strip()[:2] != "--" and (len(part) == 1 or set(part[1].split()) & set(words))]
-            text = re.sub(r"(?<!:):([a-z_]+)", number, "\n".join(text))
-            connection.execute(f"PREPARE asked AS {text}")
-            plan = connection.execute(f"EXPLAIN (COSTS OFF) EXECUTE asked ({', '.join(ASKED[name] for name in names)})")
-            lines += ["", f"{files:,} files, {kind}", *(line for line, in plan)]
-            connection.execute("DEALLOCATE asked")
-    return lines
-
-
 def quantile(times, part):
     times = sorted(times)
     return times[min(len(times) - 1, int(part * len(times)))] / 1e3
 
 
 def measure(files, count, dice):
-    """A table's rows, and microseconds for each further file."""
+    """A table's rows, microseconds for each further file, and how the server looks for files."""
     with psycopg.connect(URL) as connection:
         some = [r[0] for r in connection.execute(
             "SELECT target_id FROM catalog_rows TABLESAMPLE SYSTEM (0.2) WHERE is_primary LIMIT 100000")]
     library = Library(URL)
-    rows, slope = [], None
+    rows, slope, plans = [], None, []
     for name, asked in questions(files, some, count, dice).items():
         ask(library, asked[: len(asked) // 5])  # warm
+        # the plan is the same whatever is asked
+        plans += ["", f"{files:,} files, {name}", *library.ask({**asked[0], "plan": True})["plan"]]
         pings = [us for us, _ in ask(library, [{"ping": True}] * count)]
         answers = ask(library, asked)
         if name == "long answers":
@@ -150,7 +118,7 @@ def measure(files, count, dice):
         typical = statistics.median(n for _, n in answers if n <= SMALL)
         rows.append((f"{files:,}", name, len(small), f"{typical:.0f}", f"{quantile(pings, 0.5):.3f}",
                      f"{quantile(small, 0.5):.2f}", f"{quantile(small, 0.99):.2f}"))
-    return rows, (f"{files:,}", f"{longest:,}", f"{slope:.2f}")
+    return rows, (f"{files:,}", f"{longest:,}", f"{slope:.2f}"), plans
 
 
 def main():
@@ -165,9 +133,9 @@ def main():
     for size in arguments.files:
         files, objects = map(int, size.split(":"))
         grow(arguments.lake.resolve(), files, objects)
-        more, slope = measure(files, arguments.questions, dice)
+        more, slope, plans = measure(files, arguments.questions, dice)
         rows += more
-        told += plans(files)
+        told += plans
         slopes.append(slope)
         print(*more, slope, sep="\n", flush=True)
     text = "| files | question | answers | median files | `SELECT 1`, ms | p50, ms | p99, ms |\n|--:|---|--:|--:|--:|--:|--:|\n"

@@ -11,10 +11,13 @@ from pathlib import Path
 
 import duckdb
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from astropy.io import fits
+from astropy.table import Table
 from conftest import new_place
+from pyarrow import csv as pacsv
 
 TRIALS = 200 if os.environ.get("BIFROST_SOAK") else 20
 SHARED = Path(os.environ.get("BIFROST_SHARED", Path(__file__).parents[3] / "shared"))
@@ -147,6 +150,23 @@ def test_ids_come_from_a_file_or_from_standard_input(lake):
     piped = subprocess.run(command, input="\n".join(map(str, asked[1:])), capture_output=True, text=True,
                            cwd=lake.folder, env=lake.environment, check=True)  # fmt: skip
     assert sorted(map(int, piped.stdout.split()[1:])) == truth
+    ids = np.array(asked, dtype=np.int64)
+    table = pa.table({"name": ["x"] * len(ids), "TARGETID": ids})
+    forms = {form: lake.folder / f"ids.{form}" for form in ("csv", "parquet", "fits", "bom.csv")}
+    pacsv.write_csv(table, forms["csv"])
+    forms["bom.csv"].write_bytes(b"\xef\xbb\xbf" + forms["csv"].read_bytes())
+    pq.write_table(pa.concat_tables([table, pa.table({"name": ["y"], "TARGETID": pa.nulls(1, pa.int64())})]), forms["parquet"])
+    Table({"z": ids * 0.1, "TargetID": ids.astype(np.uint64)}).write(forms["fits"])
+    for form, file in forms.items():
+        found = lake.run("read", "--target-ids", file, *more).stdout.split()[1:]
+        assert sorted(map(int, found)) == truth, form
+    Table({"targetid": ids.astype(float)}).write(lake.folder / "f8.fits")
+    said = lake.run("resolve", "--target-ids", lake.folder / "f8.fits", code=2).stderr
+    assert "column 'TARGETID' of " in said and "holds no integers" in said
+    pq.write_table(table.select(["name"]), lake.folder / "names.parquet")
+    assert "no column 'target_id', but name" in lake.run("resolve", "--target-ids", lake.folder / "names.parquet", code=2).stderr
+    (lake.folder / "none.csv").write_text("targetid\n")
+    lake.run("resolve", "--target-ids", lake.folder / "none.csv", code=4)
     path.write_text("39627800000000001\n12x\n")
     assert "line 2 of " in lake.run("resolve", "--target-ids", path, code=2).stderr
     assert "No such file" in lake.run("resolve", "--target-ids", lake.folder / "none.txt", code=2).stderr

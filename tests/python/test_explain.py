@@ -7,7 +7,7 @@ BIFROST_BIN names the program.
 import json
 
 import pytest
-from conftest import new_place
+from conftest import library, new_place
 
 OBJECTS = 400
 
@@ -36,6 +36,20 @@ def told(place, *question):
     assert pruned["row_groups"] == sum(len(file["row_groups"]) for file in answer["files"])
     assert pruned["row_groups"] <= pruned["row_groups_in_files"]
     return explained["rows_estimated"], answer
+
+
+def test_the_plan_is_of_the_statement_that_the_question_makes(lake):
+    with library(lake.database_url) as ask:
+        def plan(**question):
+            return "\n".join(ask(plan=True, **question)["plan"])
+
+        assert "file_cells_cells" in plan(predicate="z > 6")
+        deep = plan(predicate="zwarn = 0 AND z > 6")
+        assert "z_max >= $" in deep and "zwarn_max >= $" in deep and "zwarn" not in plan(predicate="z > 6")
+        assert "healpix <= p" in plan(cone="252.7,45.9,0.2")
+        objects = {"target_ids": [39633171331491934]}
+        ask(**objects)
+        assert "catalog_rows" in plan(**objects)
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ import healpy
 import numpy as np
 import pytest
 from astropy.coordinates import SkyCoord
+from astropy.io import fits
 from conftest import library, new_place
 from mocpy import MOC
 
@@ -236,6 +237,40 @@ def test_the_program_reads_mocs_in_every_form(lake):
     empty = lake.place.folder / "empty.json"
     empty.write_text("{}")
     assert read(lake, "--moc", empty, code=4) == []
+
+
+def test_cells_of_the_first_standard_are_all_taken_or_refused(lake):
+    """By numbers that name their orders, be they deeper than the head says; what is no cell is no cell."""
+    rows = lake.rows["spectra"]
+    cells = healpy.ang2pix(1 << 29, rows["ra"], rows["dec"], nest=True, lonlat=True)
+    deep = int(cells[3])
+    pixel = deep >> 46
+
+    def write(numbers, order=6, kind="K", **more):
+        column = fits.Column(name="UNIQ", format=kind, array=np.array(numbers, dtype=np.int64 if kind == "K" else np.int32))
+        table = fits.BinTableHDU.from_columns([column])
+        about = {"PIXTYPE": "HEALPIX", "ORDERING": "NUNIQ", "COORDSYS": "C", "MOCORDER": order, **more}
+        table.header.update(about)
+        path = lake.place.folder / "cells.fits"
+        table.writeto(path, overwrite=True)
+        return path
+
+    one = lake.held("spectra", cells == deep)[0]
+    assert one and read(lake, "--moc", write([4 * 4**29 + deep])) == one, "deeper than MOCORDER"
+    truth = lake.held("spectra", cells >> 46 == pixel)[0]
+    assert len(truth) > len(one)
+    for numbers, kind in [([4**7 + pixel], "K"), ([4**7 + pixel, 0, 4**7 + pixel], "J"), ([4 * 4**29 + deep, 4**7 + pixel], "K")]:
+        assert read(lake, "--moc", write(numbers, kind=kind)) == truth
+    assert read(lake, "--moc", write([0]), code=4) == []
+    def refused(path):
+        return lake.place.run("read", "--moc", path, code=2).stderr
+
+    for numbers in ([3], [-5], [4**7 + pixel, 2**62]):
+        assert "is no cell's number" in refused(write(numbers))
+    assert "COORDSYS" in refused(write([4**7 + pixel], COORDSYS="G"))
+    path = write([4**7 + pixel, 4**7 + pixel])
+    path.write_bytes(path.read_bytes()[: 2 * 2880 + 12])
+    assert "cut short" in refused(path)
 
 
 def test_all_of_several_regions_must_hold(lake):

@@ -10,6 +10,7 @@ import os
 import random
 import shutil
 import subprocess
+import threading
 import time
 
 import psycopg
@@ -346,8 +347,118 @@ def test_another_registry_checks_the_files_alone(lake):
     said = lake.run("replay", path, "--deep", code=3).stdout
     assert "its files are there; whether its answer is still the same cannot be asked" in said
     assert "were read, and have the bytes that they had" in said and "it does not hold" not in said
-    assert "only 0 are kept for" in said, "what a rebuild forgot is told"
+    assert "are kept for" not in said, "what a rebuild keeps"
     assert "another registry" in lake.run("read", "--snapshot", path, code=2).stderr
+
+
+def ends(place):
+    """Where the pinned file is once all that may go is gone."""
+    for _ in range(3):
+        place.run("gc", "--apply", "unlink", "--grace", "0s")
+    return sorted(path.name for path in kept(place))
+
+
+def test_pins_outlive_a_registry_that_is_made_anew(lake):
+    """Files that were replaced, and are in no lake and no registry any more, but in a saved snapshot."""
+    path = save(lake)
+    named = sorted(f["path"].rsplit("/")[-1] for f in json.loads(path.read_text())["snapshot"]["files"])
+    remake(lake, "--where", "zwarn = 0")
+    assert len(named) < len(kept(lake))
+    anew = lake.run("db", "rebuild", "--discard").stdout
+    assert f"gc still keeps {len(named)} files for saved snapshots" in anew
+    report = lake.json("replay", path, "--deep", code=3)
+    assert (kinds(report), report["pinned"], report["moved"]) == (["registry"], len(named), len(named))
+    assert ends(lake) == named
+    # and one in another database, which cannot know, is told by who has the file
+    with psycopg.connect(lake.database_url) as connection:
+        connection.execute("TRUNCATE snapshot_pins")
+    said = lake.run("replay", path, code=3).stdout
+    assert "only 0 are kept for" in said and "unless --pin keeps them" in said
+    lake.run("gc", "--apply", "move", "--grace", "0s")
+    for pinned in (len(named), len(named)):
+        assert lake.json("replay", path, "--pin", code=3)["pinned"] == pinned
+    assert ends(lake) == named
+    lake.run("replay", path, "--forget")
+    assert ends(lake) == []
+    assert kinds(lake.json("replay", path, "--pin", code=3)) == ["gone", "registry"]
+    saved = json.loads(path.read_text())
+    saved["snapshot"]["name"] = "another"
+    path.write_text(json.dumps(saved))
+    assert "not what was saved" in lake.run("replay", path, "--pin", code=2).stderr
+    assert "not what was saved" in lake.run("diff", path, "now", code=2).stderr
+
+
+def test_pins_and_time_travel_outlive_a_move_to_another_disk(lake):
+    """A copy has the same names, sizes and times, and other inodes."""
+    rows = read(lake, QUASARS)
+    path = save(lake)
+    remake(lake, "--where", "zwarn = 0")
+    others = len(kept(lake))
+    copy = lake.folder / "copy"
+    shutil.copytree(lake.lake / ".bifrost" / "replaced", copy)
+    shutil.rmtree(lake.lake / ".bifrost" / "replaced")
+    copy.rename(lake.lake / ".bifrost" / "replaced")
+    assert read(lake, QUASARS, "--as-of", 1) == rows
+    assert lake.json("replay", path, "--deep")["findings"] == []
+    assert 0 < len(ends(lake)) < others
+    assert lake.json("replay", path, "--deep")["findings"] == []
+    assert read(lake, ["--snapshot", path]) == rows
+
+
+def test_psql_is_told_where_the_registry_does_not_remember(lake):
+    remake(lake, "--where", "zwarn = 0")
+    lake.run("db", "rebuild", "--discard")
+    [(first,)] = lake.sql("SELECT min(commit_id) FROM commits")
+    assert first > 2
+    with psycopg.connect(lake.database_url, autocommit=True) as reader:
+        for query in ("SELECT count(*) FROM files_as_of({})", "SELECT FROM files_as_of({}) WHERE product = 'none'",
+                      "SELECT is_made_of_live(file_id, {}) FROM file_parents UNION ALL SELECT true FROM files_as_of({})",
+                      "SELECT FROM unnest('{{{}}}'::int8[]) AS c (c) CROSS JOIN LATERAL files_as_of(c.c)"):
+            with pytest.raises(psycopg.Error, match=f"remembers nothing from before commit {first}"):
+                reader.execute(query.format(first - 1, first - 1))
+            with pytest.raises(psycopg.Error, match=f"there is no commit {first + 1} yet: the latest is {first}"):
+                reader.execute(query.format(first + 1, first + 1))
+            reader.execute(query.format(first, first))
+        assert reader.execute("SELECT count(*) FROM files_as_of(0)").fetchone() == (0,)
+        assert reader.execute("SELECT count(*) FROM files_as_of(NULL)").fetchone() == (0,)
+
+
+def test_a_time_as_it_is_printed_is_the_commit_that_it_was_printed_of(lake):
+    remake(lake, "--where", "zwarn = 0")
+    with psycopg.connect(lake.database_url) as connection:
+        connection.execute("UPDATE commits SET committed_at = '2026-01-01 10:00:00.7+00' WHERE commit_id = 1")
+        connection.execute("UPDATE commits SET committed_at = '2026-01-01 10:00:01.7+00' WHERE commit_id = 2")
+    for point, commit in [("2026-01-01 10:00:00 UTC", 1), ("2026-01-01T11:00:01+01:00", 2),
+                          ("2026-01-01 10:00:01", 2), ("2026-01-01 10:00:01.2", 1), ("2026-01-01 10:00:01.7+00", 2)]:
+        assert lake.json("resolve", "z > 0", "--as-of", point)["commit"] == commit, point
+    assert "2026-01-01 10:00:01" in lake.run("log").stdout
+
+
+def test_commits_without_end_do_not_hold_up_the_past(lake):
+    """A long answer about then, while a campaign publishes faster than it can be given."""
+    then = listed(lake, ["z > 0.5"])
+    remake(lake, "--where", "zwarn = 0")
+    stopped = threading.Event()
+
+    def publish():
+        with psycopg.connect(lake.database_url, autocommit=True) as connection:
+            while not stopped.is_set():
+                connection.execute("INSERT INTO commits (lake_id, node, program)"
+                                   " SELECT lake_id, node, program FROM commits WHERE commit_id = 1")
+
+    with psycopg.connect(lake.database_url) as connection:
+        connection.execute("CREATE OR REPLACE FUNCTION is_remembered(as_of bigint) RETURNS boolean LANGUAGE plpgsql STABLE"
+                           " AS 'BEGIN PERFORM pg_sleep(0.05); RETURN true; END'")
+    publisher = threading.Thread(target=publish)
+    publisher.start()
+    try:
+        command = [os.environ["BIFROST_BIN"], "resolve", "z > 0.5", "--as-of", "1", "--json"]
+        ended = subprocess.run(command, capture_output=True, text=True, env=lake.environment, cwd=lake.folder,
+                               timeout=60, check=True)  # an end, however late
+    finally:
+        stopped.set()
+        publisher.join()
+    assert {f["file_id"]: f["row_groups"] for f in json.loads(ended.stdout)["files"]} == then
 
 
 def test_gc_and_a_snapshot_do_not_both_win(lake):

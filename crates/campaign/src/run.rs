@@ -8,7 +8,7 @@ use crate::plan::Plan;
 use crate::scratch::{self, Scratch};
 use crate::settings::{End, Error, Event, Report, Settings, Stop, Tell};
 use bifrost_archive::fetch::Fetcher;
-use bifrost_core::hats::Follower;
+use bifrost_core::hats::Refresher;
 use bifrost_core::layout::Lake;
 use bifrost_core::patience::patiently;
 use bifrost_core::publish::{RUN, Running, Staging};
@@ -98,7 +98,7 @@ pub async fn run(
         began,
         at_first: counts,
         last_line: began,
-        catalogs: Follower::default(),
+        catalogs: Refresher::default(),
         tasks: JoinSet::new(),
         batches: BTreeMap::new(),
         tokens: BTreeMap::new(),
@@ -191,7 +191,7 @@ struct Run {
     at_first: Counts,
     last_line: Instant,
     /// HATS catalogs follow what is published, at the end of a batch.
-    catalogs: Follower,
+    catalogs: Refresher,
     tasks: JoinSet<(u64, i64, Result<PixelEnd, sync::Error>)>,
     batches: BTreeMap<u64, Tally>,
     /// Tiles of each lease that is under way.
@@ -401,7 +401,7 @@ impl Run {
         };
         (self.shop.tell)(Event::Batch(Box::new(batch)));
         let Site { registry, lake, .. } = &self.shop.site;
-        self.catalogs.follow(registry, lake).await;
+        self.catalogs.refresh_if_due(registry, lake).await;
         Ok(())
     }
 

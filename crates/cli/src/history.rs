@@ -30,6 +30,9 @@ pub fn commit_at(ctx: &Context, registry: &Registry, text: &str) -> anyhow::Resu
         Err(error) if !Path::new(text).is_file() => return Err(usage(error).into()),
         Err(_) => {
             let saved = Saved::read(Path::new(text)).map_err(usage)?;
+            if !saved.is_genuine() {
+                return Err(usage(format!("{text} is not what was saved")).into());
+            }
             if ctx.ask(|| registry.identity())? != saved.snapshot.registry {
                 return Err(usage(format!("{text} is of another registry")).into());
             }

@@ -15,7 +15,7 @@ use bifrost_stages::survey::Randoms;
 use bifrost_stages::survey::completeness::Known;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use std::fs::File;
-use std::io::{Read as _, Seek as _};
+use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -26,6 +26,9 @@ const DEC: [&str; 6] = ["dec", "target_dec", "dec_deg", "dej2000", "_de", "delta
 /// Units of angles that are not degrees, as people write them in FITS.
 const OTHER_ANGLES: [&str; 10] =
     ["rad", "radian", "radians", "h", "hr", "hour", "hours", "hourangle", "arcmin", "arcsec"];
+
+/// What some programs begin a text with.
+const BOM: &[u8] = b"\xef\xbb\xbf";
 
 /// A column of weights that are one by the completeness, as DESI's clustering catalogues have.
 const INVERSE: &str = "weight_comp";
@@ -114,6 +117,34 @@ pub fn read_completeness(path: &Path, named: Option<&str>) -> anyhow::Result<Kno
         }
     };
     Ok(known.map_err(|wrong| usage(format!("{}: {wrong}", path.display())))?)
+}
+
+/// Whether this is a table with a column of TARGETIDs, rather than one of them a line.
+pub fn has_target_ids(text: &[u8]) -> bool {
+    let head = text.strip_prefix(BOM).unwrap_or(text).trim_ascii_start();
+    let head = head.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    let names = str::from_utf8(head).into_iter().flat_map(|head| head.split(','));
+    let is_named =
+        || column::find(names.map(|name| name.trim().trim_matches('"')), "target_id").is_some();
+    text.starts_with(b"SIMPLE") || text.starts_with(b"PAR1") || is_named()
+}
+
+/// The TARGETIDs in a table's column of that name; rows without are passed over.
+pub fn read_target_ids(path: &Path) -> anyhow::Result<Vec<i64>> {
+    let choose = |known: &[&str]| {
+        let found = column::find(known.iter().copied(), "target_id");
+        let none = || {
+            Usage(format!("{} has no column 'target_id', but {}", path.display(), listed(known)))
+        };
+        Ok(vec![found.ok_or_else(none)?])
+    };
+    let columns = columns(path, &choose)?;
+    let Some((name, ids)) = columns.first() else { return Ok(Vec::new()) };
+    if !ids.data_type().is_integer() && ids.logical_null_count() < ids.len() {
+        let text = format!("column '{name}' of {} holds no integers", path.display());
+        return Err(Usage(text).into());
+    }
+    Ok(cast(ids, &DataType::Int64)?.as_primitive::<Int64Type>().iter().flatten().collect())
 }
 
 /// Columns of a file, with their names.
@@ -228,9 +259,13 @@ fn of_parquet(file: File, path: &Path, chosen: Chosen) -> anyhow::Result<Vec<(St
 fn of_csv(mut file: File, path: &Path, chosen: Chosen) -> anyhow::Result<Vec<(String, ArrayRef)>> {
     let failed = || format!("failed to read {} as CSV with a head line", path.display());
     let format = Format::default().with_header(true);
+    let mut magic = Vec::new();
+    (&mut file).take(3).read_to_end(&mut magic).with_context(failed)?;
+    let start = if magic == BOM { 3 } else { 0 };
+    file.seek(SeekFrom::Start(start))?;
     // whole numbers, or none, may go on for long before one has a fraction
     let (schema, _) = format.infer_schema(&mut file, None).with_context(failed)?;
-    file.rewind()?;
+    file.seek(SeekFrom::Start(start))?;
     let known: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
     let chosen = chosen(&known)?;
     let of = Arc::new(schema.clone());

@@ -8,7 +8,8 @@
 //! ```
 //!
 //! Without `columns` the question is only resolved, without `as_of` it is about now. With
-//! `"count": true` the answer is the number of files. `{"ping": true}` asks nothing: what remains is
+//! `"count": true` the answer is the number of files, with `"plan": true` it is how the server looks for
+//! them. `{"ping": true}` asks nothing: what remains is
 //! the way to the server. Besides `cone` there are `polygon`, `box` and `moc` (ASCII or JSON).
 
 use arrow::json::LineDelimitedWriter;
@@ -29,6 +30,7 @@ use std::time::Instant;
 struct Question {
     ping: Option<bool>,
     count: Option<bool>,
+    plan: Option<bool>,
     detail: Option<String>,
     predicate: Option<String>,
     cone: Option<String>,
@@ -88,6 +90,9 @@ async fn answer(registry: &Registry, question: &Question) -> Result<Value, Box<d
         None | Some("counted") => Detail::Counted,
         Some(other) => return Err(format!("no detail '{other}'").into()),
     };
+    if question.plan == Some(true) {
+        return Ok(json!({ "plan": resolution::plan(registry, &query).await? }));
+    }
     let started = Instant::now();
     let resolution = resolution::resolve(registry, &query, detail).await?;
     let resolved_us = started.elapsed().as_micros() as u64;

@@ -1,7 +1,7 @@
 //! Points in the registry's history, as people name them: a commit, a time, or now.
 
 use crate::registry::{self, Registry};
-use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
+use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, Utc};
 use std::fmt;
 use std::str::FromStr;
 
@@ -12,7 +12,7 @@ pub enum Point {
     Now,
     /// A commit; 0 is before the first.
     Commit(i64),
-    /// The latest commit up to then.
+    /// The latest commit up to then; a time in whole seconds, as people read it, is all of that second.
     Time(DateTime<Utc>),
 }
 
@@ -77,10 +77,18 @@ impl FromStr for Point {
         let day = |day: NaiveDate| day.and_time(NaiveTime::MIN).and_utc();
         // as `bifrost status` prints it, and as psql does: +00, +0530
         let written = text.strip_suffix("UTC").map_or(text, str::trim_end).replacen(' ', "T", 1);
+        // commits are told of in whole seconds, which were over when one was made
+        let is_whole = !written.contains('.');
+        let to_its_end = |time: DateTime<Utc>| {
+            time + TimeDelta::microseconds(if is_whole { 999_999 } else { 0 })
+        };
         DateTime::parse_from_rfc3339(&written)
             .or_else(|_| DateTime::parse_from_str(&written, "%Y-%m-%dT%H:%M:%S%.f%#z"))
-            .map(|time| time.to_utc())
-            .or_else(|_| written.parse::<chrono::NaiveDateTime>().map(|time| time.and_utc()))
+            .map(|time| to_its_end(time.to_utc()))
+            .or_else(|_| {
+                let time = written.parse::<NaiveDateTime>();
+                time.map(|time| to_its_end(time.and_utc()))
+            })
             .or_else(|_| written.parse::<NaiveDate>().map(day))
             .map(Self::Time)
             .map_err(|_| Error::Syntax(text.to_owned()))
@@ -121,11 +129,12 @@ mod tests {
         assert_eq!(point("7"), Some(Point::Commit(7)));
         assert_eq!((point("HEAD"), point("now")), (Some(Point::Now), Some(Point::Now)));
         assert_eq!(point("2026-11-20"), at("2026-11-20T00:00:00Z"));
-        assert_eq!(point("2026-11-20T14:30:00+02:00"), at("2026-11-20T12:30:00Z"));
+        assert_eq!(point("2026-11-20T14:30:00+02:00"), at("2026-11-20T12:30:00.999999Z"));
         assert_eq!(point("2026-11-20 14:30:00.25"), at("2026-11-20T14:30:00.25Z"));
         assert_eq!(point("2026-11-20 14:30:00.250001+00"), at("2026-11-20T14:30:00.250001Z"));
-        assert_eq!(point("2026-11-20 14:30:00+0530"), at("2026-11-20T09:00:00Z"));
-        assert_eq!(point("2026-11-20 14:30:00 UTC"), at("2026-11-20T14:30:00Z"));
+        assert_eq!(point("2026-11-20 14:30:00+0530"), at("2026-11-20T09:00:00.999999Z"));
+        assert_eq!(point("2026-11-20 14:30:00 UTC"), at("2026-11-20T14:30:00.999999Z"));
+        assert_eq!(point("2026-11-20 14:30:00.0"), at("2026-11-20T14:30:00Z"));
         for wrong in ["", "-1", "7.5", "yesterday", "2026-13-01", "2026"].map(point) {
             assert!(wrong.is_none() || wrong == Some(Point::Commit(2026)), "{wrong:?}");
         }

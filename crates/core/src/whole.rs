@@ -37,6 +37,33 @@ pub fn write_changed(files: &[(&Path, &[u8])], draft: &Path) -> io::Result<bool>
     Ok(!drafts.is_empty())
 }
 
+/// Writes a file that nobody else has written, by a draft of the same file system. Once [`flush_folder`] was
+/// called on its folder, it outlives a power cut.
+///
+/// # Errors
+/// `AlreadyExists` where somebody has; what the file system refuses.
+pub fn write_new(path: &Path, draft: &Path, bytes: &[u8]) -> io::Result<()> {
+    let write = || {
+        let mut file = File::create(draft)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        // unlike a rename it fails where the name exists: the first wins
+        fs::hard_link(draft, path)
+    };
+    let written = match write() {
+        // some file systems have no links
+        Err(e)
+            if matches!(e.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::Unsupported) =>
+        {
+            fs::rename(draft, path)
+        }
+        done => done,
+    };
+    // what was renamed is gone already
+    let _ = fs::remove_file(draft);
+    written
+}
+
 fn holds(path: &Path, bytes: &[u8]) -> bool {
     let is_same = |about: fs::Metadata| about.len() == bytes.len() as u64;
     fs::metadata(path).is_ok_and(is_same) && fs::read(path).is_ok_and(|there| there == bytes)
@@ -67,6 +94,24 @@ mod tests {
         assert_eq!(fs::metadata(&a).and_then(|about| about.modified()).expect("there"), before);
         assert_eq!(fs::read(&b).expect("there"), b"2");
         assert_eq!(fs::read_dir(folder.path()).expect("listed").count(), 2, "no draft is left");
+    }
+
+    #[test]
+    fn of_several_who_write_a_new_file_one_does() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("a");
+        let write = |number: &u8| {
+            let draft = folder.path().join(format!("{number}.draft"));
+            write_new(&path, &draft, &[*number])
+        };
+        let numbers: Vec<u8> = (0..16).collect();
+        let done: Vec<_> = numbers.par_iter().map(|number| (*number, write(number))).collect();
+        let (won, lost): (Vec<_>, Vec<_>) = done.into_iter().partition(|(_, done)| done.is_ok());
+        let is_late =
+            |done: io::Result<()>| done.is_err_and(|e| e.kind() == io::ErrorKind::AlreadyExists);
+        assert!(won.len() == 1 && lost.into_iter().all(|(_, done)| is_late(done)));
+        assert_eq!(fs::read(&path).expect("there"), [won[0].0]);
+        assert_eq!(fs::read_dir(folder.path()).expect("listed").count(), 1, "no draft is left");
     }
 
     #[test]

@@ -128,6 +128,8 @@ struct Rebuilt {
     lakes: Vec<sync::Report>,
     /// What was known before, and now only a backup knows.
     lost: Lost,
+    /// Files that are still kept for snapshots.
+    pins: i64,
     /// Lakes that were registered and are not any more: each must be synced on its node.
     to_sync: Vec<Absent>,
 }
@@ -190,15 +192,16 @@ pub fn rebuild(ctx: &Context, args: &Rebuild) -> anyhow::Result<Exit> {
     let absent = registered.into_iter().filter(|(id, _, _)| !is_made(*id));
     let to_sync = absent.map(|(_, node, root)| Absent { node, root }).collect();
     let has_quarantined = reports.iter().any(|report| !report.quarantined.is_empty());
-    let rebuilt = Rebuilt { version: 1, lakes: reports, lost, to_sync };
+    let pins = ctx.block_on(registry.pins())?;
+    let rebuilt = Rebuilt { version: 1, lakes: reports, lost, pins, to_sync };
     ctx.printer.data(&rebuilt, summary)?;
     Ok(if has_quarantined { Exit::Quarantined } else { Exit::Ok })
 }
 
 fn told(lost: &Lost) -> String {
     format!(
-        "{} commits, {} versions of files that are gone, {} pins of snapshots, {} marks of gc",
-        lost.commits, lost.files_gone, lost.pins, lost.gc_marks
+        "{} commits, {} versions of files that are gone, {} marks of gc",
+        lost.commits, lost.files_gone, lost.gc_marks
     )
 }
 
@@ -216,8 +219,11 @@ fn summary(rebuilt: &Rebuilt) -> String {
     if rebuilt.lost != Lost::default() {
         lines.push(format!("forgotten: {}", told(&rebuilt.lost)));
     }
+    if rebuilt.pins > 0 {
+        lines.push(format!("gc still keeps {} files for saved snapshots", rebuilt.pins));
+    }
     lines.push(
-        "only a backup keeps: earlier commits (history, time travel), pins of snapshots, the ledgers of campaign and stages, the archive's inventory, URI prefixes"
+        "only a backup keeps: earlier commits (history, time travel), the ledgers of campaign and stages, the archive's inventory, URI prefixes, and, in another database, pins of snapshots: bifrost replay FILE --pin keeps the files of each again"
             .to_owned(),
     );
     let to_sync = rebuilt.to_sync.iter();

@@ -17,6 +17,9 @@ pub struct Args {
     /// Let go of its files: gc may take those that were replaced
     #[arg(long, conflicts_with = "deep")]
     forget: bool,
+    /// Keep its files again: a registry in another database, without a backup of the earlier one, does not
+    #[arg(long, conflicts_with = "forget")]
+    pin: bool,
 }
 
 #[derive(Debug, serde::Serialize)]
@@ -31,7 +34,10 @@ pub fn run(ctx: &Context, args: &Args) -> anyhow::Result<Exit> {
         return forget(ctx, &args.file);
     }
     let saved = Saved::read(&args.file).map_err(failed)?;
-    let registry = ctx.registry_to_read()?;
+    let registry = if args.pin { ctx.registry()? } else { ctx.registry_to_read()? };
+    if args.pin {
+        ctx.block_on(snapshot::pin(&registry, &saved)).map_err(failed)?;
+    }
     let report = ctx.block_on(snapshot::replay(&registry, saved, args.deep)).map_err(failed)?;
     ctx.printer.data(&report, show)?;
     Ok(if report.findings.is_empty() { Exit::Ok } else { Exit::Quarantined })
@@ -68,7 +74,10 @@ fn show(report: &Report) -> String {
     let read = format!("{} were read, and have the bytes that they had", report.files_read);
     let more =
         format!("the registry can no longer rule out {} others, as it could then", report.more);
-    let loose = format!("only {} are kept for {name}: gc may take the others", report.pinned);
+    let loose = format!(
+        "only {} are kept for {name}: gc may take the others, unless --pin keeps them",
+        report.pinned
+    );
     let is_read = report.files_read > 0 && is_sound;
     let is_loose = is_sound && report.pinned < *files as i64;
     for (text, is_so) in

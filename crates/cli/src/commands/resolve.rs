@@ -4,6 +4,7 @@ use super::replay;
 use crate::context::Context;
 use crate::exit::{Exit, usage};
 use crate::history::AsOf;
+use crate::positions;
 use crate::printer::{Printer, size, table};
 use bifrost_core::predicate::Predicate;
 use bifrost_core::resolution::{self, Detail, Explained, Query, Resolution, ResolvedFile};
@@ -12,6 +13,9 @@ use bifrost_core::sky::{self, Moc, Region};
 use bifrost_core::snapshot::{self, Saved};
 use clap::ValueEnum;
 use serde::Serialize;
+use std::fmt::Display;
+use std::fs::File;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 /// What is asked: the same for `resolve` and `read`.
@@ -48,9 +52,11 @@ pub struct Selectors {
     target_id: Option<Vec<i64>>,
     /// Objects by a query of the registry's database that gives one column of TARGETIDs, e.g.
     /// "SELECT targetid FROM galaxies WHERE mass > 11"
-    #[arg(long, value_name = "QUERY", group = "question")]
+    // it may begin with a comment
+    #[arg(long, value_name = "QUERY", group = "question", allow_hyphen_values = true)]
     sql: Option<String>,
-    /// More of them from a file, one a line; - is standard input
+    /// More of them from a file, one a line or in a column target_id or targetid of CSV, Parquet or
+    /// FITS; - is standard input, one a line
     #[arg(long, value_name = "FILE", group = "question")]
     target_ids: Option<PathBuf>,
     /// Product [default: spectra]
@@ -76,13 +82,23 @@ impl Selectors {
     /// Objects of the command line and of the file, each once.
     fn target_ids(&self) -> anyhow::Result<Option<Vec<i64>>> {
         let Some(path) = &self.target_ids else { return Ok(self.target_id.clone()) };
-        let text = match path.as_os_str() == "-" {
-            true => std::io::read_to_string(std::io::stdin()),
-            false => std::fs::read_to_string(path),
+        let mut text = Vec::new();
+        let read = match path.as_os_str() == "-" {
+            true => std::io::stdin().read_to_end(&mut text),
+            false => File::open(path).and_then(|mut file| file.read_to_end(&mut text)),
         };
-        let text = text
-            .map_err(|e| usage(format!("failed to read TARGETIDs of {}: {e}", path.display())))?;
+        let failed =
+            |e: &dyn Display| usage(format!("failed to read TARGETIDs of {}: {e}", path.display()));
+        read.map_err(|e| failed(&e))?;
         let mut ids = self.target_id.clone().unwrap_or_default();
+        if path.as_os_str() != "-" && positions::has_target_ids(&text) {
+            drop(text);
+            ids.extend(positions::read_target_ids(path)?);
+            ids.sort_unstable();
+            ids.dedup();
+            return Ok(Some(ids));
+        }
+        let text = String::from_utf8(text).map_err(|e| failed(&e))?;
         // a byte order mark is no part of the first of them
         for (number, line) in (1..).zip(text.trim_start_matches('\u{feff}').lines()) {
             let line = line.trim();

@@ -111,11 +111,11 @@ impl fmt::Display for AsOf {
 /// # Errors
 /// [`Error`]; what is not up to date then is brought up to date by the next call.
 pub async fn refresh(registry: &Registry, lake: &Lake) -> Result<Vec<String>, Error> {
-    registry.with_hats(async |reader| follow(reader, lake).await).await
+    registry.with_hats(async |reader| refresh_with(reader, lake).await).await
 }
 
 /// [`refresh`], with what `registry` answers.
-pub(crate) async fn follow(
+pub(crate) async fn refresh_with(
     mut registry: HatsReader<'_>,
     lake: &Lake,
 ) -> Result<Vec<String>, Error> {
@@ -146,16 +146,16 @@ pub(crate) async fn follow(
     Ok(changed)
 }
 
-/// Catalogs of a lake in which something is published all the time: they follow, but not at once.
+/// Refreshes catalogs of a lake in which something is published all the time: now and then.
 #[derive(Debug, Default)]
-pub struct Follower {
+pub struct Refresher {
     last: Option<Instant>,
 }
 
-impl Follower {
+impl Refresher {
     /// Brings the catalogs up to date, unless that was done a moment ago. A failure is logged: what
     /// stays behind lists too little, and nothing wrong, and the next time makes up for it.
-    pub async fn follow(&mut self, registry: &Registry, lake: &Lake) {
+    pub async fn refresh_if_due(&mut self, registry: &Registry, lake: &Lake) {
         if self.last.is_some_and(|last| last.elapsed() < A_MOMENT) {
             return;
         }

@@ -48,8 +48,6 @@ pub struct Lost {
     pub commits: i64,
     /// Versions of files that are no longer there.
     pub files_gone: i64,
-    /// Files that saved snapshots pin.
-    pub pins: i64,
     /// Marks of gc: graces begin anew.
     pub gc_marks: i64,
 }
@@ -87,7 +85,7 @@ impl LakeSession {
     ) -> Result<HashMap<usize, String>, Error> {
         let sql = include_str!("../../../../sql/gc_pins.sql");
         let v = Versions::of(versions);
-        let rows = self.client.query(sql, &[&self.lake_id, &v.sizes, &v.times, &v.inodes]).await;
+        let rows = self.client.query(sql, &[&self.lake_id, &v.sizes, &v.times]).await;
         let pin = |row: &Row| {
             let place: i64 = row.try_get(0)?;
             Ok((usize::try_from(place - 1).unwrap_or_default(), row.try_get(1)?))
@@ -168,11 +166,20 @@ impl Registry {
             Ok(Lost {
                 commits: row.try_get(0)?,
                 files_gone: row.try_get(1)?,
-                pins: row.try_get(2)?,
-                gc_marks: row.try_get(3)?,
+                gc_marks: row.try_get(2)?,
             })
         };
         row.and_then(lost).map_err(doing("count what only a backup keeps"))
+    }
+
+    /// How many files all saved snapshots keep.
+    ///
+    /// # Errors
+    /// [`Error::Unreachable`], [`Error::Statement`].
+    pub async fn pins(&self) -> Result<i64, Error> {
+        let sql = include_str!("../../../../sql/rebuild_pins.sql");
+        let row = self.client().await?.query_one(sql, &[]).await;
+        row.and_then(|row| row.try_get(0)).map_err(doing("count the pins of snapshots"))
     }
 
     /// Lakes that are registered: identity, node, root.

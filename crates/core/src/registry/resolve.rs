@@ -12,8 +12,8 @@ use crate::occupancy::Occupied;
 use crate::process::map_many;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
+use tokio_postgres::{Row, SimpleQueryMessage};
 use uuid::Uuid;
 
 const PURPOSE: &str = "resolve the question in the registry";
@@ -213,6 +213,12 @@ impl Connection {
     }
 }
 
+/// The statement by which a question finds files.
+fn statement(asked: &Demands, is_cataloged: bool) -> Assembled<'_> {
+    let template = include_str!("../../../../sql/resolve_files.sql");
+    template::assemble(template, &asked.words(is_cataloged), |name| asked.value(name))
+}
+
 impl Resolver {
     pub(super) async fn rows(
         &self,
@@ -334,14 +340,11 @@ impl Resolver {
     }
 
     async fn files_now(&self, asked: &Demands) -> Result<Answer, Error> {
-        let template = include_str!("../../../../sql/resolve_files.sql");
         // again only where the registry was made anew between two statements, or the catalog knows all
         // files no longer
         loop {
             let is_cataloged = self.memory.is_cataloged(&asked.product);
-            let words = asked.words(is_cataloged);
-            let Assembled { sql, params } =
-                template::assemble(template, &words, |name| asked.value(name));
+            let Assembled { sql, params } = statement(asked, is_cataloged);
             let read = |row: &Row| Named::of(row);
             let Some(named) = self.now().each(&sql, &params, read).await?.pop() else {
                 return Ok(Answer::default());
@@ -369,6 +372,21 @@ impl Resolver {
                 .filter_map(|(file, located)| Some(Candidate { file: file?, located, past: None }));
             return Ok(Answer { commit: named.commit, files: files.collect() });
         }
+    }
+
+    /// How the server finds the files that may hold matching rows: its plan, whatever the values are.
+    pub(crate) async fn plan(&self, asked: &Demands) -> Result<Vec<String>, Error> {
+        let Assembled { sql, params } = statement(asked, self.memory.is_cataloged(&asked.product));
+        let nulls = vec!["NULL"; params.len()].join(", ");
+        let explain = format!(
+            "PREPARE planned AS {sql}; EXPLAIN (COSTS OFF) EXECUTE planned ({nulls}); DEALLOCATE planned"
+        );
+        let told = self.now().simple_query(&explain).await.map_err(doing(PURPOSE))?;
+        let line = |message: SimpleQueryMessage| match message {
+            SimpleQueryMessage::Row(row) => row.get(0).map(str::to_owned),
+            _ => None,
+        };
+        Ok(told.into_iter().filter_map(line).collect())
     }
 
     /// What is known of the files, in their order; `None` if they are of a registry that was.
@@ -419,9 +437,14 @@ impl Resolver {
             });
         let read = |row: &Row| Candidate::of(row, &self.memory, commit);
         let latest = include_str!("../../../../sql/latest_commit.sql");
-        // again where something changed between two statements
         loop {
             let mut now = self.files_now(asked).await?;
+            // What is asked last knows of all that ended meanwhile, and what did not end was there
+            // before: so commits may come in between. Again where a server that lags behind answers.
+            let latest = self.number(latest, &[]).await?;
+            if latest < now.commit {
+                continue;
+            }
             let changed = self.each(&sql, &params, read).await?;
             // what is remembered of a file may be from before it left the catalog
             let known: HashSet<i64> = changed.iter().map(|c| c.file.file_id).collect();
@@ -429,10 +452,7 @@ impl Resolver {
                 |f: &CandidateRow| f.as_is_since <= commit && !known.contains(&f.file_id);
             now.files.retain(|candidate| is_of_then(&candidate.file));
             now.files.extend(changed);
-            let latest = self.now().each(latest, &[], |row| row.try_get::<_, i64>(0)).await?;
-            if latest == [now.commit] {
-                return Ok(Answer { commit, ..now });
-            }
+            return Ok(Answer { commit, ..now });
         }
     }
 

@@ -3,6 +3,7 @@
 use super::{Error, Registry, doing};
 use crate::withdraw::Version;
 use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
 /// A version of a file, by all that it is known by.
@@ -38,6 +39,27 @@ impl Registry {
         let sql = include_str!("../../../../sql/snapshot_pin.sql");
         let done = self.client().await?.execute(sql, &[&snapshot, &files]).await;
         done.map(drop).map_err(doing("pin the snapshot's files"))
+    }
+
+    /// Keeps files for a snapshot that another registry may have saved, as far as gc has not unlinked
+    /// them; each is a number, a lake and which version it is. Says how many were not kept before.
+    pub(crate) async fn pin_again(
+        &self,
+        snapshot: &str,
+        files: &[(i64, Uuid, Version)],
+    ) -> Result<u64, Error> {
+        let sql = include_str!("../../../../sql/snapshot_pin_again.sql");
+        let ids: Vec<i64> = files.iter().map(|(id, _, _)| *id).collect();
+        let lakes: Vec<Uuid> = files.iter().map(|(_, lake, _)| *lake).collect();
+        let column = |of: fn(&Version) -> i64| -> Vec<i64> {
+            files.iter().map(|(_, _, version)| of(version)).collect()
+        };
+        let sizes = column(|version| version.size_bytes);
+        let times = column(|version| version.mtime_ns);
+        let inodes = column(|version| version.inode);
+        let values: [&(dyn ToSql + Sync); 6] = [&snapshot, &ids, &lakes, &sizes, &times, &inodes];
+        let done = self.client().await?.execute(sql, &values).await;
+        done.map_err(doing("pin the snapshot's files"))
     }
 
     /// Lets go of a snapshot's files; says how many there were.

@@ -262,6 +262,17 @@ pub async fn resolve(
     aligned::resolve(registry, query, detail, &sides).await
 }
 
+/// How the database's server looks for the files of a question about one product now, beside its SQL:
+/// the plan, line by line.
+///
+/// # Errors
+/// [`Error`].
+pub async fn plan(registry: &Registry, query: &Query) -> Result<Vec<String>, Error> {
+    let cover = sky::region::cover(&query.regions);
+    let demands = demands::of(query, &query.condition(), cover.as_deref()).unwrap_or_default();
+    Ok(registry.resolver(None).await?.plan(&demands).await?)
+}
+
 /// Answers a question about one product.
 async fn alone(registry: &Registry, query: &Query, detail: Detail) -> Result<Resolution, Error> {
     let (resolver, wanted) = tables::ask(registry, query).await?;

@@ -1,7 +1,8 @@
 //! Multi-order coverage maps of the IVOA: any part of the sky as HEALPix cells.
 //!
-//! FITS is read by the crate of those who made the standard. ASCII and JSON are a few numbers: they
-//! are read here, strictly, since a number that is no cell must not become another one.
+//! FITS is read by the crate of those who made the standard. ASCII, JSON and the cells of the standard's
+//! first version in FITS are a few numbers: they are read here, strictly, since a number that is no cell
+//! must not become another one, and no cell may be left out.
 
 use super::cover::{append, share};
 use super::{Error, ORDER, healpix_29, range_of};
@@ -9,7 +10,7 @@ use crate::guard::guard;
 use ::moc::deser::fits::{MocIdxType, MocQtyType, from_fits_ivoa};
 use ::moc::moc::range::RangeMOC;
 use ::moc::qty::Hpx;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::ops::Range;
 use std::path::Path;
@@ -41,6 +42,9 @@ impl Moc {
     }
 
     fn of_fits(bytes: &[u8]) -> Result<Self, String> {
+        if let Some(ranges) = nuniq(bytes) {
+            return Ok(Self::of_ranges(ranges?));
+        }
         type Found = Option<RangeMOC<u64, Hpx<u64>>>;
         let read = || -> Result<Found, String> {
             let moc = from_fits_ivoa(bytes).map_err(|e| e.to_string())?;
@@ -124,6 +128,51 @@ fn cells(order: u8, first: u64, last: u64) -> Result<Range<i64>, Error> {
         return Err(Error::Moc(format!("there are no cells {order}/{first}-{last}")));
     }
     Ok(range_of(order, first).start..range_of(order, last).end)
+}
+
+/// Cells in FITS as numbers that name their orders, 4 · 4^order + cell; none where it holds something else.
+fn nuniq(bytes: &[u8]) -> Option<Result<Vec<Range<i64>>, String>> {
+    const BLOCK: usize = 2880;
+    // headers of the file and of its table, and what lies behind a header
+    let header = |bytes: &'_ [u8]| -> Option<(HashMap<String, String>, usize)> {
+        let cards = bytes.chunks_exact(80);
+        let length = cards.clone().position(|card| card.starts_with(b"END     "))?;
+        let value = |card: &[u8]| {
+            let (name, value) = str::from_utf8(card).ok()?.split_once('=')?;
+            let value = value.split('/').next()?.trim().trim_matches('\'');
+            Some((name.trim_end().to_owned(), value.trim_end().to_owned()))
+        };
+        let values = cards.take(length).filter_map(value).collect();
+        Some((values, ((length + 1) * 80).next_multiple_of(BLOCK)))
+    };
+    let (_, first) = header(bytes)?;
+    let table = bytes.get(first..)?;
+    let (about, data) = header(table)?;
+    let is = |name: &str, wanted: &str| about.get(name).is_none_or(|value| value == wanted);
+    let is_ours = is("MOCDIM", "SPACE") && is("TFIELDS", "1") && is("COORDSYS", "C");
+    if about.get("ORDERING").is_none_or(|ordering| ordering != "NUNIQ") || !is_ours {
+        return None;
+    }
+    let number = |name: &str| about.get(name)?.parse::<usize>().ok();
+    let (Some(width @ (2 | 4 | 8)), Some(rows)) = (number("NAXIS1"), number("NAXIS2")) else {
+        return Some(Err("its table has not one column of integers".to_owned()));
+    };
+    let end = rows.checked_mul(width).and_then(|length| length.checked_add(data));
+    let Some(values) = end.and_then(|end| table.get(data..end)) else {
+        return Some(Err("it is cut short".to_owned()));
+    };
+    let cell = |value: &[u8]| {
+        let sign = if value.first().is_some_and(|byte| *byte > 0x7f) { -1 } else { 0 };
+        let number = value.iter().fold(sign, |sum: i64, byte| sum << 8 | i64::from(*byte));
+        let order = (number.max(4).ilog2() / 2 - 1) as u8;
+        match number - (4 << (2 * order)) {
+            first if number >= 4 && order <= ORDER => Ok(range_of(order, first.cast_unsigned())),
+            _ => Err(format!("{number} is no cell's number")),
+        }
+    };
+    // some programs fill up with zeros
+    let values = values.chunks_exact(width).filter(|value| value.iter().any(|byte| *byte != 0));
+    Some(values.map(cell).collect())
 }
 
 fn ascii(text: &str) -> Result<Vec<Range<i64>>, Error> {

@@ -148,7 +148,7 @@ pub enum Error {
     #[error("{} is there already, and a snapshot is never written over", .0.display())]
     There(PathBuf),
     /// It was altered, or another registry saved it.
-    #[error("the snapshot cannot be read from: {0}; `bifrost replay` says more")]
+    #[error("the snapshot cannot be used: {0}; `bifrost replay` says more")]
     Broken(String),
     /// Not a snapshot.
     #[error("{} is no snapshot ({reason})", path.display())]
@@ -208,6 +208,12 @@ impl Question {
             target_ids: query.target_ids.clone(),
             columns: query.columns.clone(),
         }
+    }
+}
+
+impl File {
+    fn version(&self) -> Version {
+        Version { size_bytes: self.size_bytes, mtime_ns: self.mtime_ns, inode: self.inode }
     }
 }
 
@@ -303,6 +309,21 @@ pub async fn save(registry: &Registry, query: &Query, path: &Path) -> Result<Sav
         tracing::warn!("{e}: the pins of {name} stay");
     }
     saved
+}
+
+/// Keeps a snapshot's files again, in whatever registry: one that was made anew in another database has
+/// forgotten them. Says how many were not kept.
+///
+/// # Errors
+/// [`Error`].
+pub async fn pin(registry: &Registry, saved: &Saved) -> Result<u64, Error> {
+    if !saved.is_genuine() {
+        return Err(Error::Broken("it is not what was saved".to_owned()));
+    }
+    let snapshot = &saved.snapshot;
+    let files: Vec<(i64, Uuid, Version)> =
+        snapshot.files.iter().map(|f| (f.file_id, f.lake_id, f.version())).collect();
+    Ok(registry.pin_again(&snapshot.name, &files).await?)
 }
 
 /// The answer that was saved, to be read from where its files lie now.
@@ -411,9 +432,11 @@ fn write(path: &Path, saved: &Saved) -> Result<(), Error> {
     let mut text = serde_json::to_string_pretty(saved)
         .map_err(|e| Error::Form { path: path.to_owned(), reason: e.to_string() })?;
     text.push('\n');
-    let name = path.file_name().unwrap_or_default();
-    let draft = path.with_file_name(format!(".{}.{}.draft", name.display(), std::process::id()));
-    whole::write_if_changed(path, &draft, text.as_bytes()).map_err(Error::io("write", path))?;
+    let draft = path.with_file_name(format!(".{}.draft", saved.snapshot.name));
+    whole::write_new(path, &draft, text.as_bytes()).map_err(|error| match error.kind() {
+        io::ErrorKind::AlreadyExists => Error::There(path.to_owned()),
+        _ => Error::io("write", path)(error),
+    })?;
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     whole::flush_folder(folder.unwrap_or(Path::new("."))).map_err(Error::io("flush", path))
 }

@@ -6,7 +6,6 @@ use crate::registry::{Registry, VersionRow};
 use crate::resolution::past::Whereabouts;
 use crate::resolution::place::Places;
 use crate::resolution::{self, Detail, Resolution};
-use crate::withdraw::Version;
 use serde::Serialize;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -92,9 +91,7 @@ pub async fn replay(registry: &Registry, saved: Saved, deep: bool) -> Result<Rep
     let ids: Vec<i64> = snapshot.files.iter().map(|file| file.file_id).collect();
     let is_same = registry.identity().await? == snapshot.registry;
     let known = if is_same { registry.versions(&ids).await? } else { Vec::new() };
-    if is_same {
-        report.pinned = registry.pinned(&snapshot.name).await?;
-    }
+    report.pinned = registry.pinned(&snapshot.name).await?;
     let places = Places::look(&registry.resolver(None).await?.places().await?);
     let files = snapshot.files.clone();
     let checked = run_blocking(move || check(files, &places, &known, deep)).await?;
@@ -134,7 +131,7 @@ fn check(
             found(Kind::Unreachable, what);
             continue;
         };
-        let Some(place) = whereabouts.find(folder, &file.path, version(&file)) else {
+        let Some(place) = whereabouts.find(folder, &file.path, file.version()) else {
             found(Kind::Gone, why_gone(folder, &file, known.get(&file.file_id).copied()));
             continue;
         };
@@ -147,10 +144,6 @@ fn check(
         }
     }
     Ok(checked)
-}
-
-fn version(file: &File) -> Version {
-    Version { size_bytes: file.size_bytes, mtime_ns: file.mtime_ns, inode: file.inode }
 }
 
 fn why_gone(folder: &Path, file: &File, known: Option<&VersionRow>) -> String {

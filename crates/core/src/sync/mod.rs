@@ -213,7 +213,7 @@ pub async fn run(
     let faults = session.faults().await?;
     report.faults = faults.into_iter().map(|(path, fault)| Fault { path, fault }).collect();
     if !options.dry_run {
-        report.hats = hats::follow(session.hats(), lake).await?;
+        report.hats = hats::refresh_with(session.hats(), lake).await?;
     }
     report.seconds = start.elapsed().as_secs_f64();
     Ok(report)

@@ -181,11 +181,12 @@ impl Columns {
     /// Whole numbers, one a row; `None` for the column's null value.
     ///
     /// # Errors
-    /// [`Error::Missing`]; [`Error::Form`] for anything but whole numbers, one a row.
+    /// [`Error::Missing`]; [`Error::Form`] for anything but whole numbers that an `i64` holds, one a row.
     pub fn integers(&self, name: &str) -> Result<Vec<Option<i64>>, Error> {
         let (column, bytes) = self.column(name)?;
         let wrong = || self.form_error(name, "whole numbers");
-        let zero = column.zero as i64;
+        // of unsigned numbers of 64 bits it is more than an i64
+        let zero = column.zero as i128;
         if column.repeat != 1 || column.scale != 1.0 || zero as f64 != column.zero {
             return Err(wrong());
         }
@@ -196,8 +197,11 @@ impl Columns {
             b'K' => items(bytes).map(i64::from_be_bytes).collect(),
             _ => return Err(wrong()),
         };
-        let value = |n: i64| (Some(n) != column.null).then(|| n.wrapping_add(zero));
-        Ok(stored.into_iter().map(value).collect())
+        let value = |n: i64| {
+            let is_known = Some(n) != column.null;
+            is_known.then(|| i64::try_from(i128::from(n) + zero)).transpose()
+        };
+        stored.into_iter().map(value).collect::<Result<_, _>>().map_err(|_| wrong())
     }
 
     /// Numbers, one a row; the null value becomes NaN.
@@ -312,6 +316,21 @@ mod tests {
         assert!(matches!(read.integers("XY"), Err(Error::Form { .. })));
         assert!(matches!(read.reals("XY"), Err(Error::Form { .. })));
         assert!(matches!(read.texts("ID"), Err(Error::Form { .. })));
+    }
+
+    #[test]
+    fn unsigned_numbers_of_64_bits_are_themselves_or_refused() {
+        let read = |numbers: &[u64]| {
+            let stored = numbers.iter().flat_map(|n| (n ^ 1 << 63).to_be_bytes());
+            let (data, extra) = (stored.collect::<Vec<u8>>(), ["TZERO1  = 9223372036854775808"]);
+            let rows = numbers.len();
+            let (_dir, fits) = opened(&[primary(), table(&[("ID", "K")], &extra, rows, &data)]);
+            let table = fits.expect("opened").table("T").expect("a table");
+            table.read(&["ID"]).expect("read").integers("ID")
+        };
+        let ids = read(&[0, 39_627_652_591_521_181, i64::MAX as u64]).expect("whole");
+        assert_eq!(ids, [Some(0), Some(39_627_652_591_521_181), Some(i64::MAX)]);
+        assert!(matches!(read(&[1 << 63]), Err(Error::Form { .. })));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use crate::exit::{Exit, TryAgain, Usage};
 use crate::{datasheet, progress, tiles};
 use bifrost_archive::repair::Expected;
 use bifrost_campaign::Stop;
-use bifrost_core::hats::{self, Follower};
+use bifrost_core::hats::{self, Refresher};
 use bifrost_core::layout::Lake;
 use bifrost_core::outcome::Outcome;
 use bifrost_core::publish::Running;
@@ -320,7 +320,7 @@ impl Run<'_> {
         };
         let tiles = plan.jobs.len();
         ctx.block_on(registry.begin_stage_run(run_id, lake_id, &site.node, &self.step, tiles))?;
-        let (product, catalogs) = (self.about.product(), Follower::default());
+        let (product, catalogs) = (self.about.product(), Refresher::default());
         let mut publisher = Registering { ctx, site, product, run_id, catalogs };
         let made = self.make(plan, &mut publisher, is_stopping)?;
         let ending = if made.left == 0 { RunEnding::Complete } else { RunEnding::Stopped };
@@ -335,7 +335,7 @@ struct Registering<'a> {
     site: Site,
     product: Name,
     run_id: Uuid,
-    catalogs: Follower,
+    catalogs: Refresher,
 }
 
 impl Publisher for Registering<'_> {
@@ -345,7 +345,7 @@ impl Publisher for Registering<'_> {
         let Self { ctx, site, product, run_id, catalogs } = self;
         Ok(ctx.block_on(async {
             let landed = publish_derived(site, product, *run_id, made).await?;
-            catalogs.follow(&site.registry, &site.lake).await;
+            catalogs.refresh_if_due(&site.registry, &site.lake).await;
             Ok::<_, sync::Error>(landed)
         })?)
     }
