@@ -81,6 +81,30 @@ def place():
         yield place
 
 
+class Folders:
+    """Folders that are gone afterwards: pytest would keep those of the last three runs."""
+
+    def __init__(self, folder):
+        self.folder = Path(folder)
+
+    def mktemp(self, name):
+        return Path(tempfile.mkdtemp(prefix=f"{name}-", dir=self.folder))
+
+
+@pytest.fixture(scope="session")
+def tmp_path_factory():
+    with tempfile.TemporaryDirectory(prefix="bifrost-") as folder:
+        Path(folder).chmod(0o755)
+        yield Folders(folder)
+
+
+@pytest.fixture
+def tmp_path(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("test")
+    yield folder
+    shutil.rmtree(folder)
+
+
 @contextlib.contextmanager
 def new_place():
     """A place that is gone afterwards."""
