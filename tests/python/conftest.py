@@ -117,13 +117,17 @@ def new_place():
         with psycopg.connect(server, autocommit=True) as connection:
             connection.execute(f"CREATE DATABASE {name} TEMPLATE template0")
     place = Place(folder, server and with_database(server, name))
-    yield place
-    if server:
-        with psycopg.connect(server, autocommit=True) as connection:
-            connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
-    elif (place.lake / ".bifrost").exists():
-        place.run("db", "down")
-    shutil.rmtree(folder)
+    try:
+        yield place
+    finally:  # whatever the test did, and whatever it set: nothing is left behind
+        if server:
+            with psycopg.connect(server, autocommit=True) as connection:
+                connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+        for data in folder.glob("*/.bifrost/postgres/data"):
+            stop = [os.environ["BIFROST_BIN"], "--lake", data.parents[2], "db", "down"]
+            environment = {k: v for k, v in os.environ.items() if not k.startswith("BIFROST_")}
+            subprocess.run(stop, check=True, capture_output=True, cwd="/", env=environment)
+        shutil.rmtree(folder)
 
 
 @contextlib.contextmanager
