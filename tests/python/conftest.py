@@ -64,6 +64,10 @@ class Place:
             self._database_url = self.json("db", "status")["url"]
         return self._database_url
 
+    def use(self, database_url):
+        """Another server than the lake's own."""
+        self._database_url = database_url
+
     def sql(self, query, *parameters):
         """Rows that a query gives."""
         with psycopg.connect(self.database_url) as connection:
