@@ -114,12 +114,12 @@ def new_place():
     """A place that is gone afterwards."""
     assert os.environ.get("BIFROST_BIN"), "set BIFROST_BIN to the bifrost program"
     server = os.environ.get("BIFROST_TEST_DATABASE_URL")
-    folder = Path(tempfile.mkdtemp(prefix="bifrost-"))
-    folder.chmod(0o755)  # root's server runs as another user, who must get in
     name = f"bifrost_test_{uuid.uuid4().hex}"
     if server:
         with psycopg.connect(server, autocommit=True) as connection:
             connection.execute(f"CREATE DATABASE {name} TEMPLATE template0")
+    folder = Path(tempfile.mkdtemp(prefix="bifrost-"))
+    folder.chmod(0o755)  # root's server runs as another user, who must get in
     place = Place(folder, server and with_database(server, name))
     try:
         yield place
