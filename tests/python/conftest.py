@@ -64,6 +64,10 @@ class Place:
             self._database_url = self.json("db", "status")["url"]
         return self._database_url
 
+    def use(self, database_url):
+        """Another server than the lake's own."""
+        self._database_url = database_url
+
     def sql(self, query, *parameters):
         """Rows that a query gives."""
         with psycopg.connect(self.database_url) as connection:
@@ -81,25 +85,53 @@ def place():
         yield place
 
 
+class Folders:
+    """Folders that are gone afterwards: pytest would keep those of the last three runs."""
+
+    def __init__(self, folder):
+        self.folder = Path(folder)
+
+    def mktemp(self, name):
+        return Path(tempfile.mkdtemp(prefix=f"{name}-", dir=self.folder))
+
+
+@pytest.fixture(scope="session")
+def tmp_path_factory():
+    with tempfile.TemporaryDirectory(prefix="bifrost-") as folder:
+        Path(folder).chmod(0o755)
+        yield Folders(folder)
+
+
+@pytest.fixture
+def tmp_path(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("test")
+    yield folder
+    shutil.rmtree(folder)
+
+
 @contextlib.contextmanager
 def new_place():
     """A place that is gone afterwards."""
     assert os.environ.get("BIFROST_BIN"), "set BIFROST_BIN to the bifrost program"
     server = os.environ.get("BIFROST_TEST_DATABASE_URL")
-    folder = Path(tempfile.mkdtemp(prefix="bifrost-"))
-    folder.chmod(0o755)  # root's server runs as another user, who must get in
     name = f"bifrost_test_{uuid.uuid4().hex}"
     if server:
         with psycopg.connect(server, autocommit=True) as connection:
             connection.execute(f"CREATE DATABASE {name} TEMPLATE template0")
+    folder = Path(tempfile.mkdtemp(prefix="bifrost-"))
+    folder.chmod(0o755)  # root's server runs as another user, who must get in
     place = Place(folder, server and with_database(server, name))
-    yield place
-    if server:
-        with psycopg.connect(server, autocommit=True) as connection:
-            connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
-    elif (place.lake / ".bifrost").exists():
-        place.run("db", "down")
-    shutil.rmtree(folder)
+    try:
+        yield place
+    finally:  # whatever the test did, and whatever it set: nothing is left behind
+        if server:
+            with psycopg.connect(server, autocommit=True) as connection:
+                connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+        for data in folder.glob("*/.bifrost/postgres/data"):
+            stop = [os.environ["BIFROST_BIN"], "--lake", data.parents[2], "db", "down"]
+            environment = {k: v for k, v in os.environ.items() if not k.startswith("BIFROST_")}
+            subprocess.run(stop, check=True, capture_output=True, cwd="/", env=environment)
+        shutil.rmtree(folder)
 
 
 @contextlib.contextmanager

@@ -4,6 +4,7 @@ BIFROST_BIN names the program.
 """
 
 import json
+import os
 import shutil
 import subprocess
 
@@ -15,6 +16,12 @@ from conftest import new_place
 @pytest.fixture
 def place():
     with new_place() as place:
+        if not os.environ.get("BIFROST_TEST_DATABASE_URL"):
+            # lakes come and go: the registry is not in any of them
+            hub = place.folder / "hub"
+            hub.mkdir()
+            place.run("--lake", hub, "db", "up")
+            place.use(place.json("--lake", hub, "db", "status")["url"])
         place.run("mock", "--out", place.folder / "archive", "--tiles", 2, "--objects", 20, "--seed", 4)
         place.run("convert", place.folder / "archive")
         place.environment["BIFROST_DATABASE_URL"] = place.database_url
@@ -148,6 +155,25 @@ def test_a_tile_in_two_lakes_is_told_with_both(place):
     place.run("--lake", copy, "sync")
     assert "share their tile" not in place.run("status").stdout
     assert place.run("verify").returncode == 0
+
+
+@pytest.mark.parametrize("held", [6, 7, 40])
+def test_of_many_files_of_a_tile_five_are_named_beside_each(place, held):
+    """What somebody has split and left every piece the tile's name: told in full it would grow as the square."""
+    tile = sorted((place.lake / "spectra").rglob("*10000*.parquet"))[0]
+    names = [f"parts/{number:02}.parquet" for number in range(held)]
+    for name in names:
+        (place.lake / name).parent.mkdir(exist_ok=True)
+        shutil.copy(tile, place.lake / name)
+    told = [line.removeprefix("fault: ").split(": ", 1) for line in place.run("sync").stdout.splitlines() if "fault: " in line]
+    assert [name for name, _ in told] == names
+    found = [(finding["path"], finding["what"]) for finding in place.json("verify", code=3)["findings"]]
+    kept = place.sql("SELECT path, fault FROM file_registry WHERE fault IS NOT NULL ORDER BY path")
+    assert found == kept == [tuple(line) for line in told]
+    for name, what in told:
+        others = [other for other in names if other != name][:5]
+        more = f", and {held - 6} more" if held > 6 else ""
+        assert what == f"another live file holds tile iron-main-dark-10000 too: {', '.join(others)}{more}"
 
 
 def test_exports_and_views_are_no_parts_of_a_lake(place):

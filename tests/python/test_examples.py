@@ -31,6 +31,9 @@ def place():
 def test_the_notebook_runs(place, monkeypatch):
     monkeypatch.setenv("BIFROST_LAKE", str(place.lake))
     monkeypatch.setenv("BIFROST_DATABASE_URL", place.database_url)
+    temporary = place.folder / "temporary"
+    temporary.mkdir()
+    monkeypatch.setenv("TMPDIR", str(temporary))
     monkeypatch.setenv("MPLBACKEND", "module://matplotlib_inline.backend_inline")
     notebook = nbformat.read(EXAMPLES / "quasars.ipynb", as_version=4)
     nbformat.validate(notebook)
@@ -38,6 +41,7 @@ def test_the_notebook_runs(place, monkeypatch):
     outputs = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
     assert any("image/png" in output.get("data", {}) for output in outputs)
     assert any("bifrost:sha256:" in output.get("text", "") for output in outputs)
+    assert not list(temporary.rglob("quasars.json")), "what it saved is gone"
 
 
 def test_queries_run(place):

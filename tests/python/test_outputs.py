@@ -2,11 +2,14 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import threading
 import time
+from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from conftest import new_lake
@@ -109,3 +112,22 @@ def test_what_is_interrupted_leaves_nothing_behind(place, words, how):
     process.send_signal(how)
     assert process.wait(60) in (0, 128 + how), "it was done already, or ended as by the signal"
     assert os.listdir(folder) == ([words[-1]] if process.returncode == 0 else [])
+
+
+def test_names_and_words_of_others_do_nothing_to_a_terminal(place):
+    """Escape sequences in names of files and in values are spelled, as JSON does."""
+    folder = place.lake / "odd"
+    folder.mkdir(parents=True)
+    evil = "\x1b]0;title\x07\x1b[2J\x9b1m\r"
+    pq.write_table(pa.table({"n": [1], "word": [evil]}), folder / f"{evil}.parquet")
+    (folder / f"{evil}2.parquet").write_bytes(b"no Parquet")
+    path = str(folder / f"{evil}.parquet")
+    for command, code in [("sync", 3), ("status", 0), ("resolve n=1 --product odd", 0), ("read n=1 --product odd --columns word", 0), ("verify", 0),
+                          ("resolve n=1 --product odd --explain", 0), ("diff 0 now", 0), ("log", 0)]:  # fmt: skip
+        ended = place.run(*command.split(), code=code)
+        said = ended.stdout + ended.stderr
+        assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f]", said), (command, said)
+        assert command in ("status", "verify", "log") or "\\u{1b}]0;title\\u{7}" in said, (command, said)
+    assert place.json("resolve", "n=1", "--product", "odd")["files"][0]["path"] == path
+    Path(path).unlink()
+    assert "\\u{1b}[2J" in place.run("read", "n=1", "--product", "odd", code=1).stderr

@@ -8,6 +8,7 @@ import random
 import shutil
 import subprocess
 import threading
+import time
 from collections import Counter
 
 import psycopg
@@ -437,3 +438,62 @@ def test_syncs_whose_connections_are_cut_end_in_the_old_or_the_new_state(hub):
     assert balance == [(3 * rows, 3 * rows)]
     assert hub.json("sync", "--no-datasheet", "--catalog", "tables", "--lake", lakes["alpha"], "--node", "alpha",
                     "--database-url", url)["commit"] is None
+
+
+@pytest.fixture(scope="module")
+def derived():
+    """Tiles and their stage, on a server of its own."""
+    with private_place() as place:
+        fill(place)
+        place.run("stage", "run", "snr")
+        yield place
+
+
+def live(place):
+    return place.sql("SELECT product, path, num_rows FROM file_registry WHERE state = 'live' ORDER BY path")
+
+
+@pytest.mark.parametrize("command", ["stage run snr --force", "stage run spectra-h5 --force", "gc", "gc --apply mark", "db rebuild --discard"])
+def test_a_command_that_is_cut_off_while_it_waits_for_its_turn_waits_again(derived, command):
+    before = live(derived)
+    with psycopg.connect(derived.database_url, autocommit=True) as connection:
+        turn = "hashtextextended('bifrost.lake.' || lake_id, 0)) FROM lakes"
+        connection.execute(f"SELECT pg_advisory_lock({turn}")
+        program = [os.environ["BIFROST_BIN"], *command.split()]
+        process = subprocess.Popen(program, env=derived.environment, cwd=derived.folder, text=True,
+                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE)  # fmt: skip
+        waits = "FROM pg_stat_activity WHERE wait_event = 'advisory' AND application_name = 'bifrost'"
+        while not connection.execute(f"SELECT count(pg_terminate_backend(pid)) {waits}").fetchone()[0]:
+            assert process.poll() is None, process.communicate()
+            time.sleep(0.01)
+        connection.execute(f"SELECT pg_advisory_unlock({turn}")
+        said = process.communicate()
+    assert process.returncode == 0, said
+    assert "trying again" in said[1]
+    assert {row[1] for row in before} <= {row[1] for row in live(derived)}
+
+
+@pytest.mark.parametrize("table", ["stage_runs", "stage_attempts", "file_registry", "commits"])
+@pytest.mark.parametrize("when", ["BEFORE", "AFTER"])
+def test_a_stage_whose_connection_is_cut_goes_on(derived, table, when):
+    """Cut once, in the middle of a statement of its own: files that are in place by then are registered all the same."""
+    before, versions = live(derived), derived.sql("SELECT count(*) FROM file_registry")
+    with psycopg.connect(derived.database_url, autocommit=True) as connection:
+        connection.execute(f"""
+            CREATE SEQUENCE cuts;
+            CREATE FUNCTION cut() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+                IF nextval('public.cuts') = 1 THEN PERFORM pg_terminate_backend(pg_backend_pid()); END IF;
+                RETURN NULL; END $$;
+            CREATE TRIGGER cut {when} INSERT ON {table} FOR EACH STATEMENT EXECUTE FUNCTION cut()""")
+        try:
+            said = derived.run("stage", "run", "snr", "--force")
+            assert connection.execute("SELECT last_value FROM cuts").fetchone()[0] > 1, "it was cut and done again"
+        finally:
+            connection.execute("DROP FUNCTION cut() CASCADE; DROP SEQUENCE cuts")
+    assert "trying again" in said.stderr
+    assert live(derived) == before
+    assert derived.sql("SELECT count(*) FROM file_registry") == [(versions[0][0] + 6,)]
+    runs = derived.sql("SELECT ending, tiles, (SELECT count(*) FROM stage_attempts a WHERE a.run_id = r.run_id)"
+                       " FROM stage_runs r ORDER BY began_at DESC LIMIT 1")  # fmt: skip
+    assert runs == [("complete", 6, 6)]
+    assert derived.json("verify", "--deep")["findings"] == []

@@ -3,6 +3,7 @@
 use crate::exit::output;
 use comfy_table::{CellAlignment, Table, presets};
 use serde::Serialize;
+use std::borrow::Cow;
 use std::io::{self, IsTerminal, Write};
 
 /// Decides how data is shown; tables and JSON come from the same struct.
@@ -44,7 +45,7 @@ impl Printer {
     pub fn line<T: Serialize>(&self, data: &T, text: &str) -> anyhow::Result<()> {
         let json = if self.json { Some(serde_json::to_string(data)?) } else { None };
         let mut out = io::stdout().lock();
-        let written = writeln!(out, "{}", json.as_deref().unwrap_or(text));
+        let written = writeln!(out, "{}", json.as_deref().unwrap_or(&harmless(text)));
         written.and_then(|()| out.flush()).map_err(output)
     }
 
@@ -54,7 +55,7 @@ impl Printer {
             tracing::info!("{text}");
         } else if !self.quiet {
             // where standard error is gone there is nobody to tell
-            let _ = writeln!(io::stderr().lock(), "{text}");
+            let _ = writeln!(io::stderr().lock(), "{}", harmless(text));
         }
     }
 
@@ -78,7 +79,20 @@ pub fn table(head: &[&str], right: &[usize]) -> Table {
 
 /// Without the blanks that fill a table's last column, which would wrap every line of a narrow terminal.
 fn narrow(text: &str) -> String {
-    text.lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
+    harmless(text).lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
+}
+
+/// Text for a terminal. Names of files and words in them are other people's: what would move its cursor, colour
+/// it or set its title is spelled.
+pub fn harmless(text: &str) -> Cow<'_, str> {
+    let acts = |c: char| c.is_control() && !matches!(c, '\n' | '\t');
+    match text.contains(acts) {
+        false => Cow::Borrowed(text),
+        true => {
+            let spelled = |c: char| if acts(c) { c.escape_default().to_string() } else { c.into() };
+            Cow::Owned(text.chars().map(spelled).collect())
+        }
+    }
 }
 
 /// Says what failed, with every cause that adds something.
@@ -91,7 +105,7 @@ pub fn complain(error: &anyhow::Error) {
             said = format!("{said}: {cause}");
         }
     }
-    let _ = writeln!(io::stderr().lock(), "bifrost: {said}");
+    let _ = writeln!(io::stderr().lock(), "bifrost: {}", harmless(&said));
 }
 
 /// Bytes in the unit that suits them.

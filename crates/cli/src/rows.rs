@@ -6,7 +6,7 @@
 use crate::context::Context;
 use crate::exit::{Usage, output, usage};
 use crate::leftovers::Leftover;
-use crate::printer::table;
+use crate::printer::{harmless, table};
 use anyhow::Context as _;
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray};
 use arrow::csv::WriterBuilder as CsvBuilder;
@@ -156,7 +156,9 @@ impl Sink {
                 let text = match format {
                     Format::Csv => csv(batch, *is_first)?,
                     Format::Json => json(batch)?,
-                    Format::Table | Format::Parquet => tables(batch, *is_first)?.into_bytes(),
+                    Format::Table | Format::Parquet => {
+                        harmless(&tables(batch, *is_first)?).as_bytes().to_vec()
+                    }
                 };
                 *is_first = false;
                 out.write_all(&text).map_err(output)?;

@@ -1,7 +1,7 @@
 //! A registry that went away is waited for, with growing pauses, for a while.
 
 use crate::registry::Error;
-use crate::{hats, history, resolution, spectrum, sync};
+use crate::{gc, hats, history, resolution, spectrum, sync};
 use std::time::{Duration, Instant};
 
 /// How long a command that somebody waits for tries on.
@@ -34,6 +34,12 @@ impl MayPass for resolution::Error {
 }
 
 impl MayPass for history::Error {
+    fn may_pass(&self) -> bool {
+        matches!(self, Self::Registry(e) if e.is_transient())
+    }
+}
+
+impl MayPass for gc::Error {
     fn may_pass(&self) -> bool {
         matches!(self, Self::Registry(e) if e.is_transient())
     }

@@ -153,8 +153,8 @@ pub fn rebuild(ctx: &Context, args: &Rebuild) -> anyhow::Result<Exit> {
         }
     }
     let registry = ctx.registry()?;
-    let lost = ctx.block_on(registry.lost())?;
-    let registered = ctx.block_on(registry.lakes())?;
+    let lost = ctx.ask(|| registry.lost())?;
+    let registered = ctx.ask(|| registry.lakes())?;
     if lost != Lost::default() || !registered.is_empty() {
         if !args.discard {
             let text = format!(
@@ -164,11 +164,11 @@ pub fn rebuild(ctx: &Context, args: &Rebuild) -> anyhow::Result<Exit> {
             );
             return Err(Usage(text).into());
         }
-        ctx.block_on(registry.discard())?;
+        ctx.ask(|| registry.discard())?;
     }
     // a number that a datasheet names is not used twice
     if let Some(last) = lakes.iter().filter_map(as_of).max() {
-        ctx.block_on(registry.number_after(last))?;
+        ctx.ask(|| registry.number_after(last))?;
     }
     let mut reports = Vec::new();
     for lake in &lakes {
@@ -181,7 +181,8 @@ pub fn rebuild(ctx: &Context, args: &Rebuild) -> anyhow::Result<Exit> {
         };
         let synced =
             patiently(OF_A_COMMAND, || sync::run(&registry, lake, &options, Arc::new(|_| {})));
-        reports.push(ctx.block_on(synced)?);
+        let what = "the registry is not whole yet: run bifrost sync on each node, or this again";
+        reports.push(ctx.block_on(synced).context(what)?);
     }
     if !ctx.settings.sync.leaves_datasheet() {
         for lake in &lakes {

@@ -12,7 +12,8 @@
 mod scan;
 
 use crate::layout::Lake;
-use crate::publish::{self, RUN, Running, flush_dir, forgive, make_dirs};
+use crate::patience::{OF_A_COMMAND, patiently};
+use crate::publish::{self, Quiet, RUN, Running, flush_dir, forgive, make_dirs};
 use crate::registry::{self, GcStep, LakeSession, MarkRow, NewMark, Registry};
 use crate::withdraw::Version;
 use chrono::{DateTime, Utc};
@@ -122,27 +123,42 @@ pub async fn run(
     grace: Duration,
     consent: Consent,
 ) -> Result<Report, Error> {
-    let mut session = registry.lock_lake(lake.identity().lake_id).await?;
-    let _running = match consent {
+    // looking may be done twice; whoever has begun to act leaves the rest to the next run
+    let look = || look(registry, lake, grace, consent);
+    let (mut session, _alone, mut items) = patiently(OF_A_COMMAND, look).await?;
+    if consent != Consent::Nothing && !items.is_empty() {
+        apply(lake, &mut session, consent, &mut items).await?;
+    }
+    let lake_id = lake.identity().lake_id;
+    Ok(Report { version: 1, lake_id, dry_run: consent == Consent::Nothing, items })
+}
+
+/// Nobody else is at work while these are held; of whoever only looks there is none.
+type Alone = Option<(Running, Quiet)>;
+
+/// Waits for the lake's turn and finds what may go.
+async fn look(
+    registry: &Registry,
+    lake: &Lake,
+    grace: Duration,
+    consent: Consent,
+) -> Result<(LakeSession, Alone, Vec<Item>), Error> {
+    let session = registry.lock_lake(lake.identity().lake_id).await?;
+    let alone = match consent {
         Consent::Nothing => None,
-        _ => Some(Running::begin(lake, RUN)?.ok_or(Error::AtWork)?),
-    };
-    // publications wait until this is done
-    let _quiet = match consent {
-        Consent::Nothing => None,
-        _ => Some(publish::recover(lake)?),
+        _ => {
+            let running = Running::begin(lake, RUN)?.ok_or(Error::AtWork)?;
+            // publications wait until this is done
+            Some((running, publish::recover(lake)?))
+        }
     };
     let tiles = session.intents().await?.into_iter().map(|intent| intent.publish_id);
     let stores = session.store_intents().await?.into_iter().map(|intent| intent.publish_id);
     let kept: Vec<String> = tiles.chain(stores).map(|id| id.to_string()).collect();
     let (here, there) = (scan::candidates(lake, &kept)?, scan::moved(lake)?);
     let marks = session.gc_marks(grace.as_secs_f64()).await?;
-    let mut items = plan(lake, &session, here, there, marks).await?;
-    if consent != Consent::Nothing && !items.is_empty() {
-        apply(lake, &mut session, consent, &mut items).await?;
-    }
-    let lake_id = lake.identity().lake_id;
-    Ok(Report { version: 1, lake_id, dry_run: consent == Consent::Nothing, items })
+    let items = plan(lake, &session, here, there, marks).await?;
+    Ok((session, alone, items))
 }
 
 /// What is to become of each file that may go, that is marked, or that was moved.

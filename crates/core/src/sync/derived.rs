@@ -8,6 +8,7 @@
 use super::direct::{Site, folder_of};
 use super::{Error, Report, Update, run_blocking};
 use crate::outcome::Outcome;
+use crate::patience::{OF_A_COMMAND, patiently};
 use crate::publish::{self, Claim};
 use crate::registry::Changes;
 use crate::registry::stages::StageAttempt;
@@ -15,7 +16,7 @@ use crate::tile::{Name, Tile};
 use crate::withdraw::Version;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use uuid::Uuid;
 
 /// A draft that a stage has made from a file of the same lake.
@@ -53,7 +54,8 @@ pub enum Landed {
     Refused(String),
 }
 
-/// Publishes drafts in one commit; says of each what became of it.
+/// Publishes drafts in one commit; says of each what became of it. A registry that goes away on the way is
+/// waited for: what is in place by then stays there, and is registered.
 ///
 /// # Errors
 /// [`Error`]; nothing is registered, files may be in place: the next sync registers them.
@@ -62,6 +64,20 @@ pub async fn publish_derived(
     product: &Name,
     run_id: Uuid,
     made: &[Derived],
+) -> Result<Vec<Landed>, Error> {
+    let placed = OnceLock::new();
+    patiently(OF_A_COMMAND, || try_to_publish(site, product, run_id, made, &placed)).await
+}
+
+/// What was put in place: paths and sizes.
+type Placed = Vec<Option<(PathBuf, u64)>>;
+
+async fn try_to_publish(
+    site: &Site,
+    product: &Name,
+    run_id: Uuid,
+    made: &[Derived],
+    in_place: &OnceLock<Placed>,
 ) -> Result<Vec<Landed>, Error> {
     let mut session = site.registry.lock_lake(site.lake.identity().lake_id).await?;
     session.see_node(&site.node, None).await?;
@@ -74,10 +90,16 @@ pub async fn publish_derived(
     for place in commit.still_live(&inputs).await? {
         valid.get_mut(place).into_iter().for_each(|valid| *valid = true);
     }
-    let placed = place(made, &valid).await?;
+    let placed = match in_place.get() {
+        Some(placed) => placed,
+        None => {
+            let placed = place(made, &valid).await?;
+            in_place.get_or_init(|| placed)
+        }
+    };
     let mut changes = Changes::default();
     let mut refused = BTreeMap::new();
-    for tiles in by_folder(site.lake.root(), made, &placed).values() {
+    for tiles in by_folder(site.lake.root(), made, placed).values() {
         let mut report = Report::default();
         let tiles: Vec<(&str, &Tile)> = tiles.iter().map(|(path, t)| (path.as_str(), *t)).collect();
         changes += update.enter(&commit, product, &tiles, &mut report).await?.0;
@@ -86,7 +108,8 @@ pub async fn publish_derived(
         refused.extend(report.unsettled.into_iter().map(moving));
     }
     let landed: Vec<Landed> = placed
-        .into_iter()
+        .iter()
+        .cloned()
         .map(|placed| match placed {
             None => Landed::Overtaken,
             Some((path, size_bytes)) => {
@@ -113,10 +136,7 @@ pub async fn publish_derived(
 }
 
 /// Puts the valid ones in place: their paths and sizes.
-async fn place(
-    made: &[Derived],
-    valid: &[bool],
-) -> Result<Vec<Option<(PathBuf, u64)>>, publish::Error> {
+async fn place(made: &[Derived], valid: &[bool]) -> Result<Placed, publish::Error> {
     let claims: Vec<_> =
         made.iter().zip(valid).map(|(m, ok)| ok.then(|| (m.claim.clone(), m.rows()))).collect();
     run_blocking(move || {

@@ -13,7 +13,7 @@ use bifrost_archive::key::Production;
 use bifrost_archive::repair::Expected;
 use bifrost_campaign::{End, Error, Report, Stop};
 use bifrost_core::layout::Lake;
-use bifrost_core::patience::MayPass;
+use bifrost_core::patience::{MayPass, OF_A_COMMAND, patiently};
 use bifrost_core::registry::Registry;
 use bifrost_core::sync;
 pub use options::Options;
@@ -249,5 +249,6 @@ pub async fn sync_lake(ctx: &Context, registry: &Registry, lake: &Lake) -> anyho
         dry_run: false,
         key: None,
     };
-    Ok(sync::run(registry, lake, &options, Arc::new(|_| {})).await.map(drop)?)
+    let synced = || sync::run(registry, lake, &options, Arc::new(|_| {}));
+    Ok(patiently(OF_A_COMMAND, synced).await.map(drop)?)
 }

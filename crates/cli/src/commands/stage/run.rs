@@ -252,8 +252,8 @@ impl Run<'_> {
     /// files have lost their input.
     fn mark(&self, registry: &Registry, jobs: &mut Vec<Job>, force: bool) -> anyhow::Result<usize> {
         let lake_id = self.lake.identity().lake_id;
-        let tiles = self.ctx.block_on(registry.stage_tiles(lake_id, &self.step))?;
-        let unreadable = self.ctx.block_on(registry.unreadable_files(lake_id, &self.step.input))?;
+        let tiles = self.ctx.ask(|| registry.stage_tiles(lake_id, &self.step))?;
+        let unreadable = self.ctx.ask(|| registry.unreadable_files(lake_id, &self.step.input))?;
         let unreadable: HashSet<_> = unreadable.iter().map(Path::new).collect();
         let orphaned = tiles.iter().filter(|tile| tile.input.is_none()).count();
         let mut wanted: HashMap<Tile, Option<String>> = tiles
@@ -319,12 +319,12 @@ impl Run<'_> {
             retry: Retry { tries: 1, pause_s: 0.0 },
         };
         let tiles = plan.jobs.len();
-        ctx.block_on(registry.begin_stage_run(run_id, lake_id, &site.node, &self.step, tiles))?;
+        ctx.ask(|| registry.begin_stage_run(run_id, lake_id, &site.node, &self.step, tiles))?;
         let (product, catalogs) = (self.about.product(), Refresher::default());
         let mut publisher = Registering { ctx, site, product, run_id, catalogs };
         let made = self.make(plan, &mut publisher, is_stopping)?;
         let ending = if made.left == 0 { RunEnding::Complete } else { RunEnding::Stopped };
-        ctx.block_on(registry.end_stage_run(run_id, ending))?;
+        ctx.ask(|| registry.end_stage_run(run_id, ending))?;
         Ok(made)
     }
 }
@@ -351,7 +351,7 @@ impl Publisher for Registering<'_> {
     }
 
     fn note(&mut self, attempts: &[StageAttempt]) -> anyhow::Result<()> {
-        let noting = self.site.registry.put_stage_attempts(self.run_id, attempts);
-        Ok(self.ctx.block_on(noting)?)
+        let registry = &self.site.registry;
+        Ok(self.ctx.ask(|| registry.put_stage_attempts(self.run_id, attempts))?)
     }
 }

@@ -105,7 +105,7 @@ fn plan(
     };
     if let Some(registry) = registry {
         let lake_id = lake.identity().lake_id;
-        let pixels = ctx.block_on(registry.store_pixels(lake_id, store::VERSION))?;
+        let pixels = ctx.ask(|| registry.store_pixels(lake_id, store::VERSION))?;
         let mut wanted: HashMap<_, _> = pixels.into_iter().collect();
         jobs.retain_mut(|job| match wanted.remove(&job.pixel) {
             Some(reason) => {
