@@ -13,6 +13,7 @@ use serde::Serialize;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::Command as Program;
+use std::time::Duration;
 
 /// Arguments of `bifrost db`.
 #[derive(Debug, clap::Args)]
@@ -101,6 +102,9 @@ fn is_named(ctx: &Context) -> bool {
     named
 }
 
+/// So long the system takes to clear away what was killed.
+const A_MOMENT: Duration = Duration::from_millis(300);
+
 /// How the database is.
 #[derive(Serialize)]
 struct Status {
@@ -147,8 +151,12 @@ fn status_of_private(ctx: &Context) -> anyhow::Result<Status> {
     status.user = Some(cluster.owner().to_owned());
     status.pid = cluster.pid();
     status.url = Some(cluster.url());
-    if cluster.state()? == State::Up {
-        status.ask(ctx, &cluster.url())?;
+    if cluster.state()? == State::Up && status.ask(ctx, &cluster.url()).is_err() {
+        // one that was killed a moment ago is still there, and answers nobody
+        std::thread::sleep(A_MOMENT);
+        if cluster.state()? == State::Up {
+            status.ask(ctx, &cluster.url())?;
+        }
     }
     Ok(status)
 }
