@@ -91,20 +91,3 @@ BEGIN
     EXECUTE format('ALTER FUNCTION sort_in_cells() SET search_path = %s, pg_temp', current_setting('search_path'));
 END
 $$;
-
--- as it was, but where an update changed no file, as most of a commit's do, nothing is looked for
-CREATE OR REPLACE FUNCTION forget_cells() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-    IF NOT EXISTS (SELECT FROM now) THEN
-        RETURN NULL;
-    END IF;
-    WITH gone AS (
-        DELETE FROM file_cells x USING now JOIN before USING (file_id)
-        WHERE x.file_id = now.file_id
-          AND before.state = 'live' AND before.in_catalog
-          AND NOT (now.state = 'live' AND now.in_catalog)
-        RETURNING x.*)
-    INSERT INTO past_cells SELECT * FROM gone ON CONFLICT DO NOTHING;
-    RETURN NULL;
-END
-$$;

@@ -1,6 +1,7 @@
 """Speed of `bifrost sync`: against a pyarrow + COPY script, against `find`, and of the catalog.
 
     BIFROST_BIN=target/release/bifrost python tests/bench/sync.py [--record]
+    … sync.py --builds NEW OLD [--lake LAKE] [--runs 15]     cold syncs of several builds, and nothing else
 
 Four measurements, all from the start of the process to its end, on a server of their own:
 
@@ -78,11 +79,11 @@ class Server:
         bifrost(self.lake, None, "db", "down")
 
 
-def bifrost(lake: pathlib.Path, url: str | None, *args: str) -> str:
+def bifrost(lake: pathlib.Path, url: str | None, *args: str, program=BIFROST) -> str:
     """Runs Bifrost and returns what it printed."""
     env = {k: v for k, v in os.environ.items() if not k.startswith("BIFROST_")}
     env |= {"BIFROST_LAKE": str(lake)} | ({"BIFROST_DATABASE_URL": url} if url else {})
-    return subprocess.run([BIFROST, *args], env=env, check=True, capture_output=True, text=True).stdout
+    return subprocess.run([program, *args], env=env, check=True, capture_output=True, text=True).stdout
 
 
 def timed(work) -> float:
@@ -91,10 +92,10 @@ def timed(work) -> float:
     return time.perf_counter() - start
 
 
-def sync(lake: pathlib.Path, url: str, *args: str) -> dict:
+def sync(lake: pathlib.Path, url: str, *args: str, program=BIFROST) -> dict:
     """Syncs a lake; what the report says, and how long the process took."""
     start = time.perf_counter()
-    report = json.loads(bifrost(lake, url, "sync", "--no-datasheet", "--json", *args))
+    report = json.loads(bifrost(lake, url, "sync", "--no-datasheet", "--json", *args, program=program))
     return report | {"wall_s": time.perf_counter() - start}
 
 
@@ -184,6 +185,21 @@ def measure_cold(server: Server, lake: pathlib.Path, runs: int):
     return url, ours, theirs, footers
 
 
+def measure_builds(server: Server, lake: pathlib.Path, builds: list[pathlib.Path], runs: int):
+    """Cold syncs by several programs in turns, and the footers alone: all their seconds."""
+    seconds = {build: [] for build in builds} | {"footers": []}
+    for _ in range(runs):
+        merely = subprocess.run([builds[0].parent / "examples" / "footers", lake / "spectra"], check=True, capture_output=True)
+        seconds["footers"].append(json.loads(merely.stdout)["seconds"])
+        for build in builds:
+            url = server.database()
+            bifrost(lake, url, "db", "migrate", program=build)
+            server.settle()
+            seconds[build].append(sync(lake, url, "--no-catalog", program=build)["wall_s"])
+            server.settle(url)
+    return seconds
+
+
 def measure_noop(lake: pathlib.Path, url: str, runs: int):
     ours, theirs = [], []
     find = ["find", str(lake), "-printf", "%p %s %T@ %i\\n"]
@@ -264,6 +280,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=2_000_000, help="rows of the catalog")
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--lake", type=pathlib.Path, help="a lake that lake.py made, to use again")
+    parser.add_argument("--builds", type=pathlib.Path, nargs="+", help="programs whose cold syncs to compare")
     parser.add_argument("--record", action="store_true")
     args = parser.parse_args()
     before = os.getloadavg()[0]
@@ -275,6 +292,13 @@ def main() -> None:
             lakes.make(lake, args.tiles, 60)
         server = Server(folder)
         try:
+            if args.builds:
+                seconds = measure_builds(server, lake, args.builds, args.runs)
+                alone = statistics.median(seconds["footers"])
+                for build, all_of in seconds.items():
+                    typical = statistics.median(all_of)
+                    print(f"{build}: {typical:.3f} s, at best {min(all_of):.3f}; {typical / alone:.2f} × the footers")
+                return
             url, cold, by_script, footers = measure_cold(server, lake, args.runs)
             noop, by_find = measure_noop(lake, url, 2 * args.runs)
             bulks, mores, by_psql = measure_catalog(server, folder, args.rows, args.runs)

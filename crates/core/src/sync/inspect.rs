@@ -108,13 +108,13 @@ impl<'a> Inspector<'a> {
         let mut names = path.rmatch_indices('/').map(|(at, _)| at);
         let Some(at) = names.nth(1) else { return File::open(self.root.join(path)) };
         let (folder, rest) = (&path[..at], &path[at + 1..]);
-        let open = match self.folder.take().filter(|(last, _)| last == folder) {
-            Some((_, open)) => open,
-            None => File::open(self.root.join(folder))?.into(),
+        let (folder, open) = match self.folder.take() {
+            Some((last, open)) if last == folder => (last, open),
+            _ => (folder.to_owned(), File::open(self.root.join(folder))?.into()),
         };
         let flags = OFlags::RDONLY | OFlags::CLOEXEC;
         let file = retry_on_intr(|| openat(&open, rest, flags, Mode::empty()));
-        self.folder = Some((folder.to_owned(), open));
+        self.folder = Some((folder, open));
         Ok(file?.into())
     }
 }
