@@ -5,7 +5,7 @@ SELECT f.schema_id, n.position,
        count(*) FILTER (WHERE n.nulls = b.num_rows) AS files_without_values,
        coalesce(sum(n.nulls), 0)::int8 AS nulls
 FROM file_registry AS f
-JOIN file_bounds AS b ON b.file_id = f.file_id AND b.row_group = -1 AND b.num_rows > 0,
+JOIN file_bounds AS b ON b.file_id = f.file_id AND b.num_rows > 0,
      unnest(b.null_count) WITH ORDINALITY AS n (nulls, position)
 WHERE f.state = 'live'
 GROUP BY f.schema_id, n.position

@@ -5,7 +5,7 @@ SELECT f.schema_id, c.slot,
        min(c.low) AS low,
        max(c.high) AS high
 FROM file_registry AS f
-JOIN file_bounds AS b ON b.file_id = f.file_id AND b.row_group = -1,
+JOIN file_bounds AS b ON b.file_id = f.file_id,
      unnest(b.float_min, b.float_max, b.float_nan) WITH ORDINALITY AS c (low, high, nan, slot)
 WHERE f.state = 'live'
 GROUP BY f.schema_id, c.slot

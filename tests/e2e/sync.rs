@@ -133,8 +133,11 @@ fn assert_whole(place: &Place) {
         "SELECT 'stray bounds', b.file_id FROM file_bounds b LEFT JOIN file_registry f
            ON f.file_id = b.file_id AND f.state = 'live' WHERE f IS NULL",
         "SELECT 'bounds', f.path FROM file_registry f LEFT JOIN file_bounds b USING (file_id)
-         WHERE f.state = 'live' GROUP BY f.file_id
-         HAVING count(b.*) <> CASE f.num_row_groups WHEN 1 THEN 1 ELSE f.num_row_groups + 1 END",
+         WHERE f.state = 'live' AND b IS NULL",
+        "SELECT 'row groups', path FROM files f LEFT JOIN row_groups g USING (path)
+         GROUP BY path, f.num_rows, f.num_row_groups
+         HAVING count(g.row_group) <> f.num_row_groups
+             OR coalesce(sum(g.num_rows), 0) <> f.num_rows",
         "SELECT 'facts', f.path FROM file_registry f LEFT JOIN file_facts t USING (file_id)
          WHERE f.state = 'live' AND t.num_rows IS DISTINCT FROM f.num_rows",
         "SELECT 'classes', f.path FROM file_registry f LEFT JOIN file_classes k USING (file_id)

@@ -21,6 +21,7 @@ mod migrate;
 pub mod parts;
 pub(crate) mod promoted;
 pub(crate) mod resolve;
+pub(crate) mod row_groups;
 mod rows;
 mod snapshots;
 pub(crate) mod spectra;

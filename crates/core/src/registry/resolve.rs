@@ -4,6 +4,7 @@
 use super::candidates::{Answer, Candidate, CandidateRow};
 use super::demands::Demands;
 use super::memory::Memory;
+use super::row_groups::RowGroups;
 use super::tables::Connection;
 use super::template::{self, Assembled};
 use super::{Error, Registry, doing};
@@ -59,10 +60,9 @@ pub(crate) struct Slices {
     pub(crate) text: (i32, i32),
 }
 
-/// The fetched bounds of a file or row group.
+/// The fetched bounds of a file.
 pub(crate) struct BoundsRow {
     pub(crate) file_id: i64,
-    pub(crate) row_group: i32,
     pub(crate) num_rows: i64,
     nulls: Known<i32>,
     int: (Known<i64>, Known<i64>),
@@ -464,26 +464,6 @@ impl Resolver {
     ) -> Result<Vec<BoundsRow>, Error> {
         let now = include_str!("../../../../sql/resolve_file_bounds.sql");
         let then = include_str!("../../../../sql/time_file_bounds.sql");
-        self.bounds(if self.as_of.is_none() { now } else { then }, files, slices).await
-    }
-
-    /// Bounds of the row groups of files of one schema that have several, by file and group.
-    pub(crate) async fn group_bounds(
-        &self,
-        files: &[i64],
-        slices: &Slices,
-    ) -> Result<Vec<BoundsRow>, Error> {
-        let now = include_str!("../../../../sql/resolve_group_bounds.sql");
-        let then = include_str!("../../../../sql/time_group_bounds.sql");
-        self.bounds(if self.as_of.is_none() { now } else { then }, files, slices).await
-    }
-
-    async fn bounds(
-        &self,
-        sql: &str,
-        files: &[i64],
-        slices: &Slices,
-    ) -> Result<Vec<BoundsRow>, Error> {
         let Slices { position, int, float, text } = slices;
         let params: [&(dyn ToSql + Sync); 9] = [
             &files,
@@ -499,15 +479,34 @@ impl Resolver {
         let read = |row: &Row| {
             Ok(BoundsRow {
                 file_id: row.try_get(0)?,
-                row_group: row.try_get(1)?,
-                num_rows: row.try_get(2)?,
-                nulls: row.try_get(3)?,
-                int: (row.try_get(4)?, row.try_get(5)?),
-                float: (row.try_get(6)?, row.try_get(7)?, row.try_get(8)?),
-                text: (row.try_get(9)?, row.try_get(10)?, row.try_get(11)?),
+                num_rows: row.try_get(1)?,
+                nulls: row.try_get(2)?,
+                int: (row.try_get(3)?, row.try_get(4)?),
+                float: (row.try_get(5)?, row.try_get(6)?, row.try_get(7)?),
+                text: (row.try_get(8)?, row.try_get(9)?, row.try_get(10)?),
             })
         };
-        self.each(sql, &params, read).await
+        self.each(if self.as_of.is_none() { now } else { then }, &params, read).await
+    }
+
+    /// Row groups of the files of one schema that have several and of which they are known, with the
+    /// bounds of some columns.
+    pub(crate) async fn row_groups<'c>(
+        &self,
+        files: &[i64],
+        columns: impl Iterator<Item = &'c ColumnRow> + Clone,
+    ) -> Result<Vec<(i64, RowGroups)>, Error> {
+        let now = include_str!("../../../../sql/resolve_row_groups.sql");
+        let then = include_str!("../../../../sql/time_row_groups.sql");
+        let positions: Vec<Option<i32>> = columns.clone().map(|column| column.position).collect();
+        let read = |row: &Row| {
+            let rows: &[u8] = row.try_get(2)?;
+            let blocks: Vec<Option<&[u8]>> = row.try_get(3)?;
+            let blocks = blocks.into_iter().zip(columns.clone().map(|column| column.kind));
+            Ok((row.try_get(0)?, RowGroups::unpack(rows, blocks, row.try_get(1)?)))
+        };
+        let sql = if self.as_of.is_none() { now } else { then };
+        self.each(sql, &[&files, &positions], read).await
     }
 
     /// Objects of the files that have the demanded class, quality and redshift.

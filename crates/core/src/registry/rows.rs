@@ -1,7 +1,8 @@
 //! Rows about one file, as COPY wants them: values in the order of `sql/sync_copy_….sql`.
 
 use super::copy::Rows;
-use crate::footer::Packed;
+use super::row_groups;
+use crate::footer::Footer;
 use crate::metadata::Parent;
 use crate::occupancy;
 use crate::store::Group;
@@ -119,28 +120,23 @@ impl Rows {
         }
     }
 
-    /// A row of `file_bounds`: of the whole file (`row_group` -1) or of a row group.
-    pub(crate) fn bounds(
-        &mut self,
-        file_id: i64,
-        row_group: i32,
-        bounds: &Packed,
-        holds_no_nan: bool,
-    ) {
+    /// A row of `file_bounds`.
+    pub(crate) fn bounds(&mut self, file_id: i64, footer: &Footer) {
+        let bounds = &footer.bounds;
         self.begin(12);
         self.int8(file_id);
-        self.int4(row_group);
         self.int8(bounds.num_rows);
         self.int4s(bounds.null_count.iter().copied());
         self.int8s(bounds.ints.iter().map(|ends| ends.min));
         self.int8s(bounds.ints.iter().map(|ends| ends.max));
         self.float8s(bounds.floats.iter().map(|ends| ends.min));
         self.float8s(bounds.floats.iter().map(|ends| ends.max));
-        let no_nan = holds_no_nan.then(|| bounds.floats.iter().map(|_| false));
+        let no_nan = footer.is_ours().then(|| bounds.floats.iter().map(|_| false));
         self.maybe(no_nan, Self::bools);
         self.texts(bounds.texts.iter().map(|ends| ends.min.as_deref()));
         self.texts(bounds.texts.iter().map(|ends| ends.max.as_deref()));
         self.bools(bounds.texts.iter().map(|ends| ends.is_exact));
+        self.maybe(row_groups::pack(footer).as_deref(), Self::bytes);
     }
 }
 

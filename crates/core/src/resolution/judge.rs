@@ -9,7 +9,9 @@ use crate::process::map_many;
 use crate::registry::candidates::{self, Candidate, CandidateRow};
 use crate::registry::promoted::Entry;
 use crate::registry::resolve::{BoundsRow, ColumnRow, Kind, Resolver, Slices};
+use crate::registry::row_groups::RowGroups;
 use crate::sky::Region;
+use std::borrow::Borrow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Range;
 
@@ -339,19 +341,23 @@ impl Bench<'_> {
         judged: &mut Vec<Judged<'c>>,
     ) -> Result<(), Error> {
         let rows = self.fetched(resolver, files).await?;
-        let may_match =
-            |c: &Candidate| rows.get(&c.file.file_id).is_none_or(|row| self.may_match(row));
+        let may_match = |c: &Candidate| {
+            rows.get(&c.file.file_id).is_none_or(|row| {
+                let bounds =
+                    |column: usize| row.of(&self.judge.asked[column].1, &self.judge.slices);
+                self.may_match(row.num_rows, bounds)
+            })
+        };
         let left: Vec<&Candidate> = files.iter().copied().filter(|file| may_match(file)).collect();
         let (several, one): (Vec<_>, Vec<_>) =
             left.into_iter().partition(|c| c.file.num_row_groups.is_none_or(|n| n > 1));
         judged.extend(one.into_iter().map(whole));
         let ids: Vec<i64> = several.iter().map(|c| c.file.file_id).collect();
-        let mut groups: HashMap<i64, Vec<BoundsRow>> = HashMap::new();
+        let mut groups: HashMap<i64, RowGroups> = HashMap::new();
         let is_located = several.iter().any(|c| c.located.is_some());
         if (is_located || !self.judge.asked.is_empty()) && !ids.is_empty() {
-            for row in resolver.group_bounds(&ids, &self.judge.slices).await? {
-                groups.entry(row.file_id).or_default().push(row);
-            }
+            let asked = self.judge.asked.iter().map(|(_, column)| column);
+            groups.extend(resolver.row_groups(&ids, asked).await?);
         }
         judged.extend(several.into_iter().filter_map(|c| match groups.get(&c.file.file_id) {
             Some(groups) => self.narrowed(c, groups),
@@ -375,24 +381,23 @@ impl Bench<'_> {
     }
 
     /// Row groups that may hold matching rows; `None` if there are none.
-    fn narrowed<'c>(&self, candidate: &'c Candidate, groups: &[BoundsRow]) -> Option<Judged<'c>> {
-        let groups = groups.iter().map(|group| {
-            let number = usize::try_from(group.row_group).unwrap_or_default();
-            (number, group.num_rows, || self.may_match(group))
+    fn narrowed<'c>(&self, candidate: &'c Candidate, groups: &RowGroups) -> Option<Judged<'c>> {
+        let groups = groups.num_rows.iter().copied().enumerate().map(|(group, rows)| {
+            (group, rows, move || self.may_match(rows, |column| groups.of(column, group)))
         });
         narrowed(candidate, groups)
     }
 
-    fn may_match(&self, row: &BoundsRow) -> bool {
+    /// Whether some of so many rows may match, by the bounds of each of the columns asked for.
+    fn may_match<B: Borrow<Bounds>>(&self, num_rows: i64, bounds: impl Fn(usize) -> B) -> bool {
         let asked = &self.judge.asked;
-        let bounds: Vec<Bounds> =
-            asked.iter().map(|(_, column)| row.of(column, &self.judge.slices)).collect();
+        let bounds: Vec<B> = (0..asked.len()).map(bounds).collect();
         let place = |name: &str| asked.iter().position(|(known, _)| known == name);
         let known = |name: &str| match place(name).and_then(|index| bounds.get(index)) {
-            Some(bounds) => Known::Bounds(bounds),
+            Some(bounds) => Known::Bounds(bounds.borrow()),
             None => Known::Absent,
         };
-        let rows = u64::try_from(row.num_rows).unwrap_or(u64::MAX);
+        let rows = u64::try_from(num_rows).unwrap_or(u64::MAX);
         self.question.may(rows, &known)
     }
 }

@@ -8,7 +8,7 @@ use super::difference::{Fresh, Registered};
 use super::inspect::{Found, Inspected, Inspector, Making};
 use super::walk::Seen;
 use super::{Progress, Quarantined, Step, run_blocking};
-use crate::footer::{Footer, Schema, Schemas};
+use crate::footer::{Schema, Schemas};
 use crate::metadata::{self, Content, Parent};
 use crate::registry::{Commit, Error, FileRow, ReadRow, Rows, Table};
 use rayon::prelude::*;
@@ -99,7 +99,7 @@ impl<'a> Registrar<'a> {
             match inspected {
                 Inspected::Read(found) => {
                     self.put(&mut files, &seen, &found, *next_id).await?;
-                    put_bounds(&mut bounds, *next_id, &found.footer);
+                    bounds.bounds(*next_id, &found.footer);
                     parents_of(&found).iter().for_each(|parent| parents.parent(*next_id, parent));
                     found.groups.iter().for_each(|group| groups.group(*next_id, group));
                     self.note(seen, &found, *next_id, true);
@@ -264,15 +264,6 @@ fn parents_of(found: &Found) -> Vec<&Parent> {
         }
     }
     parents
-}
-
-/// Bounds of the file and, where there are several, of its row groups.
-fn put_bounds(rows: &mut Rows, file_id: i64, footer: &Footer) {
-    let holds_no_nan = footer.is_ours();
-    rows.bounds(file_id, -1, &footer.bounds, holds_no_nan);
-    for (group, bounds) in (0..).zip(&footer.groups) {
-        rows.bounds(file_id, group, bounds, holds_no_nan);
-    }
 }
 
 /// Reads the footers of files in parallel, in order.

@@ -1,8 +1,0 @@
--- Stage two: bounds of row groups, only the slots from … to … of each kind.
-SELECT file_id, row_group, num_rows, null_count[$2:$3],
-       int_min[$4:$5], int_max[$4:$5],
-       float_min[$6:$7], float_max[$6:$7], float_nan[$6:$7],
-       text_min[$8:$9], text_max[$8:$9], text_exact[$8:$9]
-FROM file_bounds
-WHERE row_group >= 0 AND file_id = ANY ($1)
-ORDER BY file_id, row_group
