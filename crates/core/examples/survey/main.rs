@@ -16,6 +16,7 @@ use arrow::array::{
 };
 use bifrost_core::layout::Lake;
 use bifrost_core::metadata;
+use bifrost_core::order;
 use bifrost_core::registry::Registry;
 use bifrost_core::sync::simulated::{self, Object, Simulated};
 use bifrost_core::tile::Tile;
@@ -67,12 +68,14 @@ fn write(lake: &Path, number: u64, mean: f64) -> Result<()> {
     let path = lake.join(path(&tile, objects.len()));
     fs::create_dir_all(path.parent().ok_or("no folder")?)?;
     let value = |key: &str, value: String| KeyValue::new(key.to_owned(), value);
+    let target_ids: Vec<i64> = objects.iter().map(|object| object.target_id).collect();
     let properties = WriterProperties::builder()
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(1)?))
         .set_max_row_group_row_count(Some(512))
         .set_key_value_metadata(Some(vec![
             value(metadata::PRODUCT, "spectra".to_owned()),
             value(metadata::TILE, serde_json::to_string(&tile)?),
+            value(metadata::ORDER, order::hash_of(&tile, &target_ids)),
         ]))
         .build();
     let batch = columns(&tile, &objects)?;

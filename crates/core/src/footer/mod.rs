@@ -28,9 +28,10 @@ use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
-/// Bytes read from the end of a file at first: enough for the footer of most files, of which schema and
-/// VOTable are the greater part.
-const TAIL_BYTES: u64 = 128 * 1024;
+/// Bytes read from the end of a file at first: of the first file, enough for most footers, of which
+/// schema and VOTable are the greater part; of others, as many as the footers before them took, or a
+/// few pages.
+const TAIL_BYTES: Range<u64> = 16 * 1024..128 * 1024;
 /// Length of the footer, and magic, at the very end.
 const TRAILER_BYTES: usize = 8;
 const MAGIC: &[u8; 4] = b"PAR1";
@@ -136,12 +137,20 @@ impl Footer {
 }
 
 /// The end of a file, with the whole footer in it: of one file after the other, in the same memory.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Tail {
     /// As long as the longest end so far.
     bytes: Vec<u8>,
     /// What of the file the first of them are.
     of_file: Range<u64>,
+    /// How many bytes to read at first.
+    usual: u64,
+}
+
+impl Default for Tail {
+    fn default() -> Self {
+        Self { bytes: Vec::new(), of_file: 0..0, usual: TAIL_BYTES.end }
+    }
 }
 
 impl Tail {
@@ -159,12 +168,14 @@ impl Tail {
         if size_bytes == 0 {
             return Err(Error::Empty);
         }
-        self.read(file, size_bytes.saturating_sub(TAIL_BYTES)..size_bytes)?;
+        self.read(file, size_bytes.saturating_sub(self.usual)..size_bytes)?;
         let footer_bytes = footer_length(file, self.bytes())?;
         let whole_bytes = u64::from(footer_bytes) + TRAILER_BYTES as u64;
         if whole_bytes + MAGIC.len() as u64 > size_bytes {
             return Err(Error::FooterBeyondFile { footer_bytes, file_bytes: size_bytes });
         }
+        // files of a lake are much alike: those of a product, one after the other
+        self.usual = whole_bytes.max(self.usual - self.usual / 8).max(TAIL_BYTES.start);
         let data_bytes = size_bytes - whole_bytes;
         if data_bytes < self.of_file.start {
             self.read(file, data_bytes..size_bytes)?;

@@ -3,6 +3,7 @@ use arrow::array::*;
 use arrow::datatypes::{DataType, Field, Int32Type};
 use half_of::half;
 use parquet::arrow::ArrowWriter;
+use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::file::statistics::Statistics;
@@ -157,6 +158,29 @@ fn a_file_without_rows_has_a_footer() {
     let footer = read(&written(&batch().slice(0, 0), WriterProperties::default())).expect("one");
     assert_eq!((footer.num_row_groups, footer.groups.len(), footer.bounds.num_rows), (0, 0, 0));
     assert!(footer.bounds.is_void(0));
+}
+
+#[test]
+fn footers_of_any_length_are_read_one_after_the_other() {
+    let file = |kib: usize| {
+        let note = KeyValue::new("bifrost.notes".to_owned(), "n".repeat(kib << 10));
+        let properties = WriterProperties::builder().set_key_value_metadata(Some(vec![note]));
+        written(&batch(), properties.build())
+    };
+    let (mut tail, schemas) = (Tail::default(), Schemas::default());
+    for kib in [0, 0, 1, 40, 0, 15, 16, 300, 0, 127, 128, 129, 0, 0, 17] {
+        let file = file(kib).into_file();
+        let size_bytes = file.metadata().expect("metadata").len();
+        let footer = tail.footer(&file, size_bytes, &schemas).expect("a footer");
+        let alone = Footer::read(&file, size_bytes, &schemas).expect("a footer");
+        assert_eq!((footer.hash, &footer.bounds), (alone.hash, &alone.bounds), "{kib}");
+        assert_eq!(footer.value("bifrost.notes").map(str::len), Some(kib << 10));
+        // what came with it is what lies there
+        let end = size_bytes - 8..size_bytes;
+        let mut bytes = [0; 8];
+        file.read_exact_at(&mut bytes, end.start).expect("bytes");
+        assert_eq!(tail.part(&end), Some(&bytes[..]), "{kib}");
+    }
 }
 
 #[test]
