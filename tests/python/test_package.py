@@ -241,7 +241,7 @@ def test_rows_are_read_by_another_process(lake):
     assert pa.concat_tables([part.to_arrow() for part in parts]).equals(rows.to_arrow())
 
 
-def test_an_answer_is_saved_and_replayed(lake, tmp_path):
+def test_an_answer_is_saved_and_replayed(place, lake, tmp_path):
     answer = lake.resolve(QUESTION)
     digest = answer.save(tmp_path / "quasars.json")
     assert digest == json.loads((tmp_path / "quasars.json").read_text())["id"]
@@ -249,6 +249,11 @@ def test_an_answer_is_saved_and_replayed(lake, tmp_path):
     assert again.paths() == answer.paths()
     assert again.read(["target_id"]).to_arrow().equals(answer.read(["target_id"]).to_arrow())
     assert lake.replay(tmp_path / "quasars.json", deep=True)["findings"] == []
+    pinned = lake.replay(tmp_path / "quasars.json")["pinned"]
+    assert pinned == len(again.files)
+    place.run("replay", tmp_path / "quasars.json", "--forget")
+    assert lake.replay(tmp_path / "quasars.json")["pinned"] == 0
+    assert lake.replay(tmp_path / "quasars.json", pin=True)["pinned"] == pinned
     assert lake.resolve(QUESTION, as_of=answer.commit).paths() == answer.paths()
 
 

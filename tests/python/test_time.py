@@ -490,6 +490,8 @@ def test_an_old_registry_travels_as_far_as_it_can(lake):
 
 def test_status_tells_how_the_registry_stands():
     with new_place() as lake:
+        lake.lake.mkdir()
+        psycopg.connect(lake.database_url).close()  # a server of its own is up now
         lake.run("db", "migrate")
         assert "the registry is empty" in lake.run("status", code=4).stdout
         lake.run("mock", "--out", lake.folder / "archive", "--objects", 20, "--tiles", 5)

@@ -175,9 +175,12 @@ impl Lake {
     }
 
     /// Whether a snapshot still holds, as JSON.
-    #[pyo3(signature = (path, deep=false))]
-    fn replayed(&self, py: Python<'_>, path: PathBuf, deep: bool) -> PyResult<String> {
+    #[pyo3(signature = (path, deep, pin))]
+    fn replayed(&self, py: Python<'_>, path: PathBuf, deep: bool, pin: bool) -> PyResult<String> {
         let saved = Saved::read(&path).map_err(raised)?;
+        if pin {
+            self.0.wait(py, snapshot::pin(self.0.session.registry(), &saved))?;
+        }
         let report = self.0.wait(py, snapshot::replay(self.0.session.registry(), saved, deep));
         text(&report?)
     }

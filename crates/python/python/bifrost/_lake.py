@@ -221,9 +221,11 @@ class Lake:
         """The answer that a snapshot holds, saved with `Resolution.save` or `bifrost resolve --save`."""
         return Resolution(self._native.opened(path), self.snapshot, {"path": os.path.abspath(path)})
 
-    def replay(self, path: Path, *, deep: bool = False) -> dict[str, Any]:
-        """Whether a snapshot still holds: `findings` is empty then. `deep` reads the files' bytes."""
-        return json.loads(self._native.replayed(path, deep))
+    def replay(self, path: Path, *, deep: bool = False, pin: bool = False) -> dict[str, Any]:
+        """Whether a snapshot still holds: `findings` is empty then. `deep` reads the files' bytes. `pin` keeps
+        them from gc again, which a registry in another database does not do by itself; it needs a role that may
+        write, as `Resolution.save` does."""
+        return json.loads(self._native.replayed(path, deep, pin))
 
 
 def _numbers(values: Iterable[Any]) -> str:
