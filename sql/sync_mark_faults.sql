@@ -5,7 +5,8 @@ WITH shared AS (
     SELECT product, release, survey, program, healpix
     FROM file_registry
     WHERE state = 'live' AND healpix IS NOT NULL AND ($1::int4[] IS NULL OR healpix = ANY ($1))
-    GROUP BY product, release, survey, program, healpix
+    -- as file_registry_tile has them, which spares a table of hashes of all tiles
+    GROUP BY healpix, program, survey, release, product
     HAVING count(*) > 1),
 holders AS MATERIALIZED (
     SELECT f.file_id, f.lake_id, f.node, f.path, f.product, f.release, f.survey, f.program, f.healpix,

@@ -186,10 +186,11 @@ def measure_cold(server: Server, lake: pathlib.Path, runs: int):
 def measure_builds(server: Server, lake: pathlib.Path, builds: list[pathlib.Path], runs: int):
     """Cold syncs by several programs in turns, and the footers alone: all their seconds."""
     seconds = {build: [] for build in builds} | {"footers": []}
-    for _ in range(runs):
+    for turn in range(runs):
         merely = subprocess.run([builds[0].parent / "examples" / "footers", lake / "spectra"], check=True, capture_output=True)
         seconds["footers"].append(json.loads(merely.stdout)["seconds"])
-        for build in builds:
+        # whoever comes first finds the files in memory, others what those before them left to write
+        for build in builds[turn % len(builds) :] + builds[: turn % len(builds)]:
             url = server.database()
             bifrost(lake, url, "db", "migrate", program=build)
             server.settle()

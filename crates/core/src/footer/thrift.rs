@@ -84,17 +84,25 @@ impl<'a> Reader<'a> {
         Ok(taken)
     }
 
-    #[inline]
+    #[inline(always)]
     fn byte(&mut self) -> Result<u8> {
         let (&byte, rest) = self.rest.split_first().ok_or(Error::End)?;
         self.rest = rest;
         Ok(byte)
     }
 
-    #[inline]
+    #[inline(always)]
     fn varint(&mut self) -> Result<u64> {
-        let mut value = 0u64;
-        for shift in (0..64).step_by(7) {
+        // most numbers are small
+        match self.byte()? {
+            byte if byte & 0x80 == 0 => Ok(u64::from(byte)),
+            first => self.long_varint(first),
+        }
+    }
+
+    fn long_varint(&mut self, first: u8) -> Result<u64> {
+        let mut value = u64::from(first & 0x7f);
+        for shift in (7..64).step_by(7) {
             let byte = self.byte()?;
             value |= u64::from(byte & 0x7f) << shift;
             if byte & 0x80 == 0 {
@@ -105,14 +113,14 @@ impl<'a> Reader<'a> {
     }
 
     /// A signed number of any width.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn int(&mut self) -> Result<i64> {
         let value = self.varint()?;
         Ok((value >> 1) as i64 ^ -((value & 1) as i64))
     }
 
     /// Bytes with their length before them.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn binary(&mut self) -> Result<&'a [u8]> {
         let length = usize::try_from(self.varint()?).map_err(|_| Error::End)?;
         self.take(length)
@@ -124,7 +132,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The next field of a struct, given the previous field's number; `None` at its end.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn field(&mut self, previous: &mut i16) -> Result<Option<(i16, Kind)>> {
         let head = self.byte()?;
         if head == 0 {
@@ -189,7 +197,11 @@ impl<'a> Reader<'a> {
             Kind::Binary => self.binary().map(drop),
             Kind::List => {
                 let (kind, count) = self.list()?;
-                (0..count).try_for_each(|_| self.skip_element(kind, depth))
+                match kind {
+                    Kind::Int => (0..count).try_for_each(|_| self.skip_varint()),
+                    Kind::Binary => (0..count).try_for_each(|_| self.binary().map(drop)),
+                    other => (0..count).try_for_each(|_| self.skip_element(other, depth)),
+                }
             }
             Kind::Map => self.skip_map(depth),
             Kind::Struct => self.skip_struct(depth),

@@ -178,3 +178,89 @@ impl<'a> Bytes<'a> {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ends<T>(min: Option<T>, max: Option<T>) -> Ends<T> {
+        Ends { min, max, is_exact: true }
+    }
+
+    fn group(number: i64) -> Packed {
+        let text = |end: &str| Some(format!("{end}{number}"));
+        Packed {
+            num_rows: number,
+            null_count: vec![Some(0), None, Some(2), Some(3)],
+            ints: vec![ends(Some(-number), None), ends(Some(0), Some(1))],
+            floats: vec![ends(Some(-0.0), Some(f64::INFINITY))],
+            texts: vec![ends(text("ä"), None)],
+        }
+    }
+
+    fn put_all(kind: footer::Kind, position: usize, slot: usize) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        (1..4)
+            .for_each(|number| put(&mut bytes, &group(number), position, kind, slot).expect("it"));
+        bytes
+    }
+
+    #[test]
+    fn what_is_packed_comes_back() {
+        let blocks = [
+            (put_all(footer::Kind::Int, 0, 0), Kind::Int),
+            (put_all(footer::Kind::Bool, 1, 1), Kind::Bool),
+            (put_all(footer::Kind::Float, 2, 0), Kind::Float),
+            (put_all(footer::Kind::Text, 3, 0), Kind::Text),
+        ];
+        let rows: Vec<u8> = (1..4_i64).flat_map(i64::to_be_bytes).collect();
+        let unpacked = |holds_no_nan| {
+            let blocks = blocks.iter().map(|(block, kind)| (Some(block.as_slice()), *kind));
+            RowGroups::unpack(&rows, blocks.chain([(None, Kind::Other)]), holds_no_nan)
+        };
+        let groups = unpacked(true);
+        assert_eq!(groups.num_rows, [1, 2, 3]);
+        for (group, number) in [(0, 1), (2, 3)] {
+            let known = Bounds { null_count: Some(0), has_nan: Some(false), ..UNKNOWN };
+            let int = Bounds { min: Some(Value::Int(-number)), ..known.clone() };
+            assert_eq!(groups.of(0, group), &int);
+            let (min, max) = (Some(Value::Bool(false)), Some(Value::Bool(true)));
+            assert_eq!(
+                groups.of(1, group),
+                &Bounds { min, max, null_count: None, ..known.clone() }
+            );
+            let (min, max) = (Some(Value::Float(-0.0)), Some(Value::Float(f64::INFINITY)));
+            let float = Bounds { min, max, null_count: Some(2), ..known.clone() };
+            assert_eq!(groups.of(2, group), &float);
+            assert_eq!(unpacked(false).of(2, group), &Bounds { has_nan: None, ..float });
+            let min = Some(Value::Text(format!("ä{number}")));
+            let text = Bounds { min, is_exact: true, null_count: Some(3), ..known };
+            assert_eq!(groups.of(3, group), &text);
+        }
+        // what is not there is not known: another group, another column, one without a block
+        for (column, group) in [(0, 3), (4, 0), (5, 0)] {
+            assert_eq!(groups.of(column, group), &UNKNOWN);
+        }
+    }
+
+    #[test]
+    fn what_is_cut_short_tells_less_and_nothing_wrong() {
+        for (kind, of) in [(footer::Kind::Text, Kind::Text), (footer::Kind::Float, Kind::Float)] {
+            let position = if of == Kind::Text { 3 } else { 2 };
+            let block = put_all(kind, position, 0);
+            let rows: Vec<u8> = (1..4_i64).flat_map(i64::to_be_bytes).collect();
+            let unpack = |block| RowGroups::unpack(&rows, [(Some(block), of)].into_iter(), true);
+            let whole = unpack(&block[..]);
+            for length in 0..block.len() {
+                let part = unpack(&block[..length]);
+                for group in 0..3 {
+                    let known = part.of(0, group);
+                    assert!(known == whole.of(0, group) || known == &UNKNOWN, "{length} {group}");
+                }
+            }
+            // nor are there more groups than the first block has rows
+            let few = RowGroups::unpack(&rows[..20], [(Some(&block[..]), of)].into_iter(), true);
+            assert_eq!((few.num_rows.len(), few.of(0, 2)), (2, &UNKNOWN));
+        }
+    }
+}

@@ -4,6 +4,7 @@
 //! to [`bounds::may`](crate::predicate::bounds::may), of which this is never narrower.
 
 use crate::footer::Kind;
+use crate::predicate::literal::List;
 use crate::predicate::{Literal, Number, Op, Predicate};
 use crate::registry::promoted::{self, Entry};
 
@@ -30,6 +31,11 @@ enum Test<'a> {
     },
     /// The text that the column of texts equals.
     Text(&'a str),
+    /// Of which the column is one; ascending.
+    OneOf {
+        place: usize,
+        list: Vec<i64>,
+    },
 }
 
 impl<'a> Quick<'a> {
@@ -56,11 +62,17 @@ impl<'a> Quick<'a> {
 
 impl<'a> Test<'a> {
     fn of(predicate: &'a Predicate) -> Option<Self> {
-        let Predicate::Compare { column, op, literal } = predicate else {
-            return None;
+        let place_of = |column| promoted::COLUMNS.iter().position(|(name, _)| name == column);
+        let (column, op, literal) = match predicate {
+            Predicate::Compare { column, op, literal } => (column, *op, literal),
+            Predicate::In { column, list: List::Numbers(list), .. } => {
+                let place =
+                    place_of(column).filter(|place| promoted::COLUMNS[*place].1 == Kind::Int)?;
+                return Some(Self::OneOf { place, list: integers(list)? });
+            }
+            _ => return None,
         };
-        let op = *op;
-        let place = promoted::COLUMNS.iter().position(|(name, _)| name == column)?;
+        let place = place_of(column)?;
         let number = match literal {
             Literal::Number(number) => number,
             Literal::Text(text) if promoted::COLUMNS[place].1 == Kind::Text => {
@@ -108,12 +120,28 @@ impl<'a> Test<'a> {
                     _ => min.is_none_or(|min| min <= high) && max.is_none_or(|max| max >= low),
                 }
             }
+            Self::OneOf { place, ref list } => {
+                let (min, max) = entry.ints(place);
+                let first = min.map_or(0, |min| list.partition_point(|value| *value < min));
+                list.get(first).is_some_and(|value| max.is_none_or(|max| *value <= max))
+            }
             Self::Text(text) => {
                 let (min, max) = entry.texts();
                 min.is_none_or(|min| min <= text) && max.is_none_or(|max| max >= text)
             }
         }
     }
+}
+
+/// The integers of a sorted list; `None` where it holds something else, or what is beyond an `i64`.
+fn integers(list: &[Number]) -> Option<Vec<i64>> {
+    let integer = |number: &Number| match number {
+        Number::Exact(decimal) if decimal.floor() == decimal.ceil() => {
+            i64::try_from(decimal.floor()).ok()
+        }
+        _ => None,
+    };
+    list.iter().map(integer).collect()
 }
 
 #[cfg(test)]
@@ -138,7 +166,16 @@ mod tests {
                 2 => format!("{:e}", rng.random_range(-3.0..9.0f64)),
                 _ => "99999999999999999999999".to_owned(),
             };
-            let predicate = Predicate::parse(&format!("{column} {op} {number}")).expect("one");
+            let text = match rng.random_range(0..4) {
+                0 if column != "spectype" => {
+                    let more =
+                        [number.as_str(), "7", "-2.0", "1.5", "NULL", "12345678901234567890"];
+                    let more = &more[..rng.random_range(1..7)];
+                    format!("{column} IN ({})", more.join(", "))
+                }
+                _ => format!("{column} {op} {number}"),
+            };
+            let predicate = Predicate::parse(&text).expect("one");
             let mut end = || match rng.random_range(0..5) {
                 0 => None,
                 1 => Some(rng.random_range(-3.0..9.0f64)),
