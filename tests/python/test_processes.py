@@ -9,6 +9,7 @@ import os
 import pickle
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 import bifrost
@@ -16,6 +17,7 @@ from bifrost import science
 from conftest import new_lake
 
 PATIENCE = 60
+FORKS = 100
 
 
 @pytest.fixture(scope="module")
@@ -96,6 +98,34 @@ def test_what_the_parent_reads_is_not_gone_on_with(lake):
     taken = next(batches).num_rows
     assert "begin anew" in forked(lambda: next(batches).num_rows)
     assert taken + sum(batch.num_rows for batch in batches) == rows.count()
+
+
+def test_no_lock_is_waited_for_that_a_thread_of_the_parent_held(lake):
+    """A fork comes at any moment: in most, a thread delivers a batch, looks for a footer or a buffer."""
+    answer = lake.resolve("z > -9")
+    rows = answer.read(["target_id", "flux"], batch_bytes=1000)
+    count = rows.count()
+
+    def child(batches, stream):
+        batches.close()
+        with pytest.raises(Exception, match="begin anew"):
+            stream.read_next_batch()
+        del stream
+        return sum(batch.num_rows for batch in rows)
+
+    for _ in range(FORKS):
+        batches = iter(rows)
+        stream = pa.RecordBatchReader.from_stream(rows)
+        next(batches)
+        assert forked(lambda: child(batches, stream)) == count
+        batches.close()
+
+
+def test_a_forked_process_can_let_go_of_a_lake(place):
+    held = [bifrost.open(place.lake, place.database_url)]
+    held.append(held[0].resolve("z > 1"))
+    assert forked(lambda: held.clear() or "let go") == "let go"
+    assert held[0].resolve("z > 1").paths() == held[1].paths()
 
 
 def test_a_lake_can_be_pickled(lake, place):

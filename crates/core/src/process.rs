@@ -1,9 +1,10 @@
-//! What a forked process lacks: threads do not follow a fork, and whoever waits for those of before waits
-//! for ever. `multiprocessing` of Python and the DataLoader of torch fork.
+//! What a forked process lacks: threads do not follow a fork, and whoever waits for those of before, or
+//! for a lock that one of them held, waits for ever. `multiprocessing` of Python and the DataLoader of
+//! torch fork.
 
 use rayon::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuilder};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::OnceLock;
 
 /// A process, as the maker of something that has threads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +29,31 @@ impl Process {
     #[must_use]
     pub fn is_left(self) -> bool {
         self != Self::this()
+    }
+}
+
+/// What each process has one of: a forked one begins with none, and never looks at that of another, which
+/// may have been locked, or half changed, when it was forked.
+pub(crate) struct Own<T>(OnceLock<Box<OfOne<T>>>);
+
+struct OfOne<T> {
+    process: Process,
+    value: T,
+    /// That of a process forked from this one.
+    forked: Own<T>,
+}
+
+impl<T: Default> Own<T> {
+    /// None yet.
+    pub(crate) const fn new() -> Self {
+        Self(OnceLock::new())
+    }
+
+    /// That of this process.
+    pub(crate) fn get(&self) -> &T {
+        let begin = |process| OfOne { process, value: T::default(), forked: Self::new() };
+        let of = self.0.get_or_init(|| Box::new(begin(Process::this())));
+        if of.process.is_left() { of.forked.get() } else { &of.value }
     }
 }
 
@@ -59,16 +85,8 @@ pub(crate) fn map_many<T: Send, R: Send>(
 
 /// The threads of this process; none where the system gives it none.
 fn own_pool() -> Option<&'static ThreadPool> {
-    static POOL: Mutex<Option<(Process, &'static ThreadPool)>> = Mutex::new(None);
-    let mut pool = POOL.lock().unwrap_or_else(PoisonError::into_inner);
-    match *pool {
-        Some((process, pool)) if !process.is_left() => Some(pool),
-        _ => {
-            let made = Box::leak(Box::new(ThreadPoolBuilder::new().build().ok()?));
-            *pool = Some((Process::this(), made));
-            Some(made)
-        }
-    }
+    static POOL: Own<OnceLock<Option<ThreadPool>>> = Own::new();
+    POOL.get().get_or_init(|| ThreadPoolBuilder::new().build().ok()).as_ref()
 }
 
 #[cfg(test)]

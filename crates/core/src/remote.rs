@@ -1,5 +1,6 @@
 //! What lies behind a URL: objects of stores and files of web servers, and folders there to write to.
 
+use crate::process::Own;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use futures::{StreamExt, TryStreamExt, stream};
@@ -260,28 +261,25 @@ impl Object {
 /// Variables of AWS, in lower case.
 type Settings = HashMap<String, String>;
 
-/// What talks to servers, for one process: a fork has none of its parent's threads.
+/// What talks to servers.
 struct Net {
-    process: u32,
     runtime: Arc<Runtime>,
     /// Of each address the last one, and of which settings it is.
     stores: HashMap<String, (Settings, Arc<dyn ObjectStore>)>,
-    /// Kept: its threads are not here, so that its end could not be waited for.
-    _of_parent: Option<Box<Net>>,
 }
 
-static NET: Mutex<Option<Net>> = Mutex::new(None);
+static NET: Own<Mutex<Option<Net>>> = Own::new();
 
 fn with_net<T>(use_it: impl FnOnce(&mut Net) -> T) -> io::Result<T> {
-    let process = std::process::id();
-    let mut net = NET.lock().unwrap_or_else(PoisonError::into_inner);
-    if net.as_ref().is_none_or(|net| net.process != process) {
-        let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-        let _of_parent = net.take().map(Box::new);
-        let stores = HashMap::new();
-        *net = Some(Net { process, runtime: Arc::new(runtime), stores, _of_parent });
-    }
-    net.as_mut().map(use_it).ok_or_else(|| io::Error::other("no runtime"))
+    let mut net = NET.get().lock().unwrap_or_else(PoisonError::into_inner);
+    let net = match &mut *net {
+        Some(net) => net,
+        none => {
+            let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+            none.insert(Net { runtime: Arc::new(runtime), stores: HashMap::new() })
+        }
+    };
+    Ok(use_it(net))
 }
 
 /// Variables that say who asks S3.

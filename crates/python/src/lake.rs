@@ -20,19 +20,25 @@ use bifrost_core::snapshot::{self, Saved};
 use bifrost_core::spectrum::{Spectra, Which};
 use pyo3::prelude::*;
 use pyo3_arrow::{PyArray, PyRecordBatchReader};
+use std::mem;
+use std::ops::Deref;
 use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::runtime::{Builder, Runtime};
 
 /// An open registry.
 #[pyclass(frozen, module = "bifrost._bifrost")]
-pub struct Lake(Arc<Open>);
+pub struct Lake(Opened);
+
+/// What a lake and its answers share, until the last of them ends.
+#[derive(Clone)]
+pub struct Opened(Arc<Open>);
 
 /// A session and what runs it.
 pub struct Open {
     pub session: Session,
     pub spectra: Spectra,
-    runtime: Arc<Runtime>,
+    runtime: Runtime,
     process: Process,
 }
 
@@ -53,11 +59,19 @@ impl Open {
     }
 }
 
-impl Drop for Open {
+impl Deref for Opened {
+    type Target = Open;
+
+    fn deref(&self) -> &Open {
+        &self.0
+    }
+}
+
+impl Drop for Opened {
     fn drop(&mut self) {
         if self.process.is_left() {
-            // to end it would be to wait for its threads
-            Box::leak(Box::new(self.runtime.clone()));
+            // to end it would be to wait for its threads, and for the locks that they held
+            mem::forget(self.0.clone());
         }
     }
 }
@@ -76,8 +90,8 @@ impl Lake {
         let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
         let session = py.detach(|| runtime.block_on(Session::open(&at))).map_err(raised)?;
         let spectra = Spectra::new(session.registry().clone());
-        let (runtime, process) = (Arc::new(runtime), Process::this());
-        Ok(Self(Arc::new(Open { session, spectra, runtime, process })))
+        let process = Process::this();
+        Ok(Self(Opened(Arc::new(Open { session, spectra, runtime, process }))))
     }
 
     /// Where its registry is.

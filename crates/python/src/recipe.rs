@@ -1,6 +1,6 @@
 //! Rows to be read, here or in another process, as Arrow streams.
 
-use crate::error::{Error, UsageError, raised};
+use crate::error::{UsageError, raised};
 use crate::lake::text;
 use arrow::array::{RecordBatch, RecordBatchReader};
 use arrow::datatypes::SchemaRef;
@@ -164,9 +164,7 @@ impl Batches {
 
     fn __next__(&self, py: Python<'_>) -> PyResult<Option<PyRecordBatch>> {
         if self.process.is_left() {
-            return Err(Error::new_err(
-                "the process that this one was forked from is reading these rows: begin anew",
-            ));
+            return Err(raised(read::Error::Forked));
         }
         let next = py.detach(|| {
             let mut reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
@@ -177,8 +175,11 @@ impl Batches {
         Ok(next.transpose().map_err(raised)?.map(PyRecordBatch::new))
     }
 
-    /// Lets the threads end.
+    /// Lets the threads end, if they are those of this process.
     fn close(&self) {
+        if self.process.is_left() {
+            return;
+        }
         self.reading.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 }

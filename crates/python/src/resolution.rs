@@ -1,23 +1,22 @@
 //! The answer to a question: files, and the way to their rows.
 
-use crate::lake::{Open, text};
+use crate::lake::{Opened, text};
 use crate::recipe::Recipe;
 use bifrost_core::resolution::{self, Detail, Query};
 use bifrost_core::{read, snapshot};
 use pyo3::prelude::*;
 use std::path::PathBuf;
-use std::sync::Arc;
 
 /// An answer.
 #[pyclass(frozen, module = "bifrost._bifrost")]
 pub struct Resolution {
-    lake: Arc<Open>,
+    lake: Opened,
     query: Query,
     answer: resolution::Resolution,
 }
 
 impl Resolution {
-    pub fn new(lake: Arc<Open>, query: Query, answer: resolution::Resolution) -> Self {
+    pub fn new(lake: Opened, query: Query, answer: resolution::Resolution) -> Self {
         Self { lake, query, answer }
     }
 }

@@ -4,6 +4,7 @@ use super::handle::Handle;
 use super::{Error, Source};
 use crate::footer::trim::{Trimmed, Wanted};
 use crate::guard::guard;
+use crate::process::Own;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{
@@ -50,7 +51,7 @@ struct Known {
     old: HashMap<Version, ArrowReaderMetadata>,
 }
 
-static KNOWN: Mutex<Option<Known>> = Mutex::new(None);
+static KNOWN: Own<Mutex<Known>> = Own::new();
 
 /// The footer of an open file that is the one that was resolved; with all columns, or those that are
 /// wanted.
@@ -154,8 +155,7 @@ fn with_dictionaries(metadata: ParquetMetaData) -> Result<ParquetMetaData, Parqu
 }
 
 fn with<T>(use_it: impl FnOnce(&mut Known) -> T) -> T {
-    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
-    use_it(known.get_or_insert_default())
+    use_it(&mut KNOWN.get().lock().unwrap_or_else(PoisonError::into_inner))
 }
 
 impl Known {

@@ -37,11 +37,13 @@ pub use stream::Batches;
 
 use crate::guard::guard;
 use crate::predicate;
+use crate::process::Process;
 use crate::resolution::{Query, Resolution, ResolvedFile};
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
+use std::mem;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -169,6 +171,9 @@ pub enum Error {
     /// A recipe that is none.
     #[error("the recipe for reading cannot be understood: {0}")]
     Text(String),
+    /// Rows that another process reads.
+    #[error("the process that this one was forked from is reading these rows: begin anew")]
+    Forked,
     /// A thread ended without saying why.
     #[error("failed to read {}: its reader ended early; this is a fault of the program", .0.display())]
     Ended(PathBuf),
@@ -225,6 +230,7 @@ impl Source {
 
 /// Rows that answer a question, as they come; ends after the first error.
 pub struct Reading {
+    process: Process,
     schema: SchemaRef,
     jobs: Option<SyncSender<Job>>,
     waiting: VecDeque<Source>,
@@ -312,6 +318,7 @@ impl Reading {
             thread::spawn(move || work(&plan, batch_bytes, &todo));
         }
         Self {
+            process: Process::this(),
             schema: plan.shape.schema.clone(),
             jobs: Some(jobs),
             waiting: sources.into(),
@@ -339,8 +346,12 @@ impl Reading {
         }
     }
 
-    /// Lets the threads end.
+    /// Lets the threads end, where there are any: a forked process has but their channels, perhaps in the
+    /// midst of a delivery whose end it would wait for.
     fn stop(&mut self) {
+        if self.process.is_left() {
+            mem::forget((self.jobs.take(), mem::take(&mut self.under_way)));
+        }
         self.jobs = None;
         self.waiting.clear();
         self.under_way.clear();
@@ -357,10 +368,20 @@ impl Reading {
     }
 }
 
+impl Drop for Reading {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
 impl Iterator for Reading {
     type Item = Result<RecordBatch, Error>;
 
     fn next(&mut self) -> Option<Self::Item> {
+        if self.process.is_left() && self.jobs.is_some() {
+            self.stop();
+            return Some(Err(Error::Forked));
+        }
         if self.rows_left == 0 {
             self.stop();
         }

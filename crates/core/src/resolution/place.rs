@@ -5,6 +5,7 @@
 //! `s3://…`) are taken at their word.
 
 use crate::layout::Lake;
+use crate::process::Own;
 use crate::registry::resolve::PlaceRow;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -25,14 +26,14 @@ struct Place {
 }
 
 /// What was found last, and of which lakes.
-static FOUND: Mutex<Option<Found>> = Mutex::new(None);
+static FOUND: Own<Mutex<Option<Found>>> = Own::new();
 
 type Found = (Arc<[PlaceRow]>, Arc<Places>);
 
 impl Places {
     /// Looks which lakes can be reached, once for what the registry told at one time.
     pub(crate) fn reachable(lakes: &Arc<[PlaceRow]>) -> Arc<Self> {
-        let mut found = FOUND.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut found = FOUND.get().lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((of, places)) = &*found
             && Arc::ptr_eq(of, lakes)
         {

@@ -1,6 +1,7 @@
 //! One row's spectrum from a spectra store: its chunks are read where the index says, and decoded here.
 
 use super::Pixels;
+use crate::process::Own;
 use crate::read::{self, Handle};
 use crate::store::{self, ARRAYS, Group, Index};
 use std::io;
@@ -113,8 +114,8 @@ fn unread(error: read::Error) -> store::Error {
 
 /// The same wavelengths as another file has, where it has them: most files have the same.
 fn shared(wavelength: Vec<f64>) -> Arc<[f64]> {
-    static KNOWN: Mutex<Vec<Arc<[f64]>>> = Mutex::new(Vec::new());
-    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    static KNOWN: Own<Mutex<Vec<Arc<[f64]>>>> = Own::new();
+    let mut known = KNOWN.get().lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(same) = known.iter().find(|known| known[..] == wavelength[..]) {
         return same.clone();
     }

@@ -3,6 +3,7 @@
 use super::Fault;
 use super::header::{Header, Kind};
 use super::levels::Rows;
+use crate::process::Own;
 use parquet::basic::Compression;
 use std::io;
 use std::ops::Range;
@@ -17,7 +18,7 @@ const KEPT_BYTES: usize = 32 << 20;
 /// in 4 bytes that 128 KiB are alike, an element of Snappy in 3 bytes that 64 are.
 const GROWTH: [(usize, usize); 2] = [(32 << 10, 128 << 10), (32, 64)];
 
-static POOL: Mutex<Vec<Scratch>> = Mutex::new(Vec::new());
+static POOL: Own<Mutex<Vec<Scratch>>> = Own::new();
 
 /// Of one column.
 #[derive(Default)]
@@ -57,11 +58,11 @@ pub(super) struct Levels {
 
 impl Scratch {
     pub(super) fn take() -> Self {
-        POOL.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default()
+        POOL.get().lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default()
     }
 
     pub(super) fn give_back(self) {
-        let mut pool = POOL.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut pool = POOL.get().lock().unwrap_or_else(PoisonError::into_inner);
         if pool.len() < KEPT && self.packed.capacity() + self.plain.capacity() <= KEPT_BYTES {
             pool.push(self);
         }
