@@ -32,6 +32,11 @@ impl Process {
     }
 }
 
+/// Keeps for ever what a forked process has of its parent's, and whose end it would wait for.
+pub fn keep<T>(of_the_parent: T) {
+    Box::leak(Box::new(of_the_parent));
+}
+
 /// What each process has one of: a forked one begins with none, and never looks at that of another, which
 /// may have been locked, or half changed, when it was forked.
 pub(crate) struct Own<T>(OnceLock<Box<OfOne<T>>>);

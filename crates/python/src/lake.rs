@@ -10,7 +10,7 @@ use arrow::datatypes::{DataType, Float64Type, Int64Type};
 use bifrost_core::crossmatch::{List, crossmatch};
 use bifrost_core::history::{Point, commit_at};
 use bifrost_core::predicate::Predicate;
-use bifrost_core::process::Process;
+use bifrost_core::process::{Process, keep};
 use bifrost_core::read::Options;
 use bifrost_core::resolution::{Detail, Query};
 use bifrost_core::session::{At, Session};
@@ -20,7 +20,6 @@ use bifrost_core::snapshot::{self, Saved};
 use bifrost_core::spectrum::{Spectra, Which};
 use pyo3::prelude::*;
 use pyo3_arrow::{PyArray, PyRecordBatchReader};
-use std::mem;
 use std::ops::Deref;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -71,7 +70,7 @@ impl Drop for Opened {
     fn drop(&mut self) {
         if self.process.is_left() {
             // to end it would be to wait for its threads, and for the locks that they held
-            mem::forget(self.0.clone());
+            keep(self.0.clone());
         }
     }
 }

@@ -37,7 +37,7 @@ pub use stream::Batches;
 
 use crate::guard::guard;
 use crate::predicate;
-use crate::process::Process;
+use crate::process::{Process, keep};
 use crate::resolution::{Query, Resolution, ResolvedFile};
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
@@ -350,7 +350,7 @@ impl Reading {
     /// midst of a delivery whose end it would wait for.
     fn stop(&mut self) {
         if self.process.is_left() {
-            mem::forget((self.jobs.take(), mem::take(&mut self.under_way)));
+            keep((self.jobs.take(), mem::take(&mut self.under_way)));
         }
         self.jobs = None;
         self.waiting.clear();
