@@ -2,10 +2,10 @@
 
 use super::candidates::{Candidate, CandidateRow};
 use super::resolve::Resolver;
-use super::template::{self, Assembled};
+use super::template::{Assembled, Template};
 use super::time::PastRow;
 use super::{Error, doing};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use tokio_postgres::Row;
 
 /// Files of a product, each with the number of the file that it zips with.
@@ -20,10 +20,11 @@ pub(crate) struct Aligned {
 impl Resolver {
     /// Files of a product that zip with the given ones, and are made of nothing stale.
     pub(crate) async fn aligned(&self, files: &[i64], product: &str) -> Result<Aligned, Error> {
-        let template = include_str!("../../../../sql/resolve_aligned.sql");
+        static TEMPLATE: LazyLock<Template> =
+            LazyLock::new(|| Template::of(include_str!("../../../../sql/resolve_aligned.sql")));
         let product = product.to_owned();
         let when = if self.as_of.is_some() { "then" } else { "now" };
-        let Assembled { sql, params } = template::assemble(template, &[when], |name| match name {
+        let Assembled { sql, params } = TEMPLATE.assemble(&[when], |name| match name {
             "files" => Some(&files),
             "product" => Some(&product),
             "commit" => Some(&self.as_of),

@@ -15,6 +15,13 @@ use uuid::Uuid;
 /// Files of one generation; there are two. A file takes about a kilobyte.
 const FILES: usize = 1 << 16;
 
+/// Whoever had to ask for files so often asks on, and had better know those beside them, too.
+const OFTEN: usize = 32;
+/// Files with neighbouring numbers, which mostly are neighbours on the sky.
+const BLOCK: i64 = 64;
+/// So many are learnt at a time: no single question is to wait for all.
+const LEARNT_BESIDE: usize = 256;
+
 /// How long places are believed: lakes are moved more rarely than questions are asked.
 const TRUST: Duration = Duration::from_secs(1);
 
@@ -35,6 +42,8 @@ struct Known {
     /// Files that were asked for lately, and before.
     young: HashMap<i64, Arc<CandidateRow>>,
     old: HashMap<i64, Arc<CandidateRow>>,
+    /// How often files had to be asked for.
+    missed: usize,
     spectra: spectra::Known,
 }
 
@@ -79,6 +88,28 @@ impl Memory {
             (file.has_cells || file.learnt_at == commit).then_some(file)
         };
         ids.iter().map(recall).collect()
+    }
+
+    /// Those that are not known and others around them, which are worth knowing as well where a registry
+    /// is so small that all of it can be.
+    pub(super) fn around(&self, unknown: &[i64]) -> Vec<i64> {
+        let mut known = self.known();
+        known.missed += 1;
+        let mut ids = unknown.to_vec();
+        if known.missed <= OFTEN {
+            return ids;
+        }
+        let mut blocks: Vec<i64> = unknown.iter().map(|id| id / BLOCK).collect();
+        blocks.dedup();
+        let beside = blocks.into_iter().flat_map(|block| BLOCK * block..BLOCK * (block + 1));
+        let is_new = |id: &i64| {
+            *id < FILES as i64
+                && !known.young.contains_key(id)
+                && !known.old.contains_key(id)
+                && unknown.binary_search(id).is_err()
+        };
+        ids.extend(beside.filter(is_new).take(LEARNT_BESIDE));
+        ids
     }
 
     /// Remembers files of a registry.
@@ -168,5 +199,25 @@ impl Memory {
 
     pub(super) fn learn_product(&self, product: &str, schemas: Vec<i32>) {
         self.known().products.insert(product.to_owned(), schemas);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_asks_often_learns_what_is_beside() {
+        let memory = Memory::default();
+        for _ in 0..OFTEN {
+            assert_eq!(memory.around(&[70, 200]), [70, 200]);
+        }
+        let mut around = memory.around(&[70, 200]);
+        around.sort_unstable();
+        assert!(around.into_iter().eq((64..128).chain(192..256)), "each of both blocks once");
+        let far = FILES as i64;
+        assert_eq!(memory.around(&[far]), [far], "so many cannot be kept");
+        let many: Vec<i64> = (0..BLOCK).map(|block| block * BLOCK).collect();
+        assert_eq!(memory.around(&many).len(), many.len() + LEARNT_BESIDE);
     }
 }

@@ -6,13 +6,13 @@ use super::demands::Demands;
 use super::memory::Memory;
 use super::row_groups::RowGroups;
 use super::tables::Connection;
-use super::template::{self, Assembled};
+use super::template::{Assembled, Template};
 use super::{Error, Registry, doing};
 use crate::bounds::{Bounds, Value};
 use crate::occupancy::Occupied;
 use crate::process::map_many;
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Row, SimpleQueryMessage};
 use uuid::Uuid;
@@ -215,8 +215,9 @@ impl Connection {
 
 /// The statement by which a question finds files.
 fn statement(asked: &Demands, is_cataloged: bool) -> Assembled<'_> {
-    let template = include_str!("../../../../sql/resolve_files.sql");
-    template::assemble(template, &asked.words(is_cataloged), |name| asked.value(name))
+    static TEMPLATE: LazyLock<Template> =
+        LazyLock::new(|| Template::of(include_str!("../../../../sql/resolve_files.sql")));
+    TEMPLATE.assemble(&asked.words(is_cataloged), |name| asked.value(name))
 }
 
 impl Resolver {
@@ -401,7 +402,9 @@ impl Resolver {
         if !unknown.is_empty() {
             let sql = include_str!("../../../../sql/resolve_rows.sql");
             let read = |row: &Row| CandidateRow::of(row, &self.memory, named.commit).map(Arc::new);
-            let found = self.now().each(sql, &[&unknown, &named.registry_id], read).await?;
+            let around = self.memory.around(&unknown);
+            let params: [&(dyn ToSql + Sync); 3] = [&unknown, &named.registry_id, &around];
+            let found = self.now().each(sql, &params, read).await?;
             self.memory.learn(named.registry_id, found.iter().cloned());
             let mut found: HashMap<i64, Arc<CandidateRow>> =
                 found.into_iter().map(|row| (row.file_id, row)).collect();
@@ -429,12 +432,12 @@ impl Resolver {
     }
 
     async fn files_then(&self, asked: &Demands, commit: i64) -> Result<Answer, Error> {
-        let template = include_str!("../../../../sql/time_files.sql");
-        let Assembled { sql, params } =
-            template::assemble(template, &asked.words(false), |name| match name {
-                "commit" => self.as_of.as_ref().map(|commit| commit as _),
-                _ => asked.value(name),
-            });
+        static TEMPLATE: LazyLock<Template> =
+            LazyLock::new(|| Template::of(include_str!("../../../../sql/time_files.sql")));
+        let Assembled { sql, params } = TEMPLATE.assemble(&asked.words(false), |name| match name {
+            "commit" => self.as_of.as_ref().map(|commit| commit as _),
+            _ => asked.value(name),
+        });
         let read = |row: &Row| Candidate::of(row, &self.memory, commit);
         let latest = include_str!("../../../../sql/latest_commit.sql");
         loop {
