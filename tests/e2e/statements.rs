@@ -3,7 +3,7 @@
 //! here, not in front of a user. `BIFROST_BLESS=1` writes the file anew.
 
 use crate::support::{Place, repository};
-use bifrost_core::registry::template::assemble;
+use bifrost_core::registry::template::Template;
 use std::fmt::Write;
 use std::path::PathBuf;
 use tokio_postgres::{Client, NoTls};
@@ -66,7 +66,8 @@ fn whole(template: &str, way: &str) -> String {
         .filter(|word| *word == way || way != "cataloged")
         .filter(|word| *word != "cells_of_releases" || way == "cells")
         .collect();
-    assemble(template, &demanded, |_| Some(&0)).sql
+    let template = Template::of(template.to_owned().leak());
+    template.assemble(&demanded, |_| Some(&0)).sql
 }
 
 /// `name(type, …) -> column type, …`
