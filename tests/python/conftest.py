@@ -33,11 +33,11 @@ class Place:
             self.environment["BIFROST_DATABASE_URL"] = database_url
         self._database_url = database_url
 
-    def run(self, *arguments, code=0):
+    def run(self, *arguments, code=0, stdin=None):
         """Runs the program; its exit code must be the expected one."""
         command = [os.environ["BIFROST_BIN"], *map(str, arguments)]
         ended = subprocess.run(
-            command, capture_output=True, text=True, cwd=self.folder, env=self.environment
+            command, capture_output=True, text=True, cwd=self.folder, env=self.environment, stdin=stdin
         )
         assert ended.returncode == code, f"{command}\n{ended.stdout}\n{ended.stderr}"
         return ended

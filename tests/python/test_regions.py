@@ -215,8 +215,8 @@ def test_mocs_hold_what_mocpy_holds(lake, ask, product):
     assert held > 10 * TRIALS and listed < TRIALS * len(PIXELS) * 0.8
 
 
-def read(lake, *question, code=0):
-    ended = lake.place.run("read", *question, "--format", "csv", "--columns", "target_id", code=code)
+def read(lake, *question, **run):
+    ended = lake.place.run("read", *question, "--format", "csv", "--columns", "target_id", **run)
     return sorted(int(row["target_id"]) for row in csv.DictReader(io.StringIO(ended.stdout)))
 
 
@@ -230,6 +230,8 @@ def test_the_program_reads_mocs_in_every_form(lake):
         path = lake.place.folder / f"map.{form}"
         moc.save(path, format=form, overwrite=True)
         assert read(lake, "--moc", path) == truth, form
+        with path.open() as stdin:
+            assert read(lake, "--moc", "-", stdin=stdin) == truth, form
     for order in (2, 29):
         whole = lake.place.folder / f"order-{order}.fits"
         MOC.from_lonlat(lake.sky["spectra"].ra[:1], lake.sky["spectra"].dec[:1], max_norder=order).save(whole, format="fits")

@@ -44,7 +44,7 @@ pub struct Selectors {
         allow_hyphen_values = true
     )]
     rectangle: Option<String>,
-    /// Part of the sky as a MOC of the IVOA: FITS, JSON or ASCII
+    /// Part of the sky as a MOC of the IVOA: FITS, JSON or ASCII; - is standard input
     #[arg(long, value_name = "FILE", group = "question")]
     moc: Option<PathBuf>,
     /// Objects by TARGETID; separate several by commas or spaces
@@ -123,7 +123,11 @@ impl Selectors {
             self.rectangle.clone().map(Spelled::Box),
         ];
         let spelled = spelled.iter().flatten().map(Region::try_from);
-        let moc = self.moc.iter().map(|path| Moc::read(path).map(Region::Moc));
+        let moc = self.moc.iter().map(|path| match path.as_os_str() == "-" {
+            true => Moc::read(Path::new("/dev/stdin")),
+            false => Moc::read(path),
+        });
+        let moc = moc.map(|moc| moc.map(Region::Moc));
         spelled.chain(moc).collect()
     }
 }
