@@ -5,7 +5,7 @@ use super::{Error, doing};
 use crate::patience::{OF_A_COMMAND, patiently};
 use deadpool_postgres::{
     ClientWrapper, Hook, HookError, Manager, ManagerConfig, Pool, PoolError, RecyclingMethod,
-    Runtime,
+    Runtime, Timeouts,
 };
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -86,6 +86,12 @@ impl Registry {
     /// The same, for resolutions.
     pub(super) async fn reader(&self) -> Result<deadpool_postgres::Client, Error> {
         self.connection(&self.readers).await
+    }
+
+    /// One more of the latter, if there is one that nobody needs: it is not waited for.
+    pub(super) async fn idle_reader(&self) -> Option<deadpool_postgres::Client> {
+        let wait = Some(Duration::ZERO);
+        self.readers.timeout_get(&Timeouts { wait, ..self.readers.timeouts() }).await.ok()
     }
 
     async fn connection(&self, pool: &Pool) -> Result<deadpool_postgres::Client, Error> {

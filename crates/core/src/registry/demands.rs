@@ -75,6 +75,12 @@ impl Demands {
         self.sky.as_ref().or(self.area.as_ref())
     }
 
+    /// The same about some of the objects, where the catalog knows all.
+    pub(super) fn of_objects(&self, objects: &[i64]) -> Self {
+        let (product, objects) = (self.product.clone(), Some(objects.to_vec()));
+        Self { product, objects, ..Self::default() }
+    }
+
     fn bricks(&self) -> &Bricks {
         self.bricks.get_or_init(|| {
             let located = self.objects.as_deref().map(bricks::locate).unwrap_or_default();

@@ -15,7 +15,7 @@ use uuid::Uuid;
 /// Files of one generation; there are two. A file takes about a kilobyte.
 const FILES: usize = 1 << 16;
 
-/// Whoever had to ask for files so often asks on, and had better know those beside them, too.
+/// Whoever asked so often asks on.
 const OFTEN: usize = 32;
 /// Files with neighbouring numbers, which mostly are neighbours on the sky.
 const BLOCK: i64 = 64;
@@ -42,8 +42,8 @@ struct Known {
     /// Files that were asked for lately, and before.
     young: HashMap<i64, Arc<CandidateRow>>,
     old: HashMap<i64, Arc<CandidateRow>>,
-    /// How often files had to be asked for.
-    missed: usize,
+    /// How often files were asked for.
+    asked: usize,
     spectra: spectra::Known,
 }
 
@@ -74,6 +74,7 @@ impl Memory {
     /// Files by their numbers, as of a commit; those that are not known are `None`.
     pub(super) fn files(&self, ids: &[i64], commit: i64) -> Vec<Option<Arc<CandidateRow>>> {
         let mut known = self.known();
+        known.asked += 1;
         let Known { young, old, .. } = &mut *known;
         let recall = |id| {
             let file = match young.get(id) {
@@ -90,13 +91,17 @@ impl Memory {
         ids.iter().map(recall).collect()
     }
 
-    /// Those that are not known and others around them, which are worth knowing as well where a registry
-    /// is so small that all of it can be.
+    /// Whether more is worth doing for questions to come.
+    pub(super) fn is_asked_often(&self) -> bool {
+        self.known().asked > OFTEN
+    }
+
+    /// Those that are not known and others around them, which are worth knowing as well for whoever asks
+    /// often, where a registry is so small that all of it can be.
     pub(super) fn around(&self, unknown: &[i64]) -> Vec<i64> {
-        let mut known = self.known();
-        known.missed += 1;
+        let known = self.known();
         let mut ids = unknown.to_vec();
-        if known.missed <= OFTEN {
+        if known.asked <= OFTEN {
             return ids;
         }
         let mut blocks: Vec<i64> = unknown.iter().map(|id| id / BLOCK).collect();
@@ -209,8 +214,9 @@ mod tests {
     #[test]
     fn who_asks_often_learns_what_is_beside() {
         let memory = Memory::default();
-        for _ in 0..OFTEN {
+        for _ in 0..=OFTEN {
             assert_eq!(memory.around(&[70, 200]), [70, 200]);
+            memory.files(&[70, 200], 1);
         }
         let mut around = memory.around(&[70, 200]);
         around.sort_unstable();

@@ -18,6 +18,7 @@ mod lakes;
 mod life;
 pub(crate) mod memory;
 mod migrate;
+mod named;
 pub mod parts;
 pub(crate) mod promoted;
 pub(crate) mod resolve;

@@ -4,6 +4,7 @@
 use super::candidates::{Answer, Candidate, CandidateRow};
 use super::demands::Demands;
 use super::memory::Memory;
+use super::named::{Named, Told};
 use super::row_groups::RowGroups;
 use super::tables::Connection;
 use super::template::{Assembled, Template};
@@ -18,6 +19,10 @@ use tokio_postgres::{Row, SimpleQueryMessage};
 use uuid::Uuid;
 
 const PURPOSE: &str = "resolve the question in the registry";
+
+/// Objects that make it worth to look up as many others by another connection, and to open one.
+const MANY: usize = 32;
+const VERY_MANY: usize = 10_000;
 
 /// Where the files of a lake lie.
 #[derive(Debug, Clone)]
@@ -126,60 +131,8 @@ impl Registry {
             None => (reader, None),
             Some(_) => (Connection::Pooled(self.client().await?), Some(reader)),
         };
-        Ok(Resolver { client, reader, memory: self.memory.clone(), as_of })
-    }
-}
-
-/// Files as `resolve_files.sql` names them.
-struct Named {
-    registry_id: Uuid,
-    commit: i64,
-    /// Ascending, each once.
-    ids: Vec<i64>,
-    /// For each of them the rows that hold wanted objects, where the catalog tells.
-    located: Vec<Option<Vec<i32>>>,
-    /// Whether the catalog knows all files, where that was asked.
-    is_cataloged: Option<bool>,
-}
-
-impl Named {
-    fn without_rows(registry_id: Uuid, ids: Vec<i64>) -> Self {
-        let located = vec![None; ids.len()];
-        Self { registry_id, commit: 0, ids, located, is_cataloged: None }
-    }
-
-    fn of(row: &Row) -> Result<Self, tokio_postgres::Error> {
-        let ids: Option<Vec<i64>> = row.try_get(2)?;
-        let mut ids = ids.unwrap_or_default();
-        let rows: Option<Vec<Option<i32>>> = row.try_get(3)?;
-        let mut named = Self {
-            registry_id: row.try_get(0)?,
-            commit: row.try_get(1)?,
-            ids: Vec::new(),
-            located: Vec::new(),
-            is_cataloged: row.try_get(4)?,
-        };
-        let Some(rows) = rows else {
-            ids.sort_unstable();
-            ids.dedup();
-            named.located = vec![None; ids.len()];
-            return Ok(Self { ids, ..named });
-        };
-        let mut pairs: Vec<(i64, Option<i32>)> = ids.into_iter().zip(rows).collect();
-        // where one row is not known, any may be it: NULL comes first
-        pairs.sort_unstable();
-        for (id, row) in pairs {
-            match (named.ids.last(), named.located.last_mut()) {
-                (Some(last), Some(located)) if *last == id => {
-                    located.iter_mut().for_each(|rows| rows.extend(row));
-                }
-                _ => {
-                    named.ids.push(id);
-                    named.located.push(row.map(|row| vec![row]));
-                }
-            }
-        }
-        Ok(named)
+        let (more, memory) = (Some(self.clone()), self.memory.clone());
+        Ok(Resolver { client, reader, more, memory, as_of })
     }
 }
 
@@ -189,6 +142,8 @@ pub(crate) struct Resolver {
     pub(super) client: Connection,
     /// Another, for what is asked about now.
     pub(super) reader: Option<Connection>,
+    /// Where more connections are, unless all has to be of one snapshot.
+    pub(super) more: Option<Registry>,
     pub(super) memory: Arc<Memory>,
     pub(super) as_of: Option<i64>,
 }
@@ -210,6 +165,11 @@ impl Connection {
     ) -> Result<Vec<T>, Error> {
         let rows = self.rows(sql, params).await?;
         rows.iter().map(read).collect::<Result<_, _>>().map_err(doing(PURPOSE))
+    }
+
+    async fn told(&self, asked: &Demands, is_cataloged: bool) -> Result<Option<Told>, Error> {
+        let Assembled { sql, params } = statement(asked, is_cataloged);
+        Ok(self.each(&sql, &params, Told::of).await?.pop())
     }
 }
 
@@ -345,11 +305,10 @@ impl Resolver {
         // files no longer
         loop {
             let is_cataloged = self.memory.is_cataloged(&asked.product);
-            let Assembled { sql, params } = statement(asked, is_cataloged);
-            let read = |row: &Row| Named::of(row);
-            let Some(named) = self.now().each(&sql, &params, read).await?.pop() else {
+            let Some(told) = self.told(asked, is_cataloged).await? else {
                 return Ok(Answer::default());
             };
+            let named = Named::of(told);
             self.memory.keep_to(named.registry_id);
             if let Some(is_now) = named.is_cataloged {
                 self.memory.learn_cataloged(&asked.product, is_now);
@@ -373,6 +332,29 @@ impl Resolver {
                 .filter_map(|(file, located)| Some(Candidate { file: file?, located, past: None }));
             return Ok(Answer { commit: named.commit, files: files.collect() });
         }
+    }
+
+    /// What the registry tells of a question: of many objects by two connections, since the server has a
+    /// core for each. Whoever asks rarely does not open a second one for few.
+    async fn told(&self, asked: &Demands, is_cataloged: bool) -> Result<Option<Told>, Error> {
+        let objects = asked.objects.as_deref().filter(|_| is_cataloged && asked.files.is_none());
+        let (one, other) = objects.unwrap_or_default().split_at(objects.map_or(0, <[_]>::len) / 2);
+        let are_many =
+            one.len() >= MANY && (self.memory.is_asked_often() || one.len() >= VERY_MANY);
+        if let Some(registry) = self.more.as_ref().filter(|_| are_many)
+            && let Some(second) = registry.idle_reader().await
+        {
+            let second = Connection::Pooled(second);
+            let [one, other] = [one, other].map(|part| asked.of_objects(part));
+            let both = tokio::join!(self.now().told(&one, true), second.told(&other, true));
+            // where one is cut, or a commit came in between, all is asked for anew
+            if let (Ok(Some(one)), Ok(Some(other))) = both
+                && let Some(told) = one.with(other)
+            {
+                return Ok(Some(told));
+            }
+        }
+        self.now().told(asked, is_cataloged).await
     }
 
     /// How the server finds the files that may hold matching rows: its plan, whatever the values are.

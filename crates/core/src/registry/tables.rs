@@ -46,7 +46,7 @@ impl Registry {
         let begin = include_str!("../../../../sql/tables_begin.sql");
         client.batch_execute(begin).await.map_err(doing(PURPOSE))?;
         let (client, memory) = (Connection::Own(client), self.memory.clone());
-        Ok(Resolver { client, reader: None, memory, as_of })
+        Ok(Resolver { client, reader: None, more: None, memory, as_of })
     }
 }
 
