@@ -53,6 +53,8 @@ pub(super) struct Judges<'a> {
 struct Question<'a> {
     condition: &'a Predicate,
     quick: Quick<'a>,
+    /// Whether located rows are those of the objects that it lists.
+    are_objects_located: bool,
     /// The columns that it is about, where bounds of all are at hand.
     at_hand: Option<AtHand>,
     shell: Option<Shell>,
@@ -98,12 +100,19 @@ impl<'a> Judges<'a> {
         let question = Question {
             condition,
             quick: Quick::of(condition),
+            are_objects_located: false,
             at_hand: AtHand::of(names).filter(|_| !condition.asks_for_null()),
             shell,
             band: region::band(regions),
             ranges: cover,
         };
         Ok(Self { by_schema, question })
+    }
+
+    /// The same; whether the rows that are located are those of the objects that the question lists.
+    pub(super) fn with_objects_located(mut self, are_located: bool) -> Self {
+        self.question.are_objects_located = are_located;
+        self
     }
 
     /// Whether some candidate has a column.
@@ -205,7 +214,9 @@ impl Question<'_> {
     /// Judges a file by bounds at hand.
     fn judged<'c>(&self, candidate: &'c Candidate, asked: &AtHand) -> Option<Judged<'c>> {
         let file = &candidate.file;
-        let may_match = |entry: &Entry| self.quick.may(entry) && self.may_else(file, entry, asked);
+        let is_located = self.are_objects_located && candidate.located.is_some();
+        let may_match =
+            |entry: &Entry| self.quick.may(entry, is_located) && self.may_else(file, entry, asked);
         let (whole_file, groups) = file.entries.split_first()?;
         if !may_match(whole_file) {
             return None;

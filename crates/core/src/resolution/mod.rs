@@ -308,7 +308,8 @@ async fn alone(registry: &Registry, query: &Query, detail: Detail) -> Result<Res
     }
     let judges =
         Judges::new(&resolver, candidates, &condition, shell, &query.regions, cover.as_deref())
-            .await?;
+            .await?
+            .with_objects_located(wanted.is_none());
     check_columns(&resolver, query, &condition, &judges).await?;
     let judged = judges.judge(&resolver, candidates).await?;
     let mut judged = by_path(judged, &places);

@@ -11,6 +11,8 @@ use crate::registry::promoted::{self, Entry};
 /// The conjuncts of a condition.
 pub(super) struct Quick<'a> {
     tests: Vec<Test<'a>>,
+    /// That the object is one of those which the catalog is asked for.
+    objects: Vec<Test<'a>>,
     /// Those that are not so simple.
     pub(super) others: Vec<&'a Predicate>,
 }
@@ -40,12 +42,13 @@ enum Test<'a> {
 
 impl<'a> Quick<'a> {
     pub(super) fn of(condition: &'a Predicate) -> Self {
-        let mut quick = Self { tests: Vec::new(), others: Vec::new() };
+        let mut quick = Self { tests: Vec::new(), objects: Vec::new(), others: Vec::new() };
         let mut left = vec![condition];
         while let Some(next) = left.pop() {
             match next {
                 Predicate::And(parts) => left.extend(parts),
                 next => match Test::of(next) {
+                    Some(test) if test.is_of_objects() => quick.objects.push(test),
                     Some(test) => quick.tests.push(test),
                     None => quick.others.push(next),
                 },
@@ -54,9 +57,13 @@ impl<'a> Quick<'a> {
         quick
     }
 
-    /// Whether some row of a file or row group may fulfil all but the others.
-    pub(super) fn may(&self, entry: &Entry) -> bool {
-        entry.num_rows > 0 && self.tests.iter().all(|test| test.may(entry))
+    /// Whether some row of a file or row group may fulfil all but the others; where the catalog says which
+    /// rows are of wanted objects, those are.
+    pub(super) fn may(&self, entry: &Entry, is_located: bool) -> bool {
+        let objects = if is_located { &[] } else { self.objects.as_slice() };
+        // what is not looked at need not come from memory
+        (is_located || entry.num_rows > 0)
+            && self.tests.iter().chain(objects).all(|test| test.may(entry))
     }
 }
 
@@ -96,6 +103,10 @@ impl<'a> Test<'a> {
             }
             _ => None,
         }
+    }
+
+    fn is_of_objects(&self) -> bool {
+        matches!(self, Self::OneOf { place, .. } if promoted::COLUMNS[*place].0 == "target_id")
     }
 
     fn may(&self, entry: &Entry) -> bool {
@@ -196,7 +207,7 @@ mod tests {
             let rows = u64::from(entry.num_rows);
             let may = bounds::may(&predicate, rows, &known);
             let quick = Quick::of(&predicate);
-            let quickly = quick.may(&entry)
+            let quickly = quick.may(&entry, false)
                 && quick.others.iter().all(|other| bounds::may(other, rows, &known));
             assert!(quickly || !may, "{predicate} {ends:?}");
             kept += usize::from(may);
