@@ -1,7 +1,8 @@
 """The Python package in processes that were forked, as torch's DataLoader does, and in those that get
 what is pickled. Nothing here may wait for ever.
 
-BIFROST_BIN names the program; the package is installed, or in PYTHONPATH.
+BIFROST_BIN names the program; the package is installed, or in PYTHONPATH. BIFROST_SOAK=1 forks 4,000
+times instead of 100 while rows are read.
 """
 
 import multiprocessing
@@ -17,7 +18,7 @@ from bifrost import science
 from conftest import new_lake
 
 PATIENCE = 60
-FORKS = 100
+FORKS = 4000 if os.environ.get("BIFROST_SOAK") else 100
 
 
 @pytest.fixture(scope="module")

@@ -83,3 +83,36 @@ impl Named {
         named
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(commit: i64, pairs: &[(i64, Option<i32>)]) -> Told {
+        let (ids, rows) = pairs.iter().copied().unzip();
+        let rows = (!pairs.is_empty()).then_some(rows);
+        Told { registry_id: Uuid::nil(), commit, ids, rows, is_cataloged: Some(true) }
+    }
+
+    #[test]
+    fn halves_of_one_commit_are_one_answer() {
+        let (one, other) =
+            (told(7, &[(2, Some(4)), (1, Some(9))]), told(7, &[(3, None), (2, Some(1))]));
+        let named = Named::of(one.with(other).expect("nothing changed"));
+        assert_eq!((named.commit, named.ids), (7, vec![1, 2, 3]));
+        assert_eq!(named.located, [Some(vec![9]), Some(vec![1, 4]), None]);
+        for (one, other) in [(&[][..], &[(1, Some(2))][..]), (&[(1, Some(2))], &[]), (&[], &[])] {
+            let named = Named::of(told(7, one).with(told(7, other)).expect("nothing changed"));
+            assert_eq!(named.ids.len(), one.len() + other.len());
+        }
+    }
+
+    #[test]
+    fn halves_of_two_commits_are_none() {
+        assert!(told(7, &[]).with(told(8, &[])).is_none());
+        let elsewhere = Told { registry_id: Uuid::max(), ..told(7, &[]) };
+        assert!(told(7, &[]).with(elsewhere).is_none());
+        let not_all = Told { is_cataloged: Some(false), ..told(7, &[]) };
+        assert!(told(7, &[]).with(not_all).is_none());
+    }
+}
