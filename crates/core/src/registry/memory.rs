@@ -8,6 +8,7 @@ use super::resolve::{Columns, PlaceRow};
 use super::spectra;
 use std::collections::{HashMap, HashSet};
 use std::mem;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use uuid::Uuid;
@@ -27,7 +28,11 @@ const TRUST: Duration = Duration::from_secs(1);
 
 /// Shared by the connections of a registry.
 #[derive(Debug, Default)]
-pub(crate) struct Memory(Mutex<Known>);
+pub(crate) struct Memory {
+    known: Mutex<Known>,
+    /// How often files were asked for, whoever answered.
+    asked: AtomicUsize,
+}
 
 #[derive(Debug, Default)]
 struct Known {
@@ -42,14 +47,12 @@ struct Known {
     /// Files that were asked for lately, and before.
     young: HashMap<i64, Arc<CandidateRow>>,
     old: HashMap<i64, Arc<CandidateRow>>,
-    /// How often files were asked for.
-    asked: usize,
     spectra: spectra::Known,
 }
 
 impl Memory {
     fn known(&self) -> MutexGuard<'_, Known> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Forgets everything: whoever answers from now on may be another.
@@ -73,8 +76,8 @@ impl Memory {
 
     /// Files by their numbers, as of a commit; those that are not known are `None`.
     pub(super) fn files(&self, ids: &[i64], commit: i64) -> Vec<Option<Arc<CandidateRow>>> {
+        self.asked.fetch_add(1, Relaxed);
         let mut known = self.known();
-        known.asked += 1;
         let Known { young, old, .. } = &mut *known;
         let recall = |id| {
             let file = match young.get(id) {
@@ -93,23 +96,23 @@ impl Memory {
 
     /// Whether more is worth doing for questions to come.
     pub(super) fn is_asked_often(&self) -> bool {
-        self.known().asked > OFTEN
+        self.asked.load(Relaxed) > OFTEN
     }
 
     /// Those that are not known and others around them, which are worth knowing as well for whoever asks
     /// often, where a registry is so small that all of it can be.
     pub(super) fn around(&self, unknown: &[i64]) -> Vec<i64> {
-        let known = self.known();
         let mut ids = unknown.to_vec();
-        if known.asked <= OFTEN {
+        if !self.is_asked_often() {
             return ids;
         }
-        let mut blocks: Vec<i64> = unknown.iter().map(|id| id / BLOCK).collect();
+        let few = unknown.iter().filter(|id| **id < FILES as i64);
+        let mut blocks: Vec<i64> = few.map(|id| id / BLOCK).collect();
         blocks.dedup();
         let beside = blocks.into_iter().flat_map(|block| BLOCK * block..BLOCK * (block + 1));
+        let known = self.known();
         let is_new = |id: &i64| {
-            *id < FILES as i64
-                && !known.young.contains_key(id)
+            !known.young.contains_key(id)
                 && !known.old.contains_key(id)
                 && unknown.binary_search(id).is_err()
         };
@@ -218,6 +221,8 @@ mod tests {
             assert_eq!(memory.around(&[70, 200]), [70, 200]);
             memory.files(&[70, 200], 1);
         }
+        // a connection that is made anew, as the second of lists is, does not make it rare
+        memory.forget();
         let mut around = memory.around(&[70, 200]);
         around.sort_unstable();
         assert!(around.into_iter().eq((64..128).chain(192..256)), "each of both blocks once");

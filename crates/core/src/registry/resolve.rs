@@ -334,11 +334,12 @@ impl Resolver {
         }
     }
 
-    /// What the registry tells of a question: of many objects by two connections, since the server has a
-    /// core for each. Whoever asks rarely does not open a second one for few.
+    /// What the registry tells of a question: of many objects by two connections, for whose halves the
+    /// server may use a core each. Whoever asks rarely does not open a second one for few.
     async fn told(&self, asked: &Demands, is_cataloged: bool) -> Result<Option<Told>, Error> {
         let objects = asked.objects.as_deref().filter(|_| is_cataloged && asked.files.is_none());
-        let (one, other) = objects.unwrap_or_default().split_at(objects.map_or(0, <[_]>::len) / 2);
+        let objects = objects.unwrap_or_default();
+        let (one, other) = objects.split_at(objects.len() / 2);
         let are_many =
             one.len() >= MANY && (self.memory.is_asked_often() || one.len() >= VERY_MANY);
         if let Some(registry) = self.more.as_ref().filter(|_| are_many)
