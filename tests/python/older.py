@@ -1,16 +1,18 @@
-"""A registry of the schema before the last migration, made of one of the last."""
+"""A registry of the schema before V26, made of one of the last."""
 
 import pathlib
 import re
 
+BEFORE = 25
 MIGRATIONS = pathlib.Path(__file__).parents[2] / "migrations"
 
 
 def older(connection, row_groups=()):
-    """Undoes V26; `row_groups`: (file, group, rows, {array: values by slot}) as it found them."""
+    """Undoes V27 and V26; `row_groups`: (file, group, rows, {array: values by slot}) as it found them."""
     last = connection.execute("SELECT max(version) FROM refinery_schema_history").fetchone()[0]
-    assert last == 26, "a later migration: undo that one instead"
-    connection.execute("DELETE FROM refinery_schema_history WHERE version = 26")
+    assert last == 27, "a later migration: undo that one as well"
+    connection.execute("DELETE FROM refinery_schema_history WHERE version > %s", [BEFORE])
+    connection.execute("DROP FUNCTION is_product")
     connection.execute("DROP VIEW row_groups, column_bounds, bounds_ever")
     for table in ("file_bounds", "past_bounds"):
         connection.execute(

@@ -15,7 +15,7 @@ import psycopg
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from older import older
+from older import BEFORE, older
 from test_campaign import private_place
 
 READER, WRITER = "ada", "sam"
@@ -204,10 +204,10 @@ def test_who_may_not_migrate_is_told_so(people):
     with psycopg.connect(people.database_url) as owner:
         bounds = owner.execute("SELECT * FROM column_bounds ORDER BY path, column_name").fetchall()
         older(owner)
-    words = f"the registry has schema {latest - 1}, and this program needs schema {latest}: run `bifrost db migrate` as a role"
+    words = f"the registry has schema {BEFORE}, and this program needs schema {latest}: run `bifrost db migrate` as a role"
     for role, command in [(READER, ("resolve", "z > 0")), (WRITER, ("resolve", "z > 0")), (WRITER, ("sync",))]:
         assert words in people.run(*command, "--database-url", url_of(people, role), code=1).stderr
-    assert f"from schema {latest - 1} to {latest}" in people.run("sync").stderr
+    assert f"from schema {BEFORE} to {latest}" in people.run("sync").stderr
     assert "schema" not in people.run("sync").stderr
     assert people.sql("SELECT * FROM column_bounds ORDER BY path, column_name") == bounds
     people.run("resolve", "z > 0", "--database-url", url_of(people, READER))

@@ -1,4 +1,5 @@
-"""The functions for psql with numbers that are hardly any: they miss no file, or say which argument cannot be meant.
+"""The functions for psql with numbers that are hardly any, and names that are none: they miss no file, or say
+which argument cannot be meant.
 
 BIFROST_BIN names the program.
 """
@@ -6,6 +7,8 @@ BIFROST_BIN names the program.
 import math
 
 import psycopg
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from conftest import new_place
 from test_bad_rows import change
@@ -114,3 +117,41 @@ def test_lists_of_nothing_find_nothing(place):
     for query in ("''", "'  ;'", "NULL"):
         assert "one query is wanted, and none is given" in refused(place, f"SELECT * FROM files_of_query({query})")
     assert "one query is wanted, and none is given" in place.run("resolve", "--sql", " ", code=2).stderr
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        "files_with(product => %s)",
+        "files_with('[0,1]', '{QSO}', target_id => '{1}', product => %s)",
+        "files_in_cone(10, 10, 1, %s)",
+        "files_on_sky(sky_of_cone(10, 10, 1), %s)",
+        "files_of_targets('{1,2}', %s)",
+        "rows_of_targets('{}', %s)",
+        "files_of_query('SELECT 1', %s)",
+    ],
+)
+def test_a_product_that_never_was_is_told_by_name(place, call):
+    with pytest.raises(psycopg.errors.InvalidParameterValue) as told:
+        place.sql(f"SELECT count(*) FROM {call}", "spectre")
+    assert "no product 'spectre': the registry has spectra" in str(told.value)
+    assert place.sql(f"SELECT count(*) >= 0 FROM {call}", "spectra") == [(True,)]
+
+
+def test_a_product_that_is_gone_or_not_there_yet_has_no_files():
+    with new_place() as place:
+        place.lake.mkdir()
+        place.run("sync")
+        everywhere = (
+            "SELECT (SELECT count(*) FROM files_with(product => 'gone'))"
+            " + (SELECT count(*) FROM files_of_targets('{1}', 'gone'))"
+        )
+        assert place.sql(everywhere) == [(0,)]
+        for product in ("gone", "stays"):
+            (place.lake / product).mkdir()
+            pq.write_table(pa.table({"x": [1]}), place.lake / product / "x.parquet")
+        place.run("sync")
+        (place.lake / "gone" / "x.parquet").unlink()
+        place.run("sync")
+        assert place.sql(everywhere) == [(0,)]
+        assert "no product 'lost': the registry has stays" in refused(place, "SELECT * FROM files_with(product => 'lost')")
