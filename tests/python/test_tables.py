@@ -14,7 +14,7 @@ import psycopg
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from conftest import new_place
+from conftest import library, new_place
 
 pytestmark = pytest.mark.xdist_group("tables")
 
@@ -233,6 +233,16 @@ def test_what_cannot_be_meant_or_would_write_is_refused(lake, sql, says):
 def test_a_snapshot_does_not_hang_on_a_table_that_may_change(lake):
     ended = lake.place.run("resolve", "--sql", ALL, "--save", lake.place.folder / "s.json", code=2)
     assert "SQL" in ended.stderr and not (lake.place.folder / "s.json").exists()
+
+
+def test_a_program_that_was_answered_holds_nobodys_tables(lake):
+    """Though it waits for its next question, and nothing of it has a turn."""
+    with library(lake.place.database_url) as ask, psycopg.connect(lake.place.database_url) as ada:
+        ada.execute("SET lock_timeout = '5s'")
+        for question in ({}, {"predicate": "z > 1 AND nonsense > 1"}, {"columns": ["target_id", "good_pixels_r"]}):
+            ask(sql=ALL, **question)
+            ada.execute("LOCK TABLE ada.galaxies IN ACCESS EXCLUSIVE MODE")
+            ada.rollback()
 
 
 def test_functions_for_psql_give_files_and_rows(lake):

@@ -51,6 +51,16 @@ impl Registry {
 }
 
 impl Resolver {
+    /// Ends the snapshot of a question by people's tables. A connection that is dropped is closed when
+    /// its runtime has a turn again, and until then would hold locks on them.
+    pub(crate) async fn end(self) {
+        if let Connection::Own(client) = &self.client {
+            let end = include_str!("../../../../sql/tables_end.sql");
+            // where this fails the server has ended it
+            drop(client.batch_execute(end).await);
+        }
+    }
+
     /// Runs SQL of one column of TARGETIDs, and finds what it gives in files of a product.
     pub(crate) async fn wanted(&self, sql: &str, product: &str) -> Result<Wanted, Error> {
         let statement = include_str!("../../../../sql/tables_wanted.sql");

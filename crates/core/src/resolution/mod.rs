@@ -19,6 +19,7 @@ use crate::predicate::{self, Predicate, column};
 use crate::process::map_many;
 use crate::registry::candidates::{Candidate, CandidateRow};
 use crate::registry::resolve::{Columns, Resolver};
+use crate::registry::tables::Wanted;
 use crate::registry::{self, Registry};
 use crate::sky::{self, Region};
 use crate::withdraw::Version;
@@ -276,6 +277,18 @@ pub async fn plan(registry: &Registry, query: &Query) -> Result<Vec<String>, Err
 /// Answers a question about one product.
 async fn alone(registry: &Registry, query: &Query, detail: Detail) -> Result<Resolution, Error> {
     let (resolver, wanted) = tables::ask(registry, query).await?;
+    let answer = answered(&resolver, query, detail, wanted).await;
+    resolver.end().await;
+    answer
+}
+
+/// The same, by a connection that was told in which rows people's tables want objects.
+async fn answered(
+    resolver: &Resolver,
+    query: &Query,
+    detail: Detail,
+    wanted: Option<Wanted>,
+) -> Result<Resolution, Error> {
     let mut condition = query.condition();
     let cover = sky::region::cover(&query.regions);
     let mut demands = demands::of(query, &condition, cover.as_deref());
@@ -301,17 +314,17 @@ async fn alone(registry: &Registry, query: &Query, detail: Detail) -> Result<Res
     }
     let mut pruned = Pruned { indexed_files: candidates.len(), ..Pruned::default() };
     if candidates.is_empty() && resolver.remembered(query.product()).is_none() {
-        check_product(&resolver, query.product()).await?;
+        check_product(resolver, query.product()).await?;
     }
     if detail >= Detail::Counted {
         pruned.live_files = resolver.product_files(query.product()).await?;
     }
     let judges =
-        Judges::new(&resolver, candidates, &condition, shell, &query.regions, cover.as_deref())
+        Judges::new(resolver, candidates, &condition, shell, &query.regions, cover.as_deref())
             .await?
             .with_objects_located(wanted.is_none());
-    check_columns(&resolver, query, &condition, &judges).await?;
-    let judged = judges.judge(&resolver, candidates).await?;
+    check_columns(resolver, query, &condition, &judges).await?;
+    let judged = judges.judge(resolver, candidates).await?;
     let mut judged = by_path(judged, &places);
     if wanted.is_some() {
         judged.iter_mut().for_each(Judged::count_located);
@@ -319,8 +332,7 @@ async fn alone(registry: &Registry, query: &Query, detail: Detail) -> Result<Res
     if detail == Detail::Explained {
         let cover = cover.as_deref();
         let explained =
-            explained(&resolver, query, &query.condition(), &asked, &pruned, &judged, cover)
-                .await?;
+            explained(resolver, query, &query.condition(), &asked, &pruned, &judged, cover).await?;
         pruned.explained = Some(explained);
     }
     for judged in &judged {
@@ -337,7 +349,7 @@ async fn alone(registry: &Registry, query: &Query, detail: Detail) -> Result<Res
     pruned.files = files.len();
     let targets = wanted.and_then(|wanted| wanted.targets);
     let patterns = match files.is_empty() {
-        true => patterns(&resolver, &product, &places).await?,
+        true => patterns(resolver, &product, &places).await?,
         false => Vec::new(),
     };
     Ok(Resolution { version: 1, commit: answer.commit, files, pruned, targets, patterns })

@@ -1,0 +1,2 @@
+-- Ends what a resolution by people's tables ran in, and with it its locks on them.
+ROLLBACK
