@@ -2,7 +2,7 @@
 -- the pen looks like "there is none". SQL may end in a comment.
 
 CREATE FUNCTION is_product(product text) RETURNS boolean
-LANGUAGE plpgsql STABLE PARALLEL SAFE AS $$
+LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE AS $$
 BEGIN
     -- one that is gone is no slip of the pen, nor is any before there are files
     IF EXISTS (SELECT FROM file_registry f WHERE f.state = 'live' AND f.product = is_product.product)
@@ -11,7 +11,7 @@ BEGIN
     THEN
         RETURN true;
     END IF;
-    RAISE EXCEPTION 'no product %: the registry has %', quote_nullable(product),
+    RAISE EXCEPTION 'no product %: the registry has %', quote_literal(product),
         (SELECT string_agg(p.product, ', ' ORDER BY p.product COLLATE "C") FROM (SELECT DISTINCT f.product FROM files f) p)
         USING ERRCODE = 'invalid_parameter_value';
 END

@@ -138,6 +138,17 @@ def test_a_product_that_never_was_is_told_by_name(place, call):
     assert place.sql(f"SELECT count(*) >= 0 FROM {call}", "spectra") == [(True,)]
 
 
+@pytest.mark.parametrize(
+    "call",
+    ["files_with(product => p)", "files_on_sky(sky_of_cone(1, 1, 1), p)", "rows_of_targets('{1}', p)",
+     "files_of_targets('{1}', p)"],
+)
+def test_a_product_that_is_not_known_has_no_files(place, call):
+    for product in ("NULL::text", "(VALUES (NULL::text))"):
+        assert place.sql(f"SELECT count(*) FROM {call.replace('p)', product + ')')}") == [(0,)], product
+    assert place.sql(f"SELECT (SELECT count(*) FROM {call}) FROM (VALUES (NULL::text)) v(p)") == [(0,)]
+
+
 def test_a_product_that_is_gone_or_not_there_yet_has_no_files():
     with new_place() as place:
         place.lake.mkdir()

@@ -3,8 +3,11 @@
 import os
 import shutil
 
+import lsdb
+import pyarrow.parquet as pq
 import pytest
 from catalogs import LIGHT, check, files_of, ids
+from hats.io.validation import is_valid_catalog
 
 LEFT_OUT = 3
 
@@ -90,3 +93,53 @@ def test_a_view_says_what_it_cannot_show_and_touches_nothing_of_others(place, la
     assert "holds other things" in place.run("view", mine, lakes[0], code=2).stderr
     assert "is a lake" in place.run("view", lakes[0], away, code=2).stderr
     assert [path.name for path in mine.iterdir()] == ["notes"]
+
+
+def test_lsdb_finds_objects_by_the_index_of_a_view(place, lakes):
+    """`id_search` finds in the collection what `bifrost read` finds in the lakes; and what came meanwhile."""
+    view = place.folder / "view"
+    registry = ("--database-url", url(place, lakes[0]))
+
+    def both():
+        [product] = place.json("view", view, *lakes, "--index")["products"]
+        collection = view / "spectra_collection"
+        assert is_valid_catalog(collection, strict=True)
+        held = check(view / "spectra")
+        assert product["index_rows"] == held[["target_id", "healpix"]].drop_duplicates().shape[0]
+        wanted = sorted(set(ids(held)))[::7] + [-5, 39627652591521181]
+        columns = ["target_id", "program", "healpix", "z"]
+        catalog = lsdb.open_catalog(collection, columns=columns)
+        theirs = catalog.id_search({"target_id": wanted}).compute()
+        out = place.folder / "ours.parquet"
+        place.run(*registry, "read", "--target-id", ",".join(map(str, wanted)), "--columns", ",".join(columns),
+                  "--format", "parquet", "-o", out)
+        ours = pq.read_table(out).to_pandas()
+        theirs, ours = (sorted(found[columns].itertuples(index=False, name=None)) for found in (theirs, ours))
+        assert theirs == ours and len(ours) > 9
+        one = catalog.id_search({"target_id": wanted[0]})
+        assert set(one.compute()["target_id"]) == {wanted[0]} and len(one.get_healpix_pixels()) == 1
+        index = collection / "target_id"
+        assert len(lsdb.open_catalog(lakes[0] / "spectra").id_search(
+            {"target_id": ids(check(lakes[0] / "spectra"))[0]}, index_catalogs={"target_id": index}).compute()) >= 1
+        return {path: path.stat().st_mtime_ns for path in index.rglob("*") if path.is_file()}
+
+    before = both()
+    assert both() == before, "what is unchanged is not written"
+    place.run("mock", "--out", "archive-more", *LIGHT, "--pix", 700, "--objects", 20, "--seed", 9)
+    place.run("--lake", lakes[1], "convert", "archive-more")
+    place.run("--lake", lakes[1], "--node", "beta", *registry, "sync", "--no-datasheet")
+    after = both()
+    assert len(after) == len(before) and after.keys() != before.keys()
+
+
+def test_an_index_says_which_file_it_lacks_until_it_does_not(place, lakes):
+    view = place.folder / "view"
+    broken = files_of(lakes[0] / "spectra")[6, 500][0]
+    whole = broken.read_bytes()
+    broken.write_bytes(whole[: len(whole) // 2])
+    for _ in range(2):
+        ended = place.run("view", view, *lakes, "--index", code=LEFT_OUT)
+        assert f"{broken.name} is not in the index: " in ended.stdout
+    broken.write_bytes(whole)
+    place.run("view", view, *lakes, "--index")
+    assert place.json("view", view, *lakes)["products"][0]["index_rows"] is None

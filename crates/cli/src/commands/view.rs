@@ -15,6 +15,9 @@ pub struct Args {
     /// Lakes that it shows [default: all that the registry knows and that can be reached from here]
     #[arg(value_name = "LAKE")]
     lakes: Vec<PathBuf>,
+    /// Make an index of TARGETIDs beside each catalog, too, and a collection of both: LSDB's id_search
+    #[arg(long)]
+    index: bool,
 }
 
 pub fn run(ctx: &Context, args: &Args) -> anyhow::Result<Exit> {
@@ -25,12 +28,13 @@ pub fn run(ctx: &Context, args: &Args) -> anyhow::Result<Exit> {
         let open = |folder: &PathBuf| Lake::open(folder);
         (args.lakes.iter().map(open).collect::<Result<_, _>>()?, Vec::new())
     };
-    let mut report = view::make(&args.dir, &lakes).map_err(|refused| match refused {
-        Refused::InUse(_) | Refused::IsLake(_) | Refused::InLake { .. } => {
-            anyhow::Error::from(Usage(refused.to_string()))
-        }
-        Refused::Hats(error) => error.into(),
-    })?;
+    let mut report =
+        view::make(&args.dir, &lakes, args.index).map_err(|refused| match refused {
+            Refused::InUse(_) | Refused::IsLake(_) | Refused::InLake { .. } => {
+                anyhow::Error::from(Usage(refused.to_string()))
+            }
+            Refused::Hats(error) => error.into(),
+        })?;
     report.missing.splice(0..0, away);
     ctx.printer.data(&report, show)?;
     Ok(match (report.products.is_empty(), report.missing.is_empty()) {
@@ -41,8 +45,8 @@ pub fn run(ctx: &Context, args: &Args) -> anyhow::Result<Exit> {
 }
 
 fn show(report: &Report) -> String {
-    let head = ["product", "lakes", "pixels", "rows", "size", "links made", "links removed"];
-    let mut table = printer::table(&head, &[1, 2, 3, 4, 5, 6]);
+    let head = ["product", "lakes", "pixels", "rows", "size", "links made", "links removed", "ids"];
+    let mut table = printer::table(&head, &[1, 2, 3, 4, 5, 6, 7]);
     for merged in &report.products {
         table.add_row([
             merged.product.clone(),
@@ -52,6 +56,7 @@ fn show(report: &Report) -> String {
             printer::size(i64::try_from(merged.size_bytes).unwrap_or(i64::MAX)),
             merged.links_made.to_string(),
             merged.links_removed.to_string(),
+            merged.index_rows.map(|rows| rows.to_string()).unwrap_or_default(),
         ]);
     }
     let mut lines = vec![table.to_string()];

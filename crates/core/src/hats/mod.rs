@@ -11,10 +11,14 @@
 //! is brought up to date pixel by pixel, however many commits it missed and whoever died on the way.
 //! Where no registry is at hand, a pixel's folder says what is in it ([`look_at`]); such a catalog is
 //! as of no commit, and the next sync compares all of it. A catalog of another program is left alone.
+//!
+//! A [`view`] shows the catalogs of several lakes as one, with an index of its TARGETIDs where that is
+//! wanted.
 
 mod catalog;
 mod columns;
 mod disk;
+mod index;
 mod partitions;
 mod skymap;
 pub mod view;

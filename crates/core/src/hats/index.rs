@@ -1,0 +1,252 @@
+//! Which pixels hold a TARGETID: an index catalog, and a collection that gives it to LSDB's `id_search`.
+//!
+//! ```text
+//! DIR/<product>_collection/collection.properties        what belongs together
+//! DIR/<product>_collection/<product>                    a link to the product's catalog
+//! DIR/<product>_collection/target_id/hats.properties    the index, and what it was made of
+//! DIR/<product>_collection/target_id/dataset/…          its rows, by TARGETID: target_id, Norder, Npix
+//! ```
+//!
+//! It is made of the files themselves, and anew where one of them is another than it was.
+
+use super::disk::parquet_files;
+use super::{Partition, partitions::Partitions};
+use crate::VERSION;
+use crate::guard::guard;
+use crate::layout::{self, DATASET};
+use crate::whole::{flush_folder, write_changed};
+use arrow::array::{AsArray, Int64Array, RecordBatch, UInt8Array, UInt64Array};
+use arrow::compute::{CastOptions, cast_with_options};
+use arrow::datatypes::{DataType, Field, Int64Type, Schema};
+use bifrost_sha256::Sha256;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::arrow::{ArrowWriter, ProjectionMask};
+use parquet::basic::{Compression, Encoding, ZstdLevel};
+use parquet::errors::ParquetError;
+use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataWriter, RowGroupMetaData};
+use parquet::file::properties::WriterProperties;
+use rayon::prelude::*;
+use std::fmt::Write;
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+const COLUMN: &str = "target_id";
+const PROPERTIES: [&str; 2] = ["properties", "hats.properties"];
+/// Of which files the index is.
+const MADE_OF: &str = "bifrost_made_of";
+/// What a look for some TARGETIDs has to decode.
+const GROUP_ROWS: usize = 1 << 16;
+
+/// A row of the index: an object, and where its pixel is.
+type Entry = (i64, Partition);
+
+/// Makes the collection of a product's catalog in a view's folder, or brings it up to date; gives the
+/// rows of the index, `None` where the product has no TARGETIDs. Files that cannot be read are named in
+/// `missing`.
+pub(super) fn make(
+    view: &Path,
+    product: &str,
+    partitions: &Partitions,
+    missing: &mut Vec<String>,
+) -> io::Result<Option<u64>> {
+    let files = files_of(&view.join(product).join(DATASET), partitions)?;
+    let made_of = fingerprint(&files)?;
+    let collection = view.join(collection(product));
+    let index = collection.join(COLUMN);
+    if let Some(rows) = rows_of(&index, &made_of) {
+        return Ok(Some(rows));
+    }
+    let read: Vec<_> = files.par_iter().map(|(partition, path)| ids_in(path, *partition)).collect();
+    let (mut entries, mut has_ids, mut is_whole) = (Vec::new(), false, true);
+    for ((_, path), read) in files.iter().zip(read) {
+        match read {
+            Ok(Some(ids)) => {
+                has_ids = true;
+                entries.extend(ids);
+            }
+            Ok(None) => {}
+            Err(e) => {
+                is_whole = false;
+                missing.push(format!("{} is not in the index: {e}", path.display()));
+            }
+        }
+    }
+    if !has_ids {
+        return Ok(None);
+    }
+    entries.par_sort_unstable();
+    entries.dedup();
+    // what lacks a file is made anew each time
+    let made_of = if is_whole { made_of } else { made_of + "-" };
+    write_index(&index, product, &entries, &made_of)?;
+    write_collection(&collection, product)?;
+    Ok(Some(entries.len() as u64))
+}
+
+/// The folder of a product's collection.
+pub(super) fn collection(product: &str) -> String {
+    format!("{product}_collection")
+}
+
+/// The files of a catalog, with their pixels.
+fn files_of(dataset: &Path, partitions: &Partitions) -> io::Result<Vec<(Partition, PathBuf)>> {
+    let mut files = Vec::new();
+    for partition in partitions.0.keys() {
+        let found = parquet_files(&dataset.join(layout::partition_path(*partition)))?;
+        files.extend(found.into_iter().map(|path| (*partition, path)));
+    }
+    Ok(files)
+}
+
+/// Tells files from others, and versions of a file from each other.
+fn fingerprint(files: &[(Partition, PathBuf)]) -> io::Result<String> {
+    let mut hash = Sha256::new();
+    for (partition, path) in files {
+        let about = fs::metadata(path)?;
+        let name = path.file_name().unwrap_or_default().display();
+        let version = (about.ino(), about.len(), about.mtime(), about.mtime_nsec());
+        hash.update(format!("{partition:?} {name} {version:?}\n").as_bytes());
+    }
+    Ok(hash
+        .finish()
+        .iter()
+        .take(16)
+        .fold(String::new(), |text, byte| text + &format!("{byte:02x}")))
+}
+
+/// Rows of the index that is there, if it is whole and of these files.
+fn rows_of(index: &Path, made_of: &str) -> Option<u64> {
+    let text = fs::read_to_string(index.join("hats.properties")).ok()?;
+    let value = |key: &str| text.lines().find_map(|l| l.strip_prefix(key)?.strip_prefix('='));
+    let is_there = index.join(DATASET).join(part(made_of)).is_file();
+    value(MADE_OF).filter(|known| *known == made_of && is_there)?;
+    value("hats_nrows")?.parse().ok()
+}
+
+fn part(made_of: &str) -> String {
+    format!("index.{made_of}.parquet")
+}
+
+/// The TARGETIDs of a file; `None` if it has no column of them.
+fn ids_in(path: &Path, partition: Partition) -> Result<Option<Vec<Entry>>, String> {
+    let read = || -> Result<Option<Vec<Entry>>, ParquetError> {
+        let builder = ParquetRecordBatchReaderBuilder::try_new(File::open(path)?)?;
+        let fields = builder.schema().fields();
+        let is_key = |field: &Arc<Field>| field.name() == COLUMN && field.data_type().is_integer();
+        let Some(column) = fields.iter().position(is_key) else { return Ok(None) };
+        let mask = ProjectionMask::roots(builder.parquet_schema(), [column]);
+        let mut entries = Vec::new();
+        for batch in builder.with_projection(mask).with_batch_size(GROUP_ROWS).build()? {
+            let whole = CastOptions { safe: false, ..CastOptions::default() };
+            let ids = cast_with_options(batch?.column(0), &DataType::Int64, &whole)?;
+            let ids = ids.as_primitive::<Int64Type>().iter().flatten();
+            entries.extend(ids.map(|id| (id, partition)));
+        }
+        Ok(Some(entries))
+    };
+    match guard(read) {
+        Ok(read) => read.map_err(|e| e.to_string()),
+        Err(panicked) => Err(panicked.to_string()),
+    }
+}
+
+/// Writes the index: its rows by a name of their own, then what leads to them, then what it is.
+fn write_index(index: &Path, product: &str, entries: &[Entry], made_of: &str) -> io::Result<()> {
+    let dataset = index.join(DATASET);
+    fs::create_dir_all(&dataset)?;
+    let draft = index.join("draft");
+    let rows = dataset.join(part(made_of));
+    let (metadata, schema) = write_rows(&draft, entries).map_err(io::Error::other)?;
+    File::open(&draft)?.sync_all()?;
+    fs::rename(&draft, &rows)?;
+    flush_folder(&dataset)?;
+    let pointer = pointer(metadata, &part(made_of)).map_err(io::Error::other)?;
+    let common = ArrowWriter::try_new(Vec::new(), schema, None).and_then(ArrowWriter::into_inner);
+    let common = common.map_err(io::Error::other)?;
+    let properties = properties(product, entries.len(), made_of);
+    let [legacy, today] = PROPERTIES.map(|name| index.join(name));
+    let (at, common_at) = (dataset.join("_metadata"), dataset.join("_common_metadata"));
+    write_changed(&[(&common_at, &common), (&at, &pointer)], &draft)?;
+    flush_folder(&dataset)?;
+    write_changed(&[(&legacy, properties.as_bytes()), (&today, properties.as_bytes())], &draft)?;
+    flush_folder(index)?;
+    for older in parquet_files(&dataset)?.iter().filter(|path| **path != rows) {
+        fs::remove_file(older)?;
+    }
+    Ok(())
+}
+
+/// Writes the rows into a file.
+fn write_rows(
+    path: &Path,
+    entries: &[Entry],
+) -> Result<(ParquetMetaData, Arc<Schema>), ParquetError> {
+    let field = |name: &str, data_type| Field::new(name, data_type, false);
+    let schema = Arc::new(Schema::new(vec![
+        field(COLUMN, DataType::Int64),
+        field("Norder", DataType::UInt8),
+        field("Npix", DataType::UInt64),
+    ]));
+    let properties = WriterProperties::builder()
+        .set_compression(Compression::ZSTD(ZstdLevel::default()))
+        .set_max_row_group_row_count(Some(GROUP_ROWS))
+        .set_column_dictionary_enabled(COLUMN.into(), false)
+        .set_column_encoding(COLUMN.into(), Encoding::DELTA_BINARY_PACKED)
+        .build();
+    let mut writer = ArrowWriter::try_new(File::create(path)?, schema.clone(), Some(properties))?;
+    for entries in entries.chunks(GROUP_ROWS) {
+        let ids = Int64Array::from_iter_values(entries.iter().map(|(id, _)| *id));
+        let orders = UInt8Array::from_iter_values(entries.iter().map(|(_, (order, _))| *order));
+        let pixels = UInt64Array::from_iter_values(entries.iter().map(|(_, (_, pixel))| *pixel));
+        let columns = vec![Arc::new(ids) as _, Arc::new(orders) as _, Arc::new(pixels) as _];
+        writer.write(&RecordBatch::try_new(schema.clone(), columns)?)?;
+    }
+    Ok((writer.close()?, schema))
+}
+
+/// `_metadata`: the footer of the rows' file, which says where that lies.
+fn pointer(metadata: ParquetMetaData, part: &str) -> Result<Vec<u8>, ParquetError> {
+    let led = |group: &RowGroupMetaData| {
+        let columns = group.columns().iter().cloned();
+        let columns = columns
+            .map(|column| column.into_builder().set_file_path(part.to_owned()).build())
+            .collect::<Result<_, _>>()?;
+        group.clone().into_builder().set_column_metadata(columns).build()
+    };
+    let groups = metadata.row_groups().iter().map(led).collect::<Result<_, ParquetError>>()?;
+    let metadata = ParquetMetaData::new(metadata.file_metadata().clone(), groups);
+    let mut bytes = b"PAR1".to_vec();
+    ParquetMetaDataWriter::new(&mut bytes, &metadata).finish()?;
+    Ok(bytes)
+}
+
+fn properties(product: &str, rows: usize, made_of: &str) -> String {
+    let mut text = "#HATS index, kept by bifrost\n".to_owned();
+    // writing to a string cannot fail
+    let _ = writeln!(text, "obs_collection={product}_{COLUMN}");
+    let _ = writeln!(text, "dataproduct_type=index");
+    let _ = writeln!(text, "hats_nrows={rows}");
+    let _ = writeln!(text, "hats_primary_table_url={product}");
+    let _ = writeln!(text, "hats_index_column={COLUMN}");
+    let _ = writeln!(text, "hats_builder=bifrost {VERSION}");
+    let _ = writeln!(text, "hats_version=v1.0");
+    let _ = writeln!(text, "{MADE_OF}={made_of}");
+    text
+}
+
+fn write_collection(folder: &Path, product: &str) -> io::Result<()> {
+    let link = folder.join(product);
+    if fs::read_link(&link).is_err() {
+        std::os::unix::fs::symlink(Path::new("..").join(product), &link)?;
+    }
+    let text = format!(
+        "#HATS collection, kept by bifrost\nobs_collection={product}\nhats_primary_table_url={product}\n\
+         all_indexes={COLUMN} {COLUMN}\ndefault_index={COLUMN}\nhats_builder=bifrost {VERSION}\nhats_version=v1.0\n"
+    );
+    let at = folder.join("collection.properties");
+    write_changed(&[(&at, text.as_bytes())], &folder.join("draft"))?;
+    flush_folder(folder)
+}
