@@ -1,1 +1,1 @@
-COPY file_cells (file_id, cells, ends) FROM STDIN (FORMAT binary)
+COPY file_cells (file_id, cells, ends, objects) FROM STDIN (FORMAT binary)

@@ -4,6 +4,7 @@
 //! until the registry is made anew, or another server answers. Then everything is forgotten.
 
 use super::candidates::{CandidateRow, Labels};
+use super::objects::{Directory, Learnt, Lesson, Listing};
 use super::resolve::{Columns, PlaceRow};
 use super::spectra;
 use std::collections::{HashMap, HashSet};
@@ -32,6 +33,8 @@ pub(crate) struct Memory {
     known: Mutex<Known>,
     /// How often files were asked for, whoever answered.
     asked: AtomicUsize,
+    /// How often a list of objects was.
+    lists: AtomicUsize,
 }
 
 #[derive(Debug, Default)]
@@ -47,6 +50,7 @@ struct Known {
     /// Files that were asked for lately, and before.
     young: HashMap<i64, Arc<CandidateRow>>,
     old: HashMap<i64, Arc<CandidateRow>>,
+    objects: Learnt,
     spectra: spectra::Known,
 }
 
@@ -122,16 +126,50 @@ impl Memory {
 
     /// Remembers files of a registry.
     pub(super) fn learn(&self, registry_id: Uuid, files: impl Iterator<Item = Arc<CandidateRow>>) {
-        let mut known = self.known();
-        if known.registry_id != Some(registry_id) {
-            return;
-        }
+        let Some(mut known) = self.of(registry_id) else { return };
         for file in files {
             if known.young.len() >= FILES {
                 known.old = mem::take(&mut known.young);
             }
             known.young.insert(file.file_id, file);
         }
+    }
+
+    /// All objects of the registry, if they were learnt and no commit is known to have come since.
+    pub(super) fn directory(&self) -> Option<(Uuid, Arc<Directory>)> {
+        let known = self.known();
+        known.registry_id.zip(known.objects.directory())
+    }
+
+    /// What is worth learning of a registry behind the answer to a list of objects, as of a commit.
+    pub(super) fn next_lesson(&self, registry_id: Uuid, commit: i64) -> Option<Lesson> {
+        let lists = 1 + self.lists.fetch_add(1, Relaxed);
+        let mut known = self.of(registry_id)?;
+        known.objects.next(commit, lists)
+    }
+
+    /// Remembers which files the catalog has rows of.
+    pub(super) fn learn_files(&self, registry_id: Uuid, listing: Listing) {
+        if let Some(mut known) = self.of(registry_id) {
+            known.objects.learn_files(listing);
+        }
+    }
+
+    /// Remembers what is packed of the files' objects.
+    pub(super) fn learn_objects(
+        &self,
+        registry_id: Uuid,
+        asked: &[i64],
+        found: Vec<(i64, Arc<[u8]>)>,
+    ) {
+        if let Some(mut known) = self.of(registry_id) {
+            known.objects.learn_objects(asked, found);
+        }
+    }
+
+    /// What is known of a registry; `None` if it is of another.
+    fn of(&self, registry_id: Uuid) -> Option<MutexGuard<'_, Known>> {
+        Some(self.known()).filter(|known| known.registry_id == Some(registry_id))
     }
 
     /// What is known of files of spectra.

@@ -10,7 +10,7 @@ use tokio_postgres::error::SqlState;
 pub const LATEST: i32 = MIGRATIONS.len() as i32;
 
 /// Every migration in order: the version is the position, from 1.
-const MIGRATIONS: [(&str, &str); 27] = [
+const MIGRATIONS: [(&str, &str); 28] = [
     ("V1__registry", include_str!("../../../../migrations/V1__registry.sql")),
     ("V2__views", include_str!("../../../../migrations/V2__views.sql")),
     ("V3__archive", include_str!("../../../../migrations/V3__archive.sql")),
@@ -38,6 +38,7 @@ const MIGRATIONS: [(&str, &str); 27] = [
     ("V25__pins", include_str!("../../../../migrations/V25__pins.sql")),
     ("V26__row_groups", include_str!("../../../../migrations/V26__row_groups.sql")),
     ("V27__slips", include_str!("../../../../migrations/V27__slips.sql")),
+    ("V28__objects", include_str!("../../../../migrations/V28__objects.sql")),
 ];
 
 impl Registry {

@@ -19,6 +19,7 @@ mod life;
 pub(crate) mod memory;
 mod migrate;
 mod named;
+pub(crate) mod objects;
 pub mod parts;
 pub(crate) mod promoted;
 pub(crate) mod resolve;

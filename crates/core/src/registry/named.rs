@@ -1,5 +1,6 @@
 //! The files that a resolution's statement names.
 
+use super::objects::Directory;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
@@ -25,6 +26,21 @@ impl Told {
             rows: row.try_get(3)?,
             is_cataloged: row.try_get(4)?,
         })
+    }
+
+    /// Of which registry, and as of which commit.
+    pub(super) fn source(&self) -> (Uuid, i64) {
+        (self.registry_id, self.commit)
+    }
+
+    /// The same with the files and rows of objects that were not asked for, from a directory that is as of the
+    /// same commit; `None` where the catalog does not know all files.
+    pub(super) fn with_found(self, directory: &Directory, objects: &[i64]) -> Option<Self> {
+        if self.is_cataloged != Some(true) {
+            return None;
+        }
+        let (ids, rows) = directory.find(objects);
+        Some(Self { ids, rows: Some(rows), ..self })
     }
 
     /// This and what was told of other objects; `None` if something changed in between.

@@ -5,6 +5,7 @@ use super::candidates::{Answer, Candidate, CandidateRow};
 use super::demands::Demands;
 use super::memory::Memory;
 use super::named::{Named, Told};
+use super::objects::{FILES, Lesson, Listing};
 use super::row_groups::RowGroups;
 use super::tables::Connection;
 use super::template::{Assembled, Template};
@@ -334,11 +335,31 @@ impl Resolver {
         }
     }
 
-    /// What the registry tells of a question: of many objects by two connections, for whose halves the
-    /// server may use a core each. Whoever asks rarely does not open a second one for few.
+    /// What the registry tells of a question: of many objects no more than that nothing has changed, once all
+    /// were learnt.
     async fn told(&self, asked: &Demands, is_cataloged: bool) -> Result<Option<Told>, Error> {
         let objects = asked.objects.as_deref().filter(|_| is_cataloged && asked.files.is_none());
         let objects = objects.unwrap_or_default();
+        if objects.len() < MANY {
+            return self.now().told(asked, is_cataloged).await;
+        }
+        if let Some((registry_id, directory)) = self.memory.directory() {
+            let told = self.now().told(&asked.of_objects(&[]), true).await?;
+            let told = told.filter(|told| told.source() == (registry_id, directory.commit));
+            if let Some(told) = told.and_then(|told| told.with_found(&directory, objects)) {
+                return Ok(Some(told));
+            }
+        }
+        let told = self.looked_up(asked, objects).await?;
+        if let Some(told) = &told {
+            self.learn_objects(told).await;
+        }
+        Ok(told)
+    }
+
+    /// Looks many objects up by two connections, for whose halves the server may use a core each. Whoever asks
+    /// rarely does not open a second one for few.
+    async fn looked_up(&self, asked: &Demands, objects: &[i64]) -> Result<Option<Told>, Error> {
         let (one, other) = objects.split_at(objects.len() / 2);
         let are_many =
             one.len() >= MANY && (self.memory.is_asked_often() || one.len() >= VERY_MANY);
@@ -355,7 +376,36 @@ impl Resolver {
                 return Ok(Some(told));
             }
         }
-        self.now().told(asked, is_cataloged).await
+        self.now().told(asked, true).await
+    }
+
+    /// Learns a part of what makes lists quick that are asked later. Without it they are answered all the same.
+    async fn learn_objects(&self, told: &Told) {
+        let (registry_id, commit) = told.source();
+        let now = self.now();
+        match self.memory.next_lesson(registry_id, commit) {
+            Some(Lesson::Files) => {
+                let sql = include_str!("../../../../sql/resolve_cataloged.sql");
+                let read = |row: &Row| {
+                    let (commit, files, bytes) =
+                        (row.try_get(1)?, row.try_get(2)?, row.try_get(3)?);
+                    Ok((row.try_get(0)?, Listing { commit, files, bytes }))
+                };
+                if let Ok(Some((id, listing))) =
+                    now.each(sql, &[&(FILES + 1)], read).await.map(|mut r| r.pop())
+                {
+                    self.memory.learn_files(id, listing);
+                }
+            }
+            Some(Lesson::Objects(files)) => {
+                let sql = include_str!("../../../../sql/resolve_objects.sql");
+                let read = |row: &Row| Ok((row.try_get(0)?, row.try_get::<_, &[u8]>(1)?.into()));
+                if let Ok(found) = now.each(sql, &[&files, &registry_id], read).await {
+                    self.memory.learn_objects(registry_id, &files, found);
+                }
+            }
+            None => {}
+        }
     }
 
     /// How the server finds the files that may hold matching rows: its plan, whatever the values are.

@@ -252,7 +252,13 @@ impl Rows {
 
 impl Rows {
     /// A row of `file_cells`.
-    pub(crate) fn cells(&mut self, file_id: i64, release: Option<&str>, classes: &[ClassRow]) {
+    pub(crate) fn cells(
+        &mut self,
+        file_id: i64,
+        release: Option<&str>,
+        classes: &[ClassRow],
+        objects: Option<&[u8]>,
+    ) {
         let cells = occupancy::cells(
             release,
             classes.iter().map(|row| {
@@ -270,10 +276,11 @@ impl Rows {
                 .iter()
                 .map(|row| (row.spectype.as_deref(), row.zwarn_zero, row.z_min, row.z_max)),
         );
-        self.begin(3);
+        self.begin(4);
         self.int8(file_id);
         self.int2s(cells.into_iter());
         self.float4s(ends.packed().into_iter());
+        self.maybe(objects, Self::bytes);
     }
 }
 

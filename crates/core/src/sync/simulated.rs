@@ -118,7 +118,7 @@ async fn put_counts(commit: &Commit<'_>, first: i64, files: &[Simulated]) -> Res
     for ((file_id, file), (counts, kinds)) in (first..).zip(files).zip(&counted) {
         facts.facts(file_id, counts);
         kinds.iter().for_each(|kind| classes.class(file_id, kind));
-        cells.cells(file_id, Some(file.tile.release.as_str()), kinds);
+        cells.cells(file_id, Some(file.tile.release.as_str()), kinds, None);
     }
     commit.copy_cells(cells).await?;
     commit.copy(Table::Classes, classes).await?;

@@ -30,7 +30,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::sync::mpsc;
 
-/// Rows of a slice: 24 bytes of memory each.
+/// Rows of a slice: 30 bytes of memory each.
 const SLICE_ROWS: i64 = 32 << 20;
 /// Files of a slice.
 const SLICE_FILES: usize = 64 << 10;
@@ -241,7 +241,8 @@ impl Sent {
             stream.send(file.rows).await?;
             let (facts, classes) = file.tally.finish();
             self.facts.facts(file.file_id, &facts);
-            self.cells.cells(file.file_id, file.release.as_deref(), &classes);
+            let (release, objects) = (file.release.as_deref(), file.objects.as_deref());
+            self.cells.cells(file.file_id, release, &classes, objects);
             classes.iter().for_each(|class| self.classes.class(file.file_id, class));
         }
         Ok(())

@@ -6,7 +6,7 @@ use super::columns::{Batch, text, value};
 use super::contest::Quality;
 use super::facts::{Observed, Tally};
 use super::labels::Labels;
-use crate::registry::{Label, Rows};
+use crate::registry::{Label, Rows, objects};
 use crate::sky;
 use arrow::array::{Float32Array, Float64Array, Int32Array, Int64Array, StringArray};
 
@@ -20,6 +20,8 @@ pub(super) struct Encoded {
     pub(super) release: Option<String>,
     pub(super) rows: Rows,
     pub(super) tally: Tally,
+    /// What is packed of the file's objects.
+    pub(super) objects: Option<Vec<u8>>,
     /// By row: where it is written whether the row is primary; nowhere for rows without a TARGETID,
     /// which are left out.
     primary_at: Vec<usize>,
@@ -40,20 +42,24 @@ impl Encoded {
             release: candidate.tile.as_ref().map(|tile| tile.release.to_string()),
             rows: Rows::with_capacity(num_rows * ROW_BYTES),
             tally: Tally::default(),
+            objects: None,
             primary_at: Vec::with_capacity(num_rows),
         };
+        let mut known = Vec::with_capacity(num_rows);
         let objects = columns.iter().flat_map(|c| (0..c.num_rows).map(|row| c.object(row)));
         for (index, object) in (0..).zip(objects) {
             encoded.tally.add(&object.observed());
             if let Some(target_id) = object.target_id {
                 let label = labels.number(&object.label(candidate));
                 encoded.put(&object, target_id, index, label);
+                known.push((target_id, index));
                 encoded.primary_at.push(encoded.rows.len());
                 encoded.rows.bool(is_primary(index));
             } else {
                 encoded.primary_at.push(usize::MAX);
             }
         }
+        encoded.objects = objects::pack(known);
         encoded
     }
 
