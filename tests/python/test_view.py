@@ -1,11 +1,17 @@
 """`bifrost view`: several lakes as one catalog."""
 
 import os
+import re
 import shutil
 
+import astropy.units as u
+import healpy as hp
 import lsdb
+import numpy as np
+import pandas as pd
 import pyarrow.parquet as pq
 import pytest
+from astropy.coordinates import SkyCoord
 from catalogs import LIGHT, check, files_of, ids
 from hats.io.validation import is_valid_catalog
 
@@ -132,6 +138,71 @@ def test_lsdb_finds_objects_by_the_index_of_a_view(place, lakes):
     assert len(after) == len(before) and after.keys() != before.keys()
 
 
+def test_a_crossmatch_by_the_margin_of_a_view_loses_no_pair(place, lakes):
+    """Neighbours beyond an edge are found as astropy finds them, whatever moves; LSDB checks the rest."""
+    view = place.folder / "view"
+    margin_arcsec = 300
+    edges = [0.0]
+
+    def crossmatched():
+        [product] = place.json("view", view, *lakes, "--margin", margin_arcsec, code=0)["products"]
+        collection = view / "spectra_collection"
+        assert is_valid_catalog(collection, strict=True)
+        every = check(view / "spectra").query("has_position")
+        [margin] = [path for path in collection.iterdir() if path.name.startswith("margin.")]
+        copies = pd.concat([pq.read_table(path).to_pandas().assign(beyond=int(re.search(r"Npix=(\d+)", str(path))[1]))
+                            for path in margin.rglob("*.parquet")])
+        assert len(copies) == product["margin_rows"]
+        # each row that is near enough to another pixel, by a finer grid of points than its maker has
+        near = set()
+        for row in every.itertuples():
+            here = SkyCoord(row.ra * u.deg, row.dec * u.deg)
+            for part in (0.25, 0.5, 0.75, 1.0):
+                around = here.directional_offset_by(np.arange(0, 360, 3) * u.deg, part * margin_arcsec * u.arcsec)
+                found = set(hp.ang2pix(64, around.ra.deg, around.dec.deg, nest=True, lonlat=True)) - {row.healpix}
+                near |= {(row.target_id, row.program, pixel) for pixel in found}
+        held = set(zip(copies.target_id, copies.program, copies.beyond))
+        assert near <= held and len(held) < 3 * len(near) and len(near) > 3
+        # one row each, moved by most of the margin: many lie in another pixel then
+        mine = every.drop_duplicates("target_id")
+        there = SkyCoord(every.ra.to_numpy() * u.deg, every.dec.to_numpy() * u.deg)
+        pairs, truth = [], []
+        for bearing in (45, 135, 225, 315):
+            moved = SkyCoord(mine.ra.to_numpy() * u.deg, mine.dec.to_numpy() * u.deg).directional_offset_by(
+                bearing * u.deg, 0.9 * margin_arcsec * u.arcsec)
+            asked = lsdb.from_dataframe(pd.DataFrame({"name": range(len(mine)), "ra": moved.ra.deg, "dec": moved.dec.deg}),
+                                        ra_column="ra", dec_column="dec")
+            catalog = lsdb.open_catalog(collection, columns=["target_id", "program", "ra", "dec", "has_position"])
+            assert catalog.margin is not None
+            found = asked.crossmatch(catalog.query("has_position"), n_neighbors=100, radius_arcsec=0.95 * margin_arcsec,
+                                     suffixes=("_mine", ""), suffix_method="overlapping_columns",
+                                     require_right_margin=True).compute()
+            pairs += zip([bearing] * len(found), found.name, found.target_id, found.program)
+            ours, theirs, apart, _ = there.search_around_sky(moved, 0.95 * margin_arcsec * u.arcsec)
+            truth += [(bearing, int(a), every.target_id.iloc[b], every.program.iloc[b]) for a, b in zip(ours, theirs)]
+            pixels = hp.ang2pix(64, moved.ra.deg, moved.dec.deg, nest=True, lonlat=True)
+            edges[0] += sum(pixels[a] != every.healpix.iloc[b] for a, b in zip(ours, theirs))
+        assert sorted(pairs) == sorted(truth)
+        return {path: path.stat().st_mtime_ns for path in margin.rglob("*") if path.is_file()}
+
+    before = crossmatched()
+    assert edges[0] > 3, "pairs beyond edges"
+    assert crossmatched() == before, "what is unchanged is not written"
+    registry = ("--database-url", url(place, lakes[0]))
+    # a pixel whose neighbour is there
+    beside = int(hp.get_all_neighbours(64, 600, nest=True)[0])
+    place.run("mock", "--out", "archive-more", *LIGHT, "--pix", beside, "--objects", 60, "--seed", 9)
+    place.run("--lake", lakes[1], "convert", "archive-more")
+    place.run("--lake", lakes[1], "--node", "beta", *registry, "sync", "--no-datasheet")
+    [product] = place.json("view", view, *lakes)["products"]
+    assert product["margin_rows"] > 0, "kept up to date"
+    after = crossmatched()
+    assert before.keys().isdisjoint(after)
+    assert "at most" in place.run("view", view, *lakes, "--margin", 900, code=LEFT_OUT).stdout
+    for wrong in ("0", "-3", "far", "nan"):
+        place.run("view", view, *lakes, f"--margin={wrong}", code=2)
+
+
 def test_an_index_says_which_file_it_lacks_until_it_does_not(place, lakes):
     view = place.folder / "view"
     broken = files_of(lakes[0] / "spectra")[6, 500][0]
@@ -142,4 +213,4 @@ def test_an_index_says_which_file_it_lacks_until_it_does_not(place, lakes):
         assert f"{broken.name} is not in the index: " in ended.stdout
     broken.write_bytes(whole)
     place.run("view", view, *lakes, "--index")
-    assert place.json("view", view, *lakes)["products"][0]["index_rows"] is None
+    assert place.json("view", view, *lakes)["products"][0]["index_rows"] > 30, "kept up to date without being asked for"

@@ -197,7 +197,7 @@ impl Catalog {
 }
 
 /// A value in a properties file as it is written here: no escapes, no continued lines.
-fn value<'a>(text: &'a str, key: &str) -> Option<&'a str> {
+pub(super) fn value<'a>(text: &'a str, key: &str) -> Option<&'a str> {
     text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('='))
 }
 

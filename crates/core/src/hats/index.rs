@@ -1,24 +1,21 @@
-//! Which pixels hold a TARGETID: an index catalog, and a collection that gives it to LSDB's `id_search`.
+//! Which pixels hold a TARGETID: an index catalog, for LSDB's `id_search`.
 //!
 //! ```text
-//! DIR/<product>_collection/collection.properties        what belongs together
-//! DIR/<product>_collection/<product>                    a link to the product's catalog
-//! DIR/<product>_collection/target_id/hats.properties    the index, and what it was made of
-//! DIR/<product>_collection/target_id/dataset/…          its rows, by TARGETID: target_id, Norder, Npix
+//! …/target_id/hats.properties    what it is, and what it was made of
+//! …/target_id/dataset/…          its rows, by TARGETID: target_id, Norder, Npix
 //! ```
 //!
 //! It is made of the files themselves, and anew where one of them is another than it was.
 
+use super::Partition;
 use super::disk::parquet_files;
-use super::{Partition, partitions::Partitions};
 use crate::VERSION;
 use crate::guard::guard;
-use crate::layout::{self, DATASET};
+use crate::layout::DATASET;
 use crate::whole::{flush_folder, write_changed};
 use arrow::array::{AsArray, Int64Array, RecordBatch, UInt8Array, UInt64Array};
 use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::{DataType, Field, Int64Type, Schema};
-use bifrost_sha256::Sha256;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::arrow::{ArrowWriter, ProjectionMask};
 use parquet::basic::{Compression, Encoding, ZstdLevel};
@@ -29,11 +26,10 @@ use rayon::prelude::*;
 use std::fmt::Write;
 use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-const COLUMN: &str = "target_id";
+pub(super) const COLUMN: &str = "target_id";
 const PROPERTIES: [&str; 2] = ["properties", "hats.properties"];
 /// Of which files the index is.
 const MADE_OF: &str = "bifrost_made_of";
@@ -43,20 +39,17 @@ const GROUP_ROWS: usize = 1 << 16;
 /// A row of the index: an object, and where its pixel is.
 type Entry = (i64, Partition);
 
-/// Makes the collection of a product's catalog in a view's folder, or brings it up to date; gives the
-/// rows of the index, `None` where the product has no TARGETIDs. Files that cannot be read are named in
-/// `missing`.
+/// Makes the index of a product's files in its collection, or brings it up to date; gives its rows, `None`
+/// where the product has no TARGETIDs. Files that cannot be read are named in `missing`.
 pub(super) fn make(
-    view: &Path,
+    collection: &Path,
     product: &str,
-    partitions: &Partitions,
+    files: &[(Partition, PathBuf)],
+    made_of: &str,
     missing: &mut Vec<String>,
 ) -> io::Result<Option<u64>> {
-    let files = files_of(&view.join(product).join(DATASET), partitions)?;
-    let made_of = fingerprint(&files)?;
-    let collection = view.join(collection(product));
     let index = collection.join(COLUMN);
-    if let Some(rows) = rows_of(&index, &made_of) {
+    if let Some(rows) = rows_of(&index, made_of) {
         return Ok(Some(rows));
     }
     let read: Vec<_> = files.par_iter().map(|(partition, path)| ids_in(path, *partition)).collect();
@@ -80,41 +73,9 @@ pub(super) fn make(
     entries.par_sort_unstable();
     entries.dedup();
     // what lacks a file is made anew each time
-    let made_of = if is_whole { made_of } else { made_of + "-" };
+    let made_of = if is_whole { made_of.to_owned() } else { format!("{made_of}-") };
     write_index(&index, product, &entries, &made_of)?;
-    write_collection(&collection, product)?;
     Ok(Some(entries.len() as u64))
-}
-
-/// The folder of a product's collection.
-pub(super) fn collection(product: &str) -> String {
-    format!("{product}_collection")
-}
-
-/// The files of a catalog, with their pixels.
-fn files_of(dataset: &Path, partitions: &Partitions) -> io::Result<Vec<(Partition, PathBuf)>> {
-    let mut files = Vec::new();
-    for partition in partitions.0.keys() {
-        let found = parquet_files(&dataset.join(layout::partition_path(*partition)))?;
-        files.extend(found.into_iter().map(|path| (*partition, path)));
-    }
-    Ok(files)
-}
-
-/// Tells files from others, and versions of a file from each other.
-fn fingerprint(files: &[(Partition, PathBuf)]) -> io::Result<String> {
-    let mut hash = Sha256::new();
-    for (partition, path) in files {
-        let about = fs::metadata(path)?;
-        let name = path.file_name().unwrap_or_default().display();
-        let version = (about.ino(), about.len(), about.mtime(), about.mtime_nsec());
-        hash.update(format!("{partition:?} {name} {version:?}\n").as_bytes());
-    }
-    Ok(hash
-        .finish()
-        .iter()
-        .take(16)
-        .fold(String::new(), |text, byte| text + &format!("{byte:02x}")))
 }
 
 /// Rows of the index that is there, if it is whole and of these files.
@@ -235,18 +196,4 @@ fn properties(product: &str, rows: usize, made_of: &str) -> String {
     let _ = writeln!(text, "hats_version=v1.0");
     let _ = writeln!(text, "{MADE_OF}={made_of}");
     text
-}
-
-fn write_collection(folder: &Path, product: &str) -> io::Result<()> {
-    let link = folder.join(product);
-    if fs::read_link(&link).is_err() {
-        std::os::unix::fs::symlink(Path::new("..").join(product), &link)?;
-    }
-    let text = format!(
-        "#HATS collection, kept by bifrost\nobs_collection={product}\nhats_primary_table_url={product}\n\
-         all_indexes={COLUMN} {COLUMN}\ndefault_index={COLUMN}\nhats_builder=bifrost {VERSION}\nhats_version=v1.0\n"
-    );
-    let at = folder.join("collection.properties");
-    write_changed(&[(&at, text.as_bytes())], &folder.join("draft"))?;
-    flush_folder(folder)
 }

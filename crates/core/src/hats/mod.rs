@@ -12,13 +12,15 @@
 //! Where no registry is at hand, a pixel's folder says what is in it ([`look_at`]); such a catalog is
 //! as of no commit, and the next sync compares all of it. A catalog of another program is left alone.
 //!
-//! A [`view`] shows the catalogs of several lakes as one, with an index of its TARGETIDs where that is
-//! wanted.
+//! A [`view`] shows the catalogs of several lakes as one, with an index of its TARGETIDs and a margin cache
+//! where these are wanted.
 
 mod catalog;
+mod collection;
 mod columns;
 mod disk;
 mod index;
+mod margin;
 mod partitions;
 mod skymap;
 pub mod view;
@@ -31,6 +33,7 @@ use crate::registry::{self, Registry};
 use crate::whole::write_if_changed;
 use catalog::{Catalog, There};
 use chrono::{DateTime, SecondsFormat, Utc};
+pub use collection::Extras;
 pub use disk::look_at;
 pub use partitions::{Content, Partition, Partitions};
 use std::fmt;

@@ -6,7 +6,7 @@
 
 use super::catalog::{Catalog, There};
 use super::disk::{parquet_files, rows_of};
-use super::{Content, Error, Partition, Partitions, index};
+use super::{Content, Error, Extras, Partition, collection};
 use crate::footer::Schemas;
 use crate::layout::{self, DATASET, Lake, PRIVATE};
 use crate::registry::{self, Registry};
@@ -64,6 +64,8 @@ pub struct Merged {
     pub links_removed: usize,
     /// Rows of its index of TARGETIDs, where that is wanted and it has any.
     pub index_rows: Option<u64>,
+    /// Rows of its margin cache, likewise.
+    pub margin_rows: Option<u64>,
 }
 
 /// Why a view could not be made.
@@ -105,12 +107,12 @@ pub async fn reachable(registry: &Registry) -> Result<(Vec<Lake>, Vec<String>), 
     Ok((lakes, missing))
 }
 
-/// Makes a folder show the catalogs of lakes, or brings it up to date; beside each with an index of its
-/// TARGETIDs, if that is wanted. Of each object that takes 24 bytes of memory, twice while it is made.
+/// Makes a folder show the catalogs of lakes, or brings it up to date; beside each with what is wanted, or was
+/// before. An index takes 24 bytes of memory for each object, twice while it is made.
 ///
 /// # Errors
 /// [`Refused`]; made again, it is completed.
-pub fn make(folder: &Path, lakes: &[Lake], with_index: bool) -> Result<Report, Refused> {
+pub fn make(folder: &Path, lakes: &[Lake], extras: Extras) -> Result<Report, Refused> {
     let owner = claim(folder, lakes)?;
     let mut report = Report { version: 1, ..Report::default() };
     let mut products: BTreeMap<String, Vec<(&Lake, Catalog)>> = BTreeMap::new();
@@ -131,14 +133,17 @@ pub fn make(folder: &Path, lakes: &[Lake], with_index: bool) -> Result<Report, R
         let root = folder.join(&product);
         let mut make = || -> io::Result<Merged> {
             let missing = &mut report.missing;
-            let (mut merged, partitions) = merge(&root, &product, owner, &parts, missing)?;
-            let name = index::collection(&product);
-            if with_index && names.contains(&name) {
-                missing.push(format!("{product} has no index: {name} is a product"));
-            } else if with_index {
-                merged.index_rows = index::make(folder, &product, &partitions, missing)?;
+            let (merged, catalog) = merge(&root, &product, owner, &parts, missing)?;
+            let name = collection::name_of(&product);
+            if names.contains(&name) {
+                if extras != Extras::default() {
+                    missing.push(format!("{product} has no collection: {name} is a product"));
+                }
+                return Ok(merged);
             }
-            Ok(merged)
+            let made = collection::make(folder, &product, &catalog, extras, missing)?;
+            let (index_rows, margin_rows) = (made.index_rows, made.margin_rows);
+            Ok(Merged { index_rows, margin_rows, ..merged })
         };
         let made = make().map_err(Error::io("make the view", &root))?;
         report.products.push(made);
@@ -197,7 +202,7 @@ fn merge(
     owner: Uuid,
     parts: &[(&Lake, Catalog)],
     missing: &mut Vec<String>,
-) -> io::Result<(Merged, Partitions)> {
+) -> io::Result<(Merged, Catalog)> {
     let dataset = root.join(DATASET);
     fs::create_dir_all(&dataset)?;
     let mut shown = Catalog::default();
@@ -239,8 +244,9 @@ fn merge(
         links_made: links.made,
         links_removed: links.removed,
         index_rows: None,
+        margin_rows: None,
     };
-    Ok((merged, shown.partitions))
+    Ok((merged, shown))
 }
 
 /// Counts what was done to links.

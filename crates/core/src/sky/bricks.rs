@@ -5,12 +5,11 @@
 //! south pole, in each row from right ascension 0. Every row but the two at the poles has an even
 //! number of them. Ids of targets that were drawn from elsewhere say nothing of a brick.
 
-use super::cells::cell_of;
+use super::cells::cells_near;
 use super::cover::append;
 use super::vector::{angle, vector};
 use super::{Rectangle, range_of};
 use crate::tile::Pixel;
-use std::f64::consts::PI;
 use std::ops::Range;
 use std::sync::LazyLock;
 
@@ -146,36 +145,16 @@ pub fn locate(target_ids: &[i64]) -> Located {
     located
 }
 
-/// Points around a brick. Pixels are much larger: whatever of one reaches into the circle around the
-/// brick is wider than from point to point where it crosses one half as large again.
-const POINTS: usize = 24;
-
-/// Sines and cosines of their bearings.
-static AROUND: LazyLock<[(f64, f64); POINTS]> = LazyLock::new(|| {
-    std::array::from_fn(|point| (point as f64 / POINTS as f64 * 2.0 * PI).sin_cos())
-});
-
 /// Pixels of tiles that a brick may reach into.
 fn pixels_of(brick: u32) -> Vec<u64> {
     let Some((ra, dec)) = sides(brick) else { return Vec::new() };
     // a brick at a pole is a circle, with the pole in its middle
     let is_cap = ra.1 - ra.0 >= 360.0;
     let middle = if is_cap { 90f64.copysign(dec.0) } else { (dec.0 + dec.1) / 2.0 };
-    let lon = ((ra.0 + ra.1) / 2.0).to_radians();
-    let ((sin_lon, cos_lon), (sin_lat, cos_lat)) = (lon.sin_cos(), middle.to_radians().sin_cos());
-    let centre = [cos_lat * cos_lon, cos_lat * sin_lon, sin_lat];
-    let north = [-sin_lat * cos_lon, -sin_lat * sin_lon, cos_lat];
-    let east = [-sin_lon, cos_lon, 0.0];
-    let corner = |dec: f64| angle(centre, vector((ra.0, dec)));
-    let radius = 1.5 * (corner(dec.0).max(corner(dec.1)) + 1.5 * LOOKED_DEG.to_radians());
-    let (sin_radius, cos_radius) = radius.sin_cos();
-    let around = AROUND.iter().map(|(sin, cos)| {
-        let along = |axis: usize| {
-            centre[axis] * cos_radius + (north[axis] * cos + east[axis] * sin) * sin_radius
-        };
-        cell_of(Pixel::ORDER, [along(0), along(1), along(2)])
-    });
-    around.chain([cell_of(Pixel::ORDER, centre)]).collect()
+    let centre = ((ra.0 + ra.1) / 2.0, middle);
+    let corner = |dec: f64| angle(vector(centre), vector((ra.0, dec)));
+    let radius = corner(dec.0).max(corner(dec.1)) + 1.5 * LOOKED_DEG.to_radians();
+    cells_near(Pixel::ORDER, centre, radius).collect()
 }
 
 #[cfg(test)]

@@ -6,9 +6,41 @@
 
 use super::vector::Vector;
 use std::f64::consts::PI;
+use std::sync::LazyLock;
 
 /// Sine of the declination where the caps around the poles begin.
 const CAP: f64 = 2.0 / 3.0;
+
+/// Points around a circle. Cells are much larger: whatever of one reaches into the circle is wider than from
+/// point to point where it crosses another half as large again.
+const POINTS: usize = 24;
+
+/// Sines and cosines of their bearings.
+static AROUND: LazyLock<[(f64, f64); POINTS]> = LazyLock::new(|| {
+    std::array::from_fn(|point| (point as f64 / POINTS as f64 * 2.0 * PI).sin_cos())
+});
+
+/// Cells of an order that may be nearer to a position (degrees) than a radius (radians), which is at most a
+/// quarter of their size: never too few. Some come several times.
+pub(crate) fn cells_near(
+    order: u8,
+    (ra_deg, dec_deg): (f64, f64),
+    radius: f64,
+) -> impl Iterator<Item = u64> {
+    let (lon, lat) = (ra_deg.to_radians(), dec_deg.to_radians());
+    let ((sin_lon, cos_lon), (sin_lat, cos_lat)) = (lon.sin_cos(), lat.sin_cos());
+    let centre = [cos_lat * cos_lon, cos_lat * sin_lon, sin_lat];
+    let north = [-sin_lat * cos_lon, -sin_lat * sin_lon, cos_lat];
+    let east = [-sin_lon, cos_lon, 0.0];
+    let (sin_radius, cos_radius) = (1.5 * radius).sin_cos();
+    let around = AROUND.iter().map(move |(sin, cos)| {
+        let along = |axis: usize| {
+            centre[axis] * cos_radius + (north[axis] * cos + east[axis] * sin) * sin_radius
+        };
+        cell_of(order, [along(0), along(1), along(2)])
+    });
+    around.chain([cell_of(order, centre)])
+}
 
 /// The direction of a cell's centre.
 pub(super) fn centre(order: u8, cell: u64) -> Vector {
@@ -90,6 +122,49 @@ mod tests {
     use crate::sky::vector::{angle, vector_of};
     use cdshealpix::nested;
     use rand::{RngExt as _, SeedableRng as _};
+
+    #[test]
+    fn cells_near_a_position_are_never_too_few() {
+        let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(5);
+        let (mut found, mut there) = (0, 0);
+        for round in 0..30_000 {
+            let order = [6, 6, 8][round % 3];
+            // corners, where the ends of cells are sharp
+            let cell = rng.random_range(0..12u64 << (2 * order));
+            let cell = if round % 5 == 0 { (cell >> (2 * order)) << (2 * order) } else { cell };
+            let corners = nested::vertices(order, cell);
+            let (lon, lat) = corners[rng.random_range(0..4)];
+            let radius = crate::sky::cell_area_deg2(order).sqrt().to_radians()
+                * [1e-5, 1e-3, 0.1, 0.25][rng.random_range(0..4)];
+            let mut off = |part: f64| radius * part * rng.random_range(-1.0..1.0);
+            let lat = (lat + off(1.5)).clamp(-PI / 2.0, PI / 2.0);
+            let lon = lon + off(1.5) / lat.cos().max(1e-6);
+            let position = (lon.to_degrees(), lat.to_degrees());
+            let near: Vec<u64> = cells_near(order, position, radius).collect();
+            let inside = |part: f64, bearing: f64| {
+                let lat = lat + radius * part * bearing.sin();
+                let lon = lon + radius * part * bearing.cos() / lat.cos().abs().max(1e-9);
+                vector_of(lon, lat)
+            };
+            for at in 0..300u32 {
+                let inside = inside(f64::from(at % 10) / 10.0, f64::from(at) * PI / 150.0);
+                if angle(inside, vector_of(position.0.to_radians(), position.1.to_radians()))
+                    <= radius
+                {
+                    assert!(
+                        near.contains(&cell_of(order, inside)),
+                        "{order}: {position:?} {radius}"
+                    );
+                    there += 1;
+                }
+            }
+            let mut near = near;
+            near.sort_unstable();
+            near.dedup();
+            found += near.len();
+        }
+        assert!(there > 2_000_000 && found < 110_000, "{there} {found}");
+    }
 
     #[test]
     fn centres_and_cells_are_those_of_another_library() {

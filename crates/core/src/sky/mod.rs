@@ -16,6 +16,7 @@ mod vector;
 use crate::tile::Pixel;
 use cdshealpix::compass_point::Cardinal;
 use cdshealpix::nested;
+pub(crate) use cells::cells_near;
 pub use cone::Cone;
 pub use moc::Moc;
 pub use nearby::Nearby;
