@@ -1,11 +1,13 @@
 //! `bifrost view`: the HATS catalogs of several lakes as one, by links.
 
+use crate::commands::sync::Bars;
 use crate::context::Context;
 use crate::exit::{Exit, Usage};
 use crate::printer;
 use bifrost_core::hats::Extras;
 use bifrost_core::hats::view::{self, Refused, Report};
 use bifrost_core::layout::Lake;
+use bifrost_core::sync::Step;
 use std::path::PathBuf;
 
 /// Arguments of `bifrost view`.
@@ -34,13 +36,18 @@ pub fn run(ctx: &Context, args: &Args) -> anyhow::Result<Exit> {
         let open = |folder: &PathBuf| Lake::open(folder);
         (args.lakes.iter().map(open).collect::<Result<_, _>>()?, Vec::new())
     };
+    let bars = Bars::new(ctx.printer);
+    let tell = bars.progress();
+    let progress = |done, total| tell(Step::Files { done, total });
     let extras = Extras { index: args.index, margin_arcsec: args.margin };
-    let mut report = view::make(&args.dir, &lakes, extras).map_err(|refused| match refused {
-        Refused::InUse(_) | Refused::IsLake(_) | Refused::InLake { .. } => {
-            anyhow::Error::from(Usage(refused.to_string()))
-        }
-        Refused::Hats(error) => error.into(),
-    })?;
+    let mut report =
+        view::make(&args.dir, &lakes, extras, &progress).map_err(|refused| match refused {
+            Refused::InUse(_) | Refused::IsLake(_) | Refused::InLake { .. } => {
+                anyhow::Error::from(Usage(refused.to_string()))
+            }
+            Refused::Hats(error) => error.into(),
+        })?;
+    bars.clear();
     report.missing.splice(0..0, away);
     ctx.printer.data(&report, show)?;
     Ok(match (report.products.is_empty(), report.missing.is_empty()) {

@@ -16,11 +16,13 @@ use crate::VERSION;
 use crate::layout::{self, DATASET};
 use crate::whole::{flush_folder, write_changed};
 use bifrost_sha256::Sha256;
+use rayon::prelude::*;
 use std::fmt::Write;
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 const PROPERTIES: &str = "collection.properties";
 
@@ -31,6 +33,24 @@ pub struct Extras {
     pub index: bool,
     /// Rows that are nearer than this to a pixel that they are not in, arc seconds.
     pub margin_arcsec: Option<f64>,
+}
+
+/// Is told how many files are done, of how many.
+pub type Progress<'a> = &'a (dyn Fn(u64, u64) + Sync);
+
+/// Does something with each of several files, by all threads, and tells so.
+pub(super) fn map_files<T: Send, U: Send>(
+    files: Vec<T>,
+    progress: Progress<'_>,
+    with: impl Fn(T) -> U + Sync + Send,
+) -> Vec<U> {
+    let (done, all) = (AtomicU64::new(0), files.len() as u64);
+    let with = |file| {
+        let made = with(file);
+        progress(1 + done.fetch_add(1, Relaxed), all);
+        made
+    };
+    files.into_par_iter().map(with).collect()
 }
 
 /// How many rows there are of what was wanted; `None` where it was not, or could not be.
@@ -52,6 +72,7 @@ pub(super) fn make(
     product: &str,
     catalog: &Catalog,
     extras: Extras,
+    progress: Progress<'_>,
     missing: &mut Vec<String>,
 ) -> io::Result<Made> {
     let folder = view.join(name_of(product));
@@ -66,11 +87,11 @@ pub(super) fn make(
     let made_of = fingerprint(&files)?;
     fs::create_dir_all(&folder)?;
     let index_rows = match with_index {
-        true => index::make(&folder, product, &files, &made_of, missing)?,
+        true => index::make(&folder, product, &files, &made_of, progress, missing)?,
         false => None,
     };
     let margin = match margin_arcsec {
-        Some(arcsec) => margin::make(&folder, product, catalog, &files, arcsec, missing)?,
+        Some(arcsec) => margin::make(&folder, product, catalog, &files, arcsec, progress, missing)?,
         None => None,
     };
     let margin_name = margin.as_ref().map(|margin| margin.name.as_str());

@@ -8,6 +8,7 @@
 //! It is made of the files themselves, and anew where one of them is another than it was.
 
 use super::Partition;
+use super::collection::{Progress, map_files};
 use super::disk::parquet_files;
 use crate::VERSION;
 use crate::guard::guard;
@@ -46,13 +47,15 @@ pub(super) fn make(
     product: &str,
     files: &[(Partition, PathBuf)],
     made_of: &str,
+    progress: Progress<'_>,
     missing: &mut Vec<String>,
 ) -> io::Result<Option<u64>> {
     let index = collection.join(COLUMN);
     if let Some(rows) = rows_of(&index, made_of) {
         return Ok(Some(rows));
     }
-    let read: Vec<_> = files.par_iter().map(|(partition, path)| ids_in(path, *partition)).collect();
+    let read =
+        map_files(files.iter().collect(), progress, |(partition, path)| ids_in(path, *partition));
     let (mut entries, mut has_ids, mut is_whole) = (Vec::new(), false, true);
     for ((_, path), read) in files.iter().zip(read) {
         match read {

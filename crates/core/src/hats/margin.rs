@@ -5,7 +5,7 @@
 //! where a file is another than it was; the collection names one or the other.
 
 use super::catalog::{Catalog, value};
-use super::collection::short;
+use super::collection::{Progress, map_files, short};
 use super::{Content, Partition, Partitions, columns};
 use crate::VERSION;
 use crate::guard::guard;
@@ -23,7 +23,6 @@ use parquet::arrow::{ArrowWriter, ProjectionMask};
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::errors::ParquetError;
 use parquet::file::properties::WriterProperties;
-use rayon::prelude::*;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::fs::{self, File};
@@ -58,6 +57,7 @@ pub(super) fn make(
     catalog: &Catalog,
     files: &[(Partition, PathBuf)],
     arcsec: f64,
+    progress: Progress<'_>,
     missing: &mut Vec<String>,
 ) -> io::Result<Option<Margin>> {
     let Some(schema) = catalog.schema.as_ref().filter(|_| catalog.has_positions()) else {
@@ -78,8 +78,9 @@ pub(super) fn make(
     if let Some(rows) = text.ok().and_then(|text| value(&text, ROWS)?.parse().ok()) {
         return Ok(Some(Margin { name, rows }));
     }
-    let near: Vec<_> =
-        files.par_iter().map(|(own, path)| rows_near_edges(path, *own, &pixels, arcsec)).collect();
+    let near = map_files(files.iter().collect(), progress, |(own, path)| {
+        rows_near_edges(path, *own, &pixels, arcsec)
+    });
     let mut parts: BTreeMap<Partition, Vec<(&Path, Vec<u32>)>> = BTreeMap::new();
     let mut failed = Vec::new();
     for ((_, path), near) in files.iter().zip(near) {
@@ -97,12 +98,12 @@ pub(super) fn make(
     let dataset = draft.join(DATASET);
     let nullable = schema.fields().iter().map(|f| f.as_ref().clone().with_nullable(true));
     let written_as = Arc::new(Schema::new(nullable.collect::<Vec<_>>()));
-    let written: Vec<_> = parts
-        .into_par_iter()
-        .map(|(there, from)| Ok((there, copy(&dataset, there, &from, &written_as)?)))
-        .collect::<io::Result<_>>()?;
+    let written = map_files(parts.into_iter().collect(), progress, |(there, from)| {
+        copy(&dataset, there, &from, &written_as).map(|copied| (there, copied))
+    });
     let mut partitions = Partitions::default();
-    for (there, (content, mut lost)) in written {
+    for copied in written {
+        let (there, (content, mut lost)) = copied?;
         failed.append(&mut lost);
         if content.rows > 0 {
             partitions.0.insert(there, content);

@@ -33,7 +33,7 @@ use crate::registry::{self, Registry};
 use crate::whole::write_if_changed;
 use catalog::{Catalog, There};
 use chrono::{DateTime, SecondsFormat, Utc};
-pub use collection::Extras;
+pub use collection::{Extras, Progress};
 pub use disk::look_at;
 pub use partitions::{Content, Partition, Partitions};
 use std::fmt;

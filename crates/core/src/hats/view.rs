@@ -6,7 +6,7 @@
 
 use super::catalog::{Catalog, There};
 use super::disk::{parquet_files, rows_of};
-use super::{Content, Error, Extras, Partition, collection};
+use super::{Content, Error, Extras, Partition, Progress, collection};
 use crate::footer::Schemas;
 use crate::layout::{self, DATASET, Lake, PRIVATE};
 use crate::registry::{self, Registry};
@@ -112,7 +112,12 @@ pub async fn reachable(registry: &Registry) -> Result<(Vec<Lake>, Vec<String>), 
 ///
 /// # Errors
 /// [`Refused`]; made again, it is completed.
-pub fn make(folder: &Path, lakes: &[Lake], extras: Extras) -> Result<Report, Refused> {
+pub fn make(
+    folder: &Path,
+    lakes: &[Lake],
+    extras: Extras,
+    progress: Progress<'_>,
+) -> Result<Report, Refused> {
     let owner = claim(folder, lakes)?;
     let mut report = Report { version: 1, ..Report::default() };
     let mut products: BTreeMap<String, Vec<(&Lake, Catalog)>> = BTreeMap::new();
@@ -141,7 +146,7 @@ pub fn make(folder: &Path, lakes: &[Lake], extras: Extras) -> Result<Report, Ref
                 }
                 return Ok(merged);
             }
-            let made = collection::make(folder, &product, &catalog, extras, missing)?;
+            let made = collection::make(folder, &product, &catalog, extras, progress, missing)?;
             let (index_rows, margin_rows) = (made.index_rows, made.margin_rows);
             Ok(Merged { index_rows, margin_rows, ..merged })
         };
