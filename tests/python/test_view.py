@@ -199,6 +199,7 @@ def test_a_crossmatch_by_the_margin_of_a_view_loses_no_pair(place, lakes):
     after = crossmatched()
     assert before.keys().isdisjoint(after)
     assert "at most" in place.run("view", view, *lakes, "--margin", 900, code=LEFT_OUT).stdout
+    assert crossmatched() == after, "what is refused takes nothing away"
     for wrong in ("0", "-3", "far", "nan"):
         place.run("view", view, *lakes, f"--margin={wrong}", code=2)
 

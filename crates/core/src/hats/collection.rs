@@ -79,7 +79,9 @@ pub(super) fn make(
     let text = fs::read_to_string(folder.join(PROPERTIES)).unwrap_or_default();
     let margin_there = value(&text, "default_margin").map(|name| folder.join(name));
     let with_index = extras.index || value(&text, "default_index").is_some();
-    let margin_arcsec = extras.margin_arcsec.or_else(|| margin::threshold_of(&margin_there?));
+    let wanted = extras.margin_arcsec;
+    let wanted = wanted.filter(|arcsec| margin::is_possible(product, catalog, *arcsec, missing));
+    let margin_arcsec = wanted.or_else(|| margin::threshold_of(&margin_there?));
     if !with_index && margin_arcsec.is_none() {
         return Ok(Made::default());
     }

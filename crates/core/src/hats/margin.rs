@@ -49,6 +49,24 @@ pub(super) fn threshold_of(margin: &Path) -> Option<f64> {
     value(&fs::read_to_string(margin.join("hats.properties")).ok()?, THRESHOLD)?.parse().ok()
 }
 
+/// Whether a catalog's pixels are large enough for a threshold; says so where they are not.
+pub(super) fn is_possible(
+    product: &str,
+    catalog: &Catalog,
+    arcsec: f64,
+    missing: &mut Vec<String>,
+) -> bool {
+    let pixels = Pixels::of(&catalog.partitions);
+    let (order, most) = (pixels.deepest(), pixels.size_arcsec() / 4.0);
+    let is_possible = arcsec <= most;
+    if !is_possible {
+        missing.push(format!(
+            "{product} has no margin of {arcsec} arc seconds: that is much for its pixels of order {order}; at most {most:.0}"
+        ));
+    }
+    is_possible
+}
+
 /// Makes the margin cache of a catalog, unless it is there; `None` where there can be none, or no row is
 /// near an edge. Files that cannot be read are named in `missing`.
 pub(super) fn make(
@@ -64,14 +82,6 @@ pub(super) fn make(
         return Ok(None);
     };
     let pixels = Pixels::of(&catalog.partitions);
-    if 4.0 * arcsec > pixels.size_arcsec() {
-        let order = pixels.deepest();
-        missing.push(format!(
-            "{product} has no margin of {arcsec} arc seconds: that is much for its pixels of order {order}; at most {:.0}",
-            pixels.size_arcsec() / 4.0
-        ));
-        return Ok(None);
-    }
     let made_of = fingerprint(files, &catalog.schemas, arcsec)?;
     let name = format!("{PREFIX}{made_of}");
     let text = fs::read_to_string(collection.join(&name).join("hats.properties"));
