@@ -30,7 +30,7 @@ files AS (
     FROM ends GROUP BY file_id HAVING max(row_index_max) < 67108864)
 UPDATE file_cells x SET objects = f.objects FROM files f WHERE f.file_id = x.file_id;
 UPDATE file_cells x SET objects = int4send(0)
-FROM file_registry f WHERE f.file_id = x.file_id AND f.num_rows = 0;
+WHERE x.objects IS NULL AND NOT EXISTS (SELECT FROM catalog_rows c WHERE c.file_id = x.file_id);
 
 -- questions about then do without
 CREATE OR REPLACE FUNCTION forget_cells() RETURNS trigger LANGUAGE plpgsql AS $$

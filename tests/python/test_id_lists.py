@@ -197,6 +197,14 @@ def test_what_is_packed_is_what_the_catalog_knows(place):
         with emptied(place):
             assert answers(ask, real) == {}, "looked up, as ever"
     with psycopg.connect(place.database_url) as connection:
+        older(connection)
+        connection.execute("CREATE TABLE kept AS SELECT * FROM catalog_rows WHERE file_id = %s", [file])
+        connection.execute("DELETE FROM catalog_rows WHERE file_id = %s", [file])
+    place.run("db", "migrate")
+    assert everything()[file] == bytes(4), "without any TARGETID"
+    with psycopg.connect(place.database_url) as connection:
+        connection.execute("INSERT INTO catalog_rows SELECT * FROM kept")
+        connection.execute("DROP TABLE kept")
         connection.execute("DELETE FROM catalog_rows WHERE target_id = ANY (%s)", [odd])
         connection.execute("UPDATE file_cells SET objects = %s WHERE file_id = %s", [packed[file], file])
     assert everything() == packed

@@ -10,11 +10,13 @@ import subprocess
 import threading
 import time
 from collections import Counter
+from pathlib import Path
 
 import psycopg
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from conftest import library
 from older import BEFORE, older
 from test_campaign import private_place
 
@@ -118,6 +120,44 @@ def test_a_backup_brings_everything_back(hub):
     hub.run("convert", hub.folder / "archive", "--force")
     assert hub.json("sync")["commit"] == 3
     hub.run("db", "restore", hub.folder / "nowhere", code=2)
+
+
+def test_who_remembers_what_was_there_before_a_restore_forgets_it(hub):
+    """A process that asks on, while the database is emptied and restored: numbers mean other commits and files then."""
+    hub.run("mock", "--out", hub.folder / "archive", "--objects", 40, "--tiles", 3, "--no-resolution")
+    hub.run("convert", hub.folder / "archive")
+    hub.run("sync", "--no-datasheet")
+    file = hub.folder / "registry.dump"
+    hub.run("db", "backup", file)
+    paths = sorted((hub.lake / "spectra").rglob("*.parquet"))
+    held = {str(path): set(pq.read_table(path, columns=["target_id"])["target_id"].to_pylist()) for path in paths}
+    wanted = sorted(set.union(*held.values()))[:80]
+
+    def found(ask):
+        answer = ask(target_ids=wanted, detail="files")
+        return {of["path"] for of in answer["resolution"]["files"]} if "resolution" in answer else None
+
+    def truth():
+        return {path for path, ids in held.items() if ids & set(wanted) and Path(path).exists()}
+
+    with library(hub.database_url) as ask:
+        shutil.copy(paths[0], hub.folder / "kept")
+        paths[0].unlink()
+        hub.run("sync", "--no-datasheet")
+        for _ in range(60):
+            assert found(ask) == truth()
+        with psycopg.connect(hub.database_url, autocommit=True) as owner:
+            owner.execute("DROP SCHEMA public CASCADE")
+            owner.execute("CREATE SCHEMA public")
+        hub.run("db", "restore", file)
+        paths[0].parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(hub.folder / "kept", paths[0])
+        paths[1].unlink()
+        hub.run("sync", "--no-datasheet")
+        assert hub.sql("SELECT max(commit_id) FROM commits") == [(2,)], "a number that there was before"
+        answers = [found(ask) for _ in range(5)]
+        # who lost a connection says so
+        assert all(answer in (None, truth()) for answer in answers[:2]) and answers[2:] == [truth()] * 3
 
 
 def test_a_damaged_backup_leaves_nothing_behind(hub):

@@ -93,6 +93,7 @@ pub fn restore(ctx: &Context, file: &Path) -> anyhow::Result<Exit> {
     ctx.block_on(async {
         registry.migrate().await?;
         registry.grant().await?;
+        registry.end_others().await?;
         // the lake may remember commits that came after the backup
         match ctx.lake().ok().as_ref().and_then(as_of) {
             Some(last) => registry.number_after(last).await,

@@ -241,6 +241,16 @@ impl Registry {
         row.and_then(|row| row.try_get(0)).map_err(doing("look into the database"))
     }
 
+    /// Ends the connections of others to the database, so that their programs forget what was in it before.
+    ///
+    /// # Errors
+    /// [`Error::Unreachable`], [`Error::Statement`].
+    pub async fn end_others(&self) -> Result<(), Error> {
+        let sql = include_str!("../../../../sql/restore_end_others.sql");
+        let done = self.client().await?.query_one(sql, &[]).await;
+        done.map(drop).map_err(doing("end the connections of others"))
+    }
+
     /// Gives the server's roles their rights again.
     ///
     /// # Errors

@@ -4,7 +4,7 @@
 //! until the registry is made anew, or another server answers. Then everything is forgotten.
 
 use super::candidates::{CandidateRow, Labels};
-use super::objects::{Directory, Learnt, Lesson, Listing};
+use super::objects::{Directory, Learnt, Lesson, Listing, Material};
 use super::resolve::{Columns, PlaceRow};
 use super::spectra;
 use std::collections::{HashMap, HashSet};
@@ -150,9 +150,9 @@ impl Memory {
 
     /// Remembers which files the catalog has rows of.
     pub(super) fn learn_files(&self, registry_id: Uuid, listing: Listing) {
-        if let Some(mut known) = self.of(registry_id) {
-            known.objects.learn_files(listing);
-        }
+        let material =
+            self.of(registry_id).and_then(|mut known| known.objects.learn_files(listing));
+        self.learn_whole(registry_id, material);
     }
 
     /// Remembers what is packed of the files' objects.
@@ -162,8 +162,16 @@ impl Memory {
         asked: &[i64],
         found: Vec<(i64, Arc<[u8]>)>,
     ) {
+        let learn = |mut known: MutexGuard<'_, Known>| known.objects.learn_objects(asked, found);
+        let material = self.of(registry_id).and_then(learn);
+        self.learn_whole(registry_id, material);
+    }
+
+    fn learn_whole(&self, registry_id: Uuid, material: Option<Material>) {
+        let Some(material) = material else { return };
+        let directory = material.directory();
         if let Some(mut known) = self.of(registry_id) {
-            known.objects.learn_objects(asked, found);
+            known.objects.learn_whole(directory);
         }
     }
 

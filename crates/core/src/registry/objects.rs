@@ -20,8 +20,9 @@ const HEAD: usize = 12;
 
 /// Lists after which it is worth to learn all objects.
 const OFTEN: usize = 32;
-/// Files that are learnt with one question.
+/// Files that are learnt with one question, and bytes, about.
 const AT_ONCE: usize = 512;
+const BYTES_AT_ONCE: i64 = 6 << 20;
 /// Registries of more files are not learnt,
 pub(super) const FILES: i64 = 1 << 16;
 /// nor are those of more bytes: some 30 million objects.
@@ -145,11 +146,20 @@ pub(super) struct Learnt {
     asked_at: i64,
     /// What is packed of each file: of a version it never changes.
     packed: HashMap<i64, Arc<[u8]>>,
-    /// The files that there are as of a commit, and of those what is not known yet.
-    listed: Option<(i64, Vec<i64>)>,
+    listed: Option<Listed>,
     whole: Option<Arc<Directory>>,
     /// They are too many, or one is not packed.
     cannot_be: bool,
+}
+
+/// The files that there are as of a commit.
+#[derive(Debug)]
+struct Listed {
+    commit: i64,
+    /// Of which nothing is known yet.
+    unknown: HashSet<i64>,
+    /// So many are learnt at a time.
+    at_once: usize,
 }
 
 /// What is to be learnt next.
@@ -185,43 +195,71 @@ impl Learnt {
             return None;
         }
         Some(match &self.listed {
-            Some((listed, unknown)) if *listed == commit => {
-                Lesson::Objects(unknown.iter().take(AT_ONCE).copied().collect())
+            Some(listed) if listed.commit == commit => {
+                let some = listed.unknown.iter().take(listed.at_once);
+                Lesson::Objects(some.copied().collect())
             }
             _ => Lesson::Files,
         })
     }
 
-    pub(super) fn learn_files(&mut self, Listing { commit, files, bytes }: Listing) {
-        let is_little = files.len() as i64 <= FILES && bytes.is_some_and(|bytes| bytes <= BYTES);
-        if !is_little {
+    /// Takes note of the files that there are; gives what makes a directory, where all is known of them.
+    pub(super) fn learn_files(&mut self, listing: Listing) -> Option<Material> {
+        let Listing { commit, files, bytes } = listing;
+        let count = files.len() as i64;
+        let Some(bytes) = bytes.filter(|bytes| count <= FILES && *bytes <= BYTES) else {
             *self = Self { asked_at: self.asked_at, cannot_be: true, ..Self::default() };
-            return;
-        }
-        let there: HashSet<i64> = files.iter().copied().collect();
+            return None;
+        };
+        let there: HashSet<i64> = files.into_iter().collect();
         self.packed.retain(|id, _| there.contains(id));
-        let unknown = files.into_iter().filter(|id| !self.packed.contains_key(id)).collect();
-        self.listed = Some((commit, unknown));
-        self.complete();
+        let unknown = there.into_iter().filter(|id| !self.packed.contains_key(id)).collect();
+        let at_once = (BYTES_AT_ONCE * count / bytes.max(1)).clamp(1, AT_ONCE as i64) as usize;
+        self.listed = Some(Listed { commit, unknown, at_once });
+        self.material()
     }
 
-    /// Takes what is packed of files that were asked for: of those that went meanwhile, nothing.
-    pub(super) fn learn_objects(&mut self, asked: &[i64], found: Vec<(i64, Arc<[u8]>)>) {
+    /// Takes what is packed of files that were asked for: of those that went meanwhile, nothing. What comes
+    /// late is no part of the files that there are now, unless these are waiting for it.
+    pub(super) fn learn_objects(
+        &mut self,
+        asked: &[i64],
+        found: Vec<(i64, Arc<[u8]>)>,
+    ) -> Option<Material> {
+        let listed = self.listed.as_mut()?;
         let are_there = found.len() == asked.len();
-        self.packed.extend(found);
-        match &mut self.listed {
-            Some((_, unknown)) if are_there => unknown.retain(|id| !self.packed.contains_key(id)),
-            _ => self.listed = None,
+        let awaited = found.into_iter().filter(|(id, _)| listed.unknown.remove(id));
+        self.packed.extend(awaited);
+        if !are_there {
+            self.listed = None;
         }
-        self.complete();
+        self.material()
     }
 
-    fn complete(&mut self) {
-        if let Some((commit, _)) = self.listed.take_if(|(_, unknown)| unknown.is_empty()) {
-            let files = self.packed.iter().map(|(id, packed)| (*id, packed.clone())).collect();
-            self.whole = Directory::of(commit, files).map(Arc::new);
-            self.cannot_be = self.whole.is_none();
-        }
+    fn material(&mut self) -> Option<Material> {
+        let Listed { commit, .. } = self.listed.take_if(|listed| listed.unknown.is_empty())?;
+        let files = self.packed.iter().map(|(id, packed)| (*id, packed.clone())).collect();
+        Some(Material { commit, files })
+    }
+
+    /// Takes the directory that was made of it.
+    pub(super) fn learn_whole(&mut self, whole: Option<Directory>) {
+        self.cannot_be = whole.is_none();
+        self.whole = whole.map(Arc::new);
+    }
+}
+
+/// Every file of a commit with what is packed of it.
+pub(super) struct Material {
+    commit: i64,
+    files: Vec<(i64, Arc<[u8]>)>,
+}
+
+impl Material {
+    /// The directory; `None` where something is not packed as it should be. Of millions of objects it takes a
+    /// while, in which others need not wait.
+    pub(super) fn directory(self) -> Option<Directory> {
+        Directory::of(self.commit, self.files)
     }
 }
 
@@ -294,15 +332,49 @@ mod tests {
             Some(Lesson::Files) => {
                 let bytes = Some(there.values().map(|packed| packed.len() as i64).sum());
                 let files = there.keys().copied().collect();
-                learnt.learn_files(Listing { commit, files, bytes });
+                let material = learnt.learn_files(Listing { commit, files, bytes });
+                make(learnt, material);
             }
             Some(Lesson::Objects(ids)) => {
                 let found = ids.iter().filter_map(|id| Some((*id, there.get(id)?.clone())));
-                learnt.learn_objects(ids, found.collect());
+                let material = learnt.learn_objects(ids, found.collect());
+                make(learnt, material);
             }
             None => {}
         }
         lesson
+    }
+
+    fn make(learnt: &mut Learnt, material: Option<Material>) {
+        if let Some(material) = material {
+            learnt.learn_whole(material.directory());
+        }
+    }
+
+    #[test]
+    fn what_comes_late_is_not_taken_for_what_is_there() {
+        let mut learnt = Learnt::default();
+        let listing = |commit, files| Listing { commit, files, bytes: Some(60) };
+        assert!(learnt.learn_files(listing(4, vec![1])).is_none());
+        // another thread has asked for file 1, of commit 4; before its answer comes, 2 takes its place
+        assert!(learnt.learn_files(listing(5, vec![2])).is_none());
+        assert!(learnt.learn_objects(&[1], vec![(1, packed(&[(77, 0)]))]).is_none());
+        let material = learnt.learn_objects(&[2], vec![(2, packed(&[(77, 3)]))]);
+        let directory = material.expect("all").directory().expect("whole");
+        assert_eq!((directory.commit, directory.find(&[77])), (5, (vec![2], vec![Some(3)])));
+        assert!(
+            learnt.learn_objects(&[2], vec![(2, packed(&[(77, 3)]))]).is_none(),
+            "known before"
+        );
+    }
+
+    #[test]
+    fn large_files_are_learnt_a_few_at_a_time() {
+        let mut learnt = Learnt::default();
+        let files = (0..400).collect();
+        learnt.learn_files(Listing { commit: 0, files, bytes: Some(400 << 18) });
+        let lesson = learnt.next(0, OFTEN + 1);
+        assert!(matches!(lesson, Some(Lesson::Objects(files)) if files.len() == 24));
     }
 
     #[test]
