@@ -20,7 +20,7 @@ use arrow::error::ArrowError;
 use bifrost_sha256::Sha256;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReaderBuilder, RowSelection};
 use parquet::arrow::{ArrowWriter, ProjectionMask};
-use parquet::basic::{Compression, ZstdLevel};
+use parquet::basic::Compression;
 use parquet::errors::ParquetError;
 use parquet::file::properties::WriterProperties;
 use std::collections::BTreeMap;
@@ -281,8 +281,8 @@ fn copy<'a>(
 ) -> io::Result<(Content, Failed<'a>)> {
     let path = dataset.join(layout::partition_path(there)).with_added_extension("parquet");
     fs::create_dir_all(path.parent().unwrap_or(dataset))?;
-    let zstd = Compression::ZSTD(ZstdLevel::default());
-    let properties = WriterProperties::builder().set_compression(zstd).build();
+    // of so few rows Zstandard would mostly make itself ready, column by column
+    let properties = WriterProperties::builder().set_compression(Compression::SNAPPY).build();
     let mut writer = ArrowWriter::try_new(File::create(&path)?, schema.clone(), Some(properties))
         .map_err(io::Error::other)?;
     let (mut rows, mut failed) = (0, Vec::new());
