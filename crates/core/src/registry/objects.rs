@@ -25,8 +25,10 @@ const AT_ONCE: usize = 512;
 const BYTES_AT_ONCE: i64 = 6 << 20;
 /// Registries of more files are not learnt,
 pub(super) const FILES: i64 = 1 << 16;
-/// nor are those of more bytes: some 30 million objects.
+/// nor are those of more bytes, some 30 million objects,
 const BYTES: i64 = 192 << 20;
+/// nor those whose TARGETIDs begin so differently that there are more runs; a survey has some hundred thousand.
+const RUNS: usize = 1 << 22;
 
 /// TARGETIDs and rows of a file, from 0, as its migration explains; `None` where a row's number is too great.
 pub(crate) fn pack(mut objects: Vec<(i64, u32)>) -> Option<Vec<u8>> {
@@ -88,7 +90,7 @@ pub(super) struct Directory {
     files: Vec<(i64, Arc<[u8]>)>,
     /// Those of one brick and release lie together.
     runs: Vec<Run>,
-    /// First and last but one of the runs of each.
+    /// Where the runs of each begin, and where they end.
     bricks: HashMap<i64, (u32, u32)>,
 }
 
@@ -96,7 +98,7 @@ impl Directory {
     fn of(commit: i64, files: Vec<(i64, Arc<[u8]>)>) -> Option<Self> {
         let of_file = |(at, (_, packed)): (u32, &(i64, Arc<[u8]>))| runs(at, packed);
         let all: Option<Vec<_>> = (0..).zip(&files).map(of_file).collect();
-        let mut all = all?.concat();
+        let mut all = all.filter(|all| all.iter().map(Vec::len).sum::<usize>() <= RUNS)?.concat();
         all.sort_by_key(|(brick, _)| *brick);
         let (mut bricks, mut end) = (HashMap::new(), 0);
         for of_brick in all.chunk_by(|(a, _), (b, _)| a == b) {
@@ -256,7 +258,7 @@ pub(super) struct Material {
 }
 
 impl Material {
-    /// The directory; `None` where something is not packed as it should be. Of millions of objects it takes a
+    /// The directory; `None` where something is not packed as it should be, or they are too many. Of millions of objects it takes a
     /// while, in which others need not wait.
     pub(super) fn directory(self) -> Option<Directory> {
         Directory::of(self.commit, self.files)
